@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Final
 
 import pyarrow as pa
@@ -14,6 +15,7 @@ __all__ = [
     "JURISDICTIONS",
     "PURPOSES",
     "QUARANTINE_COLUMNS",
+    "Violation",
 ]
 
 PURPOSES: Final = ("analytics", "identity", "training", "personalization", "advertising")
@@ -43,6 +45,17 @@ GEO_EVENT_NAMES: Final = (
 IDENTITY_EVENT_NAMES: Final = ("user_login", "user_logout", "identity_link", "consent_update")
 
 EVENT_NAMES: Final = GEO_EVENT_NAMES + IDENTITY_EVENT_NAMES
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """Why one line or event was refused: `message` names keys and limits, never a value (S1.2)."""
+
+    code: str
+    json_path: str
+    message: str
+    errors: int = 1
+
 
 _TIME = pa.timestamp("us", tz="UTC")
 

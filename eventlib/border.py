@@ -1,0 +1,143 @@
+"""The border between rows and columns: the canonical frame, and how one validated event becomes a row of it.
+
+Everything that a column stage needs of an event is taken out here, once; the stages never look into JSON.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import orjson
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from eventlib.geo.traffic import classify_agent, classify_engine
+from eventlib.model import PURPOSES
+
+__all__ = ["BORDER_COLUMNS", "border_row", "fingerprint", "to_table"]
+
+_TIME: Final = pa.timestamp("us", tz="UTC")
+_SIGNALS: Final = ("tcf", "gpp", "us_privacy", "google")
+_NOT_IN_FINGERPRINT: Final = ("sent_at", "received_at", "consent")
+_TIMES: Final = ("occurred_at", "sent_at", "received_at", "consent_updated_at")
+
+BORDER_COLUMNS: Final = pa.schema(
+    [
+        pa.field("event_id", pa.string()),
+        pa.field("event_name", pa.string()),
+        pa.field("schema_version", pa.string()),
+        pa.field("source", pa.string()),
+        pa.field("channel", pa.string()),
+        pa.field("occurred_at", _TIME),
+        pa.field("sent_at", _TIME),
+        pa.field("received_at", _TIME),
+        pa.field("sequence", pa.int64()),
+        pa.field("anonymous_id", pa.string()),
+        pa.field("user_id", pa.string()),
+        pa.field("links", pa.string()),  # JSON list of [namespace, value], of identity_link
+        pa.field("ai_engine", pa.string()),
+        pa.field("agent", pa.string()),
+        pa.field("url", pa.string()),
+        pa.field("referrer", pa.string()),
+        pa.field("user_agent", pa.string()),
+        pa.field("observation", pa.string()),
+        pa.field("jurisdiction", pa.string()),
+        *(pa.field(f"said_{purpose}", pa.int8()) for purpose in PURPOSES),  # 1 granted, 0 refused, null not said
+        pa.field("has_consent", pa.bool_()),
+        pa.field("gpc", pa.bool_()),
+        pa.field("undecoded_signal", pa.bool_()),
+        pa.field("notice_version", pa.string()),
+        pa.field("consent_updated_at", _TIME),
+        pa.field("minted_id", pa.bool_()),  # the record had no id of its own (S1.9)
+        pa.field("fingerprint", pa.string()),
+        pa.field("properties", pa.string()),
+    ]
+)
+"""The canonical frame, one row per validated event, before any stage of the column world."""
+
+_SAID: Final = {True: 1, False: 0}
+
+
+def fingerprint(event: Mapping[str, Any]) -> str:
+    """Return SHA-256 over the sorted-key JSON of an event without sent_at, received_at and consent (S3.4)."""
+    content = {key: value for key, value in event.items() if key not in _NOT_IN_FINGERPRINT}
+    return hashlib.sha256(orjson.dumps(content, option=orjson.OPT_SORT_KEYS)).hexdigest()
+
+
+def _said(consent: Mapping[str, Any], event: Mapping[str, Any]) -> list[int | None]:
+    """Read what was said of each purpose; a consent_update says it in its properties, and a refusal in either counts."""
+    purposes = consent.get("purposes") or {}
+    said = [_SAID.get(purposes.get(purpose)) for purpose in PURPOSES]
+    if event["event_name"] != "consent_update":
+        return said
+    updated = event["properties"].get("purposes") or {}
+    stated = [_SAID.get(updated.get(purpose)) for purpose in PURPOSES]
+    return [min((x for x in pair if x is not None), default=None) for pair in zip(said, stated, strict=True)]
+
+
+def _links(event: Mapping[str, Any]) -> str | None:
+    if event["event_name"] != "identity_link":
+        return None
+    identifiers = event["properties"].get("identifiers") or ()
+    return orjson.dumps([[item["namespace"], item["value"]] for item in identifiers]).decode()
+
+
+def border_row(event: Mapping[str, Any], *, minted_id: bool) -> tuple[Any, ...]:
+    """Return one validated event as a row of `BORDER_COLUMNS`, times still as text."""
+    get = event.get
+    properties = event["properties"]
+    context = get("context") or {}
+    consent = get("consent")
+    stated = consent or {}
+    url, referrer, user_agent = context.get("url"), context.get("referrer"), context.get("user_agent")
+    return (
+        event["event_id"],
+        event["event_name"],
+        event["schema_version"],
+        event["source"],
+        get("channel"),
+        event["occurred_at"],
+        get("sent_at"),
+        event["received_at"],
+        get("sequence"),
+        get("anonymous_id"),
+        get("user_id"),
+        _links(event),
+        classify_engine(referrer, url, properties.get("engine"))[0],
+        classify_agent(user_agent)[0],
+        url,
+        referrer,
+        user_agent,
+        properties.get("observation"),
+        stated.get("jurisdiction"),
+        *_said(stated, event),
+        consent is not None,
+        bool(stated.get("gpc")),
+        any(stated.get(name) for name in _SIGNALS),
+        stated.get("notice_version"),
+        stated.get("updated_at"),
+        minted_id,
+        fingerprint(event),
+        orjson.dumps(properties, option=orjson.OPT_SORT_KEYS).decode(),
+    )
+
+
+def _parse_times(texts: Sequence[str | None]) -> pa.Array:
+    """Parse RFC 3339 texts, cutting what is finer than a microsecond (S1.3)."""
+    column = pa.array(texts, pa.string())
+    try:
+        return pc.cast(column, _TIME)
+    except pa.ArrowInvalid:
+        return pc.cast(pc.replace_substring_regex(column, r"(\.[0-9]{6})[0-9]+", r"\1"), _TIME)
+
+
+def to_table(rows: Sequence[tuple[Any, ...]]) -> pa.Table:
+    """Return rows as a table of `BORDER_COLUMNS`."""
+    columns = list(zip(*rows, strict=True)) if rows else [()] * len(BORDER_COLUMNS)
+    arrays = [
+        _parse_times(column) if field.name in _TIMES else pa.array(column, field.type)
+        for field, column in zip(BORDER_COLUMNS, columns, strict=True)
+    ]
+    return pa.Table.from_arrays(arrays, schema=BORDER_COLUMNS)

@@ -1,0 +1,73 @@
+"""What every source adapter offers."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+__all__ = ["Adapter", "Event", "Repairs", "Skipped"]
+
+Event = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """A line that holds no event, such as a bulk action; it is counted under `code`."""
+
+    code: str
+
+
+@dataclass(slots=True)
+class Repairs:
+    """Every repair that was made, counted by (scope, field, what was done)."""
+
+    counts: Counter[tuple[str, str, str]] = field(default_factory=Counter)
+
+    def add(self, scope: str, name: str, repair: str) -> None:
+        """Count one repair."""
+        self.counts[scope, name, repair] += 1
+
+
+class Adapter(ABC):
+    """One log format.
+
+    Attributes
+    ----------
+    name
+        What `--source` calls it, and the key of the policy's `sources:` section.
+    unplanned
+        Whether event names without a schema pass, judged by the envelope alone.
+    """
+
+    name: ClassVar[str]
+    unplanned: ClassVar[bool] = False
+
+    @classmethod
+    @abstractmethod
+    def sniff(cls, records: Sequence[Mapping[str, Any]]) -> str | None:
+        """Return why these records look like this format, or None."""
+
+    def learn(self, records: Iterable[Mapping[str, Any]]) -> dict[str, Any]:  # noqa: ARG002  # formats that need no first pass ignore them
+        """Read what must be known of the whole log before its first record can be adapted; plain JSON types."""
+        return {}
+
+    needs_first_pass: ClassVar[bool] = False
+
+    @abstractmethod
+    def adapt(self, record: Event, previous: bytes, learned: Mapping[str, Any], repairs: Repairs) -> Event | Skipped:
+        """Turn one decoded record into a canonical event.
+
+        Parameters
+        ----------
+        record
+            The decoded line; may be changed.
+        previous
+            The raw line before it, for formats that spread a record over two lines.
+        learned
+            What `learn` returned.
+        repairs
+            Where repairs are counted.
+        """

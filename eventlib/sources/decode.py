@@ -1,0 +1,98 @@
+"""One line of JSON, or the reason why it is none (S1.1)."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any, Final
+
+import orjson
+
+from eventlib.model import Violation
+from eventlib.sources.files import MAX_LINE_BYTES
+
+__all__ = ["decode"]
+
+_NOT_FINITE: Final = re.compile(rb"[:\[,]\s*-?(?:NaN|Infinity)\b")
+_MAX_SAFE: Final = 2**53 - 1
+
+
+class _DuplicateKeyError(ValueError):
+    pass
+
+
+class _IntegerTooLargeError(ValueError):
+    pass
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise _DuplicateKeyError
+    return found
+
+
+def _safe_int(text: str) -> int:
+    if len(text) > 17 or abs(int(text)) > _MAX_SAFE:
+        raise _IntegerTooLargeError
+    return int(text)
+
+
+def _why_broken(raw: bytes, error: orjson.JSONDecodeError) -> Violation:
+    said = str(error)
+    try:
+        raw.decode()
+    except UnicodeDecodeError as broken:
+        return Violation("broken_utf8", "$", f"not UTF-8 from byte {broken.start} of the line")
+    if "depth limit" in said or "recursion" in said.lower():
+        return Violation("too_deep", "$", "nested deeper than can be read")
+    if "surrogate" in said:
+        return Violation("lone_surrogate", "$", f"half a surrogate pair at character {error.pos}")
+    if _NOT_FINITE.search(raw) or "infinity" in said:
+        return Violation("not_finite", "$", "NaN and Infinity are not JSON, nor are numbers too large for a double")
+    return Violation("broken_json", "$", f"not JSON from character {error.pos} of the line")
+
+
+def _slow_check(raw: bytes) -> Violation | None:
+    """Look for what orjson accepts silently: a key twice, an integer that became a float."""
+    try:
+        json.loads(raw, object_pairs_hook=_unique, parse_int=_safe_int)
+    except _DuplicateKeyError:
+        return Violation("duplicate_key", "$", "an object has the same key twice")
+    except _IntegerTooLargeError:
+        return Violation("integer_too_large", "$", "an integer beyond ±(2^53 - 1) loses digits in most readers")
+    except RecursionError:
+        return Violation("too_deep", "$", "nested deeper than can be read")
+    return None
+
+
+def decode(raw: bytes) -> dict[str, Any] | Violation:
+    r"""Decode one line.
+
+    Returns
+    -------
+    dict or Violation
+        The object, or why the line is refused: `line_too_long`, `broken_utf8`, `broken_json`, `not_finite`,
+        `lone_surrogate`, `too_deep`, `not_an_object`, `duplicate_key`, `integer_too_large`.
+
+    Examples
+    --------
+    >>> decode(b'{"a": 1, "a": 2}').code
+    'duplicate_key'
+    """
+    if len(raw) > MAX_LINE_BYTES:
+        return Violation("line_too_long", "$", f"over {MAX_LINE_BYTES} bytes")
+    try:
+        record = orjson.loads(raw)
+    except orjson.JSONDecodeError as error:
+        return _why_broken(raw, error)
+    if type(record) is not dict:
+        return Violation("not_an_object", "$", "an event is a JSON object")
+    try:
+        # byte for byte the same when written again: then no key was there twice and no number changed
+        same = orjson.dumps(record, option=orjson.OPT_STRICT_INTEGER) == raw
+    except TypeError as error:
+        if "Integer" in str(error):
+            return Violation("integer_too_large", "$", "an integer beyond ±(2^53 - 1) loses digits in most readers")
+        return Violation("too_deep", "$", "nested deeper than can be read")
+    return record if same else _slow_check(raw) or record
