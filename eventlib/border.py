@@ -53,6 +53,10 @@ BORDER_COLUMNS: Final = pa.schema(
         pa.field("minted_id", pa.bool_()),  # the record had no id of its own (S1.9)
         pa.field("fingerprint", pa.string()),
         pa.field("properties", pa.string()),
+        pa.field("file", pa.int64()),  # where its line stands, for what is refused only after the border
+        pa.field("line", pa.int64()),
+        pa.field("byte_offset", pa.int64()),
+        pa.field("byte_length", pa.int64()),
     ]
 )
 """The canonical frame, one row per validated event, before any stage of the column world."""
@@ -84,8 +88,8 @@ def _links(event: Mapping[str, Any]) -> str | None:
     return orjson.dumps([[item["namespace"], item["value"]] for item in identifiers]).decode()
 
 
-def border_row(event: Mapping[str, Any], *, minted_id: bool) -> tuple[Any, ...]:
-    """Return one validated event as a row of `BORDER_COLUMNS`, times still as text."""
+def border_row(event: Mapping[str, Any], where: tuple[int, int, int, int], *, minted_id: bool) -> tuple[Any, ...]:
+    """Return one validated event as a row of `BORDER_COLUMNS`, times still as text; `where` is file, line, offset, length."""
     get = event.get
     properties = event["properties"]
     context = get("context") or {}
@@ -121,6 +125,7 @@ def border_row(event: Mapping[str, Any], *, minted_id: bool) -> tuple[Any, ...]:
         minted_id,
         fingerprint(event),
         orjson.dumps(properties, option=orjson.OPT_SORT_KEYS).decode(),
+        *where,
     )
 
 

@@ -13,12 +13,12 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
 import orjson
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from eventlib.border import BORDER_COLUMNS, border_row, fingerprint, to_table
@@ -28,6 +28,7 @@ from eventlib.schema import registry
 from eventlib.sources import Adapter, Repairs, Skipped, adapter, detect
 from eventlib.sources.decode import decode
 from eventlib.sources.files import Chunk, chunks, digest_file, find_logs
+from eventlib.stage import DAY, HOUR
 
 __all__ = ["Log", "read_rows"]
 
@@ -86,7 +87,6 @@ class Log:
     entry: Entry
     inputs: list[dict[str, Any]]
     repairs: list[dict[str, Any]]
-    cleanup: Callable[[], None]
 
     def events(self) -> pa.Table:
         """Return the canonical frame in memory."""
@@ -135,7 +135,7 @@ class _Reader:
             row["raw"] = raw.decode("utf-8", "replace")
         self.piece.quarantine.append(row)
 
-    def judge(self, raw: bytes, previous: bytes) -> tuple[tuple[Any, ...] | Skipped | Violation, object]:
+    def judge(self, raw: bytes, previous: bytes, where: tuple[int, int, int, int]) -> tuple[tuple[Any, ...] | Skipped | Violation, object]:
         """Decode, adapt and validate one line."""
         record = decode(raw)
         if isinstance(record, Violation):
@@ -148,7 +148,7 @@ class _Reader:
             event["event_id"] = f"{self.adapter.name}-{fingerprint(event)[:32]}"
         try:
             violation = self.registry.judge(event, unplanned=self.adapter.unplanned)
-            return violation or border_row(event, minted_id=minted), event
+            return violation or border_row(event, where, minted_id=minted), event
         except (RecursionError, TypeError, orjson.JSONEncodeError):
             return Violation("too_deep", "$", "nested deeper than can be read"), event
 
@@ -168,7 +168,7 @@ class _Reader:
                 self.piece.skipped["blank_line"] += 1
             else:
                 raw = raw.removeprefix(b"\xef\xbb\xbf") if offset == 0 else raw  # a byte order mark opens some files
-                found, event = self.judge(raw, previous)
+                found, event = self.judge(raw, previous, (*where, len(line)))
                 if isinstance(found, tuple):
                     rows.append(found)
                 elif isinstance(found, Skipped):
@@ -186,6 +186,9 @@ def _read_chunk(chunk: Chunk, number: int, task: _Task) -> _Piece:
     reader = _Reader(task)
     rows = reader.read(chunk)
     table = _table(rows, reader, chunk)
+    first = number << 32  # rows are told apart across pieces without knowing how many the others hold
+    table = table.append_column("row", pa.array(range(first, first + len(table)), pa.int64()))
+    table = table.append_column("digest", _digests(table, chunk, task.key))
     reader.piece.events = len(table)
     if len(table):
         pq.write_table(table, Path(task.folder) / f"piece-{number:06d}.parquet", compression="lz4", use_dictionary=_REPEATED)
@@ -193,6 +196,21 @@ def _read_chunk(chunk: Chunk, number: int, task: _Task) -> _Piece:
 
 
 _REPEATED: Final = ["event_name", "schema_version", "source", "channel", "ai_engine", "agent", "user_agent", "observation", "jurisdiction", "notice_version"]
+
+
+def _digests(table: pa.Table, chunk: Chunk, key: bytes) -> pa.Array:
+    """Digest the lines that may still be refused for their times (S3.2), while their bytes are at hand."""
+    occurred, sent, received = (pc.cast(table[name], pa.int64()) for name in ("occurred_at", "sent_at", "received_at"))
+    delays = [(sent, occurred, 3 * DAY), (received, sent, 3 * DAY), (occurred, sent, 23 * HOUR), (occurred, received, 23 * HOUR)]
+    doubtful = pa.array([False] * len(table))
+    for later, earlier, limit in delays:
+        doubtful = pc.or_(doubtful, pc.fill_null(pc.greater(pc.subtract(later, earlier), limit), fill_value=False))
+    digests: list[str | None] = [None] * len(table)
+    for index in pc.indices_nonzero(doubtful).to_pylist():
+        start = table["byte_offset"][index].as_py() - chunk.offset
+        line = chunk.data[start : start + table["byte_length"][index].as_py()]
+        digests[index] = hmac.digest(key, line, "sha256").hex()
+    return pa.array(digests, pa.string())
 
 
 def _table(rows: list[tuple[Any, ...]], reader: _Reader, chunk: Chunk) -> pa.Table:
@@ -338,5 +356,4 @@ def read_rows(
             for path, count, (name, reason) in zip(paths, per_file, names, strict=True)
         ],
         repairs=_repair_rows(repairs, learned),
-        cleanup=lambda: None,
     )

@@ -1,0 +1,129 @@
+"""State(t): the latest statement about a subject with time ≤ t, ties going to deny (S2.1)."""
+
+from __future__ import annotations
+
+from functools import reduce
+from typing import Final
+
+import narwhals as nw
+
+from eventlib.engine import Engine, Frame
+from eventlib.model import PURPOSES
+
+__all__ = ["CONFLICT", "GRANTED", "NOTHING", "REFUSED", "SUPERSEDED", "add_states", "kind_of", "time_of"]
+
+GRANTED: Final = 0
+SUPERSEDED: Final = 1
+CONFLICT: Final = 2
+REFUSED: Final = 3
+"""Kinds of statement; of several at one moment the highest holds."""
+
+NOTHING: Final = -1
+"""The state of a subject that has said nothing yet."""
+
+_SHIFT: Final = 2**57  # keeps keys positive for any year that can be written, so that `%` and `//` agree on all engines
+
+
+def _key(time: nw.Expr, kind: nw.Expr) -> nw.Expr:
+    return (time + _SHIFT) * 4 + kind
+
+
+def kind_of(state: nw.Expr) -> nw.Expr:
+    """Return the kind of statement in a state; NOTHING where there is none."""
+    return nw.when(state == NOTHING).then(nw.lit(NOTHING, nw.Int64)).otherwise(state % 4)
+
+
+def time_of(state: nw.Expr) -> nw.Expr:
+    """Return the time of the statement in a state, in microseconds."""
+    return state // 4 - _SHIFT
+
+
+def _statements(frame: Frame) -> Frame:
+    """What each subject has said, one row per subject and moment; disagreement at one moment is a conflict."""
+    said = reduce(lambda left, right: left | right, (~nw.col(f"said_{purpose}").is_null() for purpose in PURPOSES))
+    spoken = frame.filter(said & (nw.col("subject") > 0)).select(
+        "subject", nw.col("said_at").alias("time"), *(_kind(purpose).alias(purpose) for purpose in PURPOSES)
+    )
+    lows = [nw.col(purpose).min().alias(f"low_{purpose}") for purpose in PURPOSES]
+    highs = [nw.col(purpose).max().alias(f"high_{purpose}") for purpose in PURPOSES]
+    grouped = spoken.group_by("subject", "time").agg(*lows, *highs)
+    return grouped.select("subject", "time", *(_merged(purpose).alias(purpose) for purpose in PURPOSES))
+
+
+def _kind(purpose: str) -> nw.Expr:
+    said = nw.col(f"said_{purpose}")
+    granted = nw.when(nw.col("superseded") == 1).then(nw.lit(SUPERSEDED, nw.Int64)).otherwise(nw.lit(GRANTED, nw.Int64))
+    return nw.when(said == 0).then(nw.lit(REFUSED, nw.Int64)).when(said == 1).then(granted)
+
+
+def _merged(purpose: str) -> nw.Expr:
+    low, high = nw.col(f"low_{purpose}"), nw.col(f"high_{purpose}")
+    agreed = (low == high) | (high <= SUPERSEDED)
+    return nw.when(agreed).then(high).when(~high.is_null()).then(nw.lit(CONFLICT, nw.Int64))
+
+
+def _spread(statements: Frame, members: Frame) -> Frame:
+    """Refusals as they reach the other subjects of a component."""
+    refusing = reduce(lambda left, right: left | right, (nw.col(purpose) == REFUSED for purpose in PURPOSES))
+    only = [
+        nw.when(nw.col(purpose) == REFUSED).then(nw.lit(REFUSED, nw.Int64)).alias(purpose)
+        for purpose in PURPOSES
+    ]
+    refused = statements.filter(refusing).join(members, on="subject", how="inner").select("component", "time", *only)
+    return refused.join(members, on="component", how="inner").select("subject", "time", *PURPOSES)
+
+
+def _as_keys(statements: Frame) -> Frame:
+    def key(purpose: str) -> nw.Expr:
+        absent = nw.col(purpose).is_null()
+        return nw.when(absent).then(nw.lit(NOTHING, nw.Int64)).otherwise(_key(nw.col("time"), nw.col(purpose)))
+
+    return statements.select("subject", "time", *(key(purpose).alias(f"key_{purpose}") for purpose in PURPOSES))
+
+
+def add_states(engine: Engine, frame: Frame, members: Frame, *, as_of: int) -> Frame:
+    """Add `then_<purpose>` = State(event time) and `now_<purpose>` = State(as_of); read them with `kind_of`, `time_of`.
+
+    Parameters
+    ----------
+    engine
+        Where the frames live.
+    frame
+        With `row, subject` (0: none), `event_time, said_at` (microseconds), `superseded` (0 or 1), `said_<purpose>`
+        (1, 0 or null).
+    members
+        `subject, component`, of components with more than one subject.
+    as_of
+        The moment from which the run looks back, in microseconds.
+    """
+    own = engine.checkpoint(_statements(frame))
+    keys = engine.checkpoint(nw.concat([_as_keys(own), _as_keys(_spread(own, members))]))
+    latest = keys.filter(nw.col("time") <= as_of).group_by("subject")
+    now = engine.checkpoint(latest.agg(*(nw.col(f"key_{p}").max().alias(f"now_{p}") for p in PURPOSES)))
+    known = frame.filter(nw.col("subject") > 0)
+    nothing = [nw.lit(NOTHING, nw.Int64).alias(f"key_{purpose}") for purpose in PURPOSES]
+    asked = known.select("subject", nw.col("event_time").alias("time"), "row", *nothing, kind=nw.lit(1, nw.Int64))
+    spoken = keys.with_columns(row=nw.lit(-1, nw.Int64), kind=nw.lit(0, nw.Int64)).select(asked.collect_schema().names())
+    both = nw.concat([asked, spoken])
+    running = both.with_columns(
+        **{f"then_{p}": nw.col(f"key_{p}").cum_max().over("subject", order_by=["time", "kind", "row"]) for p in PURPOSES}
+    )
+    thens = [f"then_{purpose}" for purpose in PURPOSES]
+    then = engine.checkpoint(running.filter(nw.col("kind") == 1).select("row", *thens))
+    stated = known.join(then, on="row", how="left").join(now, on="subject", how="left")
+    nows = [f"now_{purpose}" for purpose in PURPOSES]
+    filled = stated.with_columns(*(nw.col(name).fill_null(NOTHING) for name in nows))
+    alone = frame.filter(nw.col("subject") == 0).with_columns(*_own_states(as_of))
+    columns = [*frame.collect_schema().names(), *thens, *nows]
+    return nw.concat([filled.select(columns), alone.select(columns)])
+
+
+def _own_states(as_of: int) -> list[nw.Expr]:
+    """States of an event whose subject is unknown: what it says itself, if it says it by then."""
+    made = []
+    for purpose in PURPOSES:
+        own = _key(nw.col("said_at"), _kind(purpose))
+        for name, limit in (("then", nw.col("event_time")), ("now", nw.lit(as_of, nw.Int64))):
+            spoken = ~nw.col(f"said_{purpose}").is_null() & (nw.col("said_at") <= limit)
+            made.append(nw.when(spoken).then(own).otherwise(nw.lit(NOTHING, nw.Int64)).alias(f"{name}_{purpose}"))
+    return made

@@ -1,0 +1,61 @@
+"""Whom a statement is about, and whom a refusal reaches (S2.3)."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from eventlib.evidence import Link, Pair, gather
+from eventlib.graph import Limits, partition
+
+__all__ = ["Subjects", "subjects"]
+
+
+@dataclass(frozen=True, slots=True)
+class Subjects:
+    """Consent subjects.
+
+    Attributes
+    ----------
+    of_pair : pyarrow.Table
+        `anonymous, user` (codes; 0 is none) and `subject` (0 where the identifiers are junk: such an event
+        speaks, and is spoken for, by itself alone).
+    members : pyarrow.Table
+        `subject, component`, of the components with more than one subject.
+    """
+
+    of_pair: pa.Table
+    members: pa.Table
+
+
+def subjects(pairs: Sequence[Pair], identifiers: Mapping[int, tuple[str, str]], links: Sequence[Link], limits: Limits | None = None) -> Subjects:
+    """Build the suppression graph: all evidence, whatever its `identity` purpose, under the guards of S4.
+
+    A grant is the subject's own. A refusal reaches every subject of its component, and is used for nothing else.
+
+    Parameters
+    ----------
+    pairs
+        Each (device, user) pair of codes once.
+    identifiers
+        Namespace and value of each code.
+    links
+        Explicit links.
+    limits
+        Sizes at which guards act.
+    """
+    evidence = gather(pairs, identifiers, links, limits)
+    found = partition(evidence.nodes, evidence.edges, limits)
+    number = {node: index for index, node in enumerate(sorted(found.component), 1)}
+    sizes = Counter(found.component.values())
+    placed = [(*pair, number[node] if node else 0) for pair, node in evidence.node_of.items()]
+    several = [(number[node], label) for node, label in found.component.items() if sizes[label] > 1]
+    return Subjects(_table(["anonymous", "user", "subject"], placed), _table(["subject", "component"], several))
+
+
+def _table(names: list[str], rows: Sequence[tuple[int, ...]]) -> pa.Table:
+    columns = list(zip(*rows, strict=True)) if rows else [()] * len(names)
+    return pa.table({name: pa.array(column, pa.int64()) for name, column in zip(names, columns, strict=True)})

@@ -1,0 +1,182 @@
+"""Where frames run: DuckDB (the default), Polars or pandas, behind one narwhals dialect; and the one Parquet writer.
+
+Only this module knows an engine by name. Stages see narwhals frames: integers for times (microseconds) and keys.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, ClassVar, Final
+
+import duckdb
+import narwhals as nw
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from eventlib.errors import BadCallError
+
+__all__ = ["ENGINES", "Engine", "Frame", "connect", "engine", "engine_of", "write_parquet"]
+
+Frame = nw.LazyFrame[Any]
+
+ROW_GROUP: Final = 122_880
+
+
+def connect(spill: Path | None = None, memory_limit: str | None = None) -> duckdb.DuckDBPyConnection:
+    """Open an own in-memory DuckDB: UTC, no extensions, nothing a query could change.
+
+    Parameters
+    ----------
+    spill
+        Folder where it may spill what memory cannot hold.
+    memory_limit
+        Such as `2GB`.
+    """
+    config: dict[str, str | bool | int | float | list[str]] = {
+        "autoinstall_known_extensions": False,
+        "autoload_known_extensions": False,
+    }
+    if spill is not None:
+        config["temp_directory"] = str(spill)
+    if memory_limit is not None:
+        config["memory_limit"] = memory_limit
+    connection = duckdb.connect(":memory:", config=config)
+    connection.execute("SET TimeZone = 'UTC'")
+    connection.execute("SET enable_progress_bar = false")
+    connection.execute("SET lock_configuration = true")
+    return connection
+
+
+class Engine(ABC):
+    """One place where frames run."""
+
+    name: ClassVar[str]
+
+    @abstractmethod
+    def frame(self, table: pa.Table) -> Frame:
+        """Bring a table to the engine."""
+
+    @abstractmethod
+    def checkpoint(self, frame: Frame) -> Frame:
+        """Compute a lazy frame once; narwhals has no lazy persist, and a plan that is not cut is computed again per use."""
+
+    def collect(self, frame: Frame) -> pa.Table:
+        """Bring a frame back as a table."""
+        return frame.collect(backend="pyarrow").to_arrow()
+
+
+class _DuckDB(Engine):
+    name = "duckdb"
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection | None = None) -> None:
+        self.connection = connection or connect()
+        self._tables = 0
+
+    def frame(self, table: pa.Table) -> Frame:
+        return nw.from_native(self._keep(self.connection.from_arrow(table))).lazy()
+
+    def checkpoint(self, frame: Frame) -> Frame:
+        return nw.from_native(self._keep(nw.to_native(frame))).lazy()
+
+    def _keep(self, relation: duckdb.DuckDBPyRelation) -> duckdb.DuckDBPyRelation:
+        self._tables += 1
+        name = f"checkpoint_{id(self)}_{self._tables}"
+        relation.create(name)
+        return self.connection.table(name)
+
+
+class _Polars(Engine):
+    name = "polars"
+
+    def frame(self, table: pa.Table) -> Frame:
+        import polars as pl  # noqa: PLC0415  # an optional engine
+
+        return nw.from_native(pl.DataFrame(table)).lazy()
+
+    def checkpoint(self, frame: Frame) -> Frame:
+        return frame.collect(backend="polars").lazy()
+
+
+class _Pandas(Engine):
+    name = "pandas"
+
+    def frame(self, table: pa.Table) -> Frame:
+        import pandas as pd  # noqa: PLC0415  # the other engines need not wait for it
+
+        return nw.from_native(table.to_pandas(types_mapper=pd.ArrowDtype)).lazy()
+
+    def checkpoint(self, frame: Frame) -> Frame:
+        return frame.collect(backend="pandas").lazy()
+
+
+ENGINES: Final[dict[str, type[Engine]]] = {"duckdb": _DuckDB, "polars": _Polars, "pandas": _Pandas}
+
+
+def engine(name: str, connection: duckdb.DuckDBPyConnection | None = None) -> Engine:
+    """Return a fresh engine of that name.
+
+    Raises
+    ------
+    BadCallError
+        If there is none of that name, or its library is not installed.
+    """
+    if name not in ENGINES:
+        raise BadCallError.unknown("engine", name, ENGINES)
+    if name == "polars":
+        try:
+            import polars  # noqa: F401, PLC0415  # only to know whether it is there
+        except ModuleNotFoundError as error:
+            raise BadCallError("engine 'polars' needs the polars package: pip install 'eventlib[polars]'") from error
+    return _DuckDB(connection) if name == "duckdb" else ENGINES[name]()
+
+
+def engine_of(frame: Any) -> tuple[Engine, Frame]:
+    """Return the engine that a caller's frame lives on, and the frame as narwhals sees it.
+
+    Raises
+    ------
+    BadCallError
+        If it is no pandas, Polars, PyArrow or DuckDB frame.
+    """
+    if isinstance(frame, pa.Table):
+        made = engine("duckdb")
+        return made, made.frame(frame)
+    try:
+        adopted = nw.from_native(frame)
+    except TypeError as error:
+        raise BadCallError(f"a {type(frame).__name__} is no frame; pass a pandas, Polars, PyArrow or DuckDB one") from error
+    implementation = adopted.implementation
+    if implementation.is_pandas():
+        made = engine("pandas")
+        return made, made.frame(pa.Table.from_pandas(frame, preserve_index=False))
+    if implementation.is_polars():
+        return engine("polars"), adopted.lazy()
+    if implementation.is_duckdb():
+        made = engine("duckdb")
+        return made, made.frame(frame.to_arrow_table())
+    raise BadCallError.unknown("kind of frame", str(implementation), ["pandas", "polars", "pyarrow", "duckdb"])
+
+
+def write_parquet(path: Path, batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> int:
+    """Write batches as they come, and return how many rows there were.
+
+    Every saved table is written here: DuckDB's, Polars' and Spark's own writers give bytes that vary from run
+    to run; these depend on the rows and their order alone.
+    """
+    rows = 0
+    pending: list[pa.RecordBatch] = []
+    held = 0
+    with pq.ParquetWriter(path, schema, compression="zstd", store_schema=False) as writer:
+        for batch in batches:
+            pending.append(batch)
+            held += batch.num_rows
+            while held >= ROW_GROUP:
+                table = pa.Table.from_batches(pending).cast(schema)
+                writer.write_table(table.slice(0, ROW_GROUP).combine_chunks(), row_group_size=ROW_GROUP)
+                pending, held, rows = table.slice(ROW_GROUP).to_batches(), held - ROW_GROUP, rows + ROW_GROUP
+        table = pa.Table.from_batches(pending, schema=pending[0].schema if pending else schema).cast(schema)
+        if held or not rows:
+            writer.write_table(table.combine_chunks(), row_group_size=ROW_GROUP)
+    return rows + held

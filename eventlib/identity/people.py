@@ -1,0 +1,245 @@
+"""Which events are one person's: nodes per event, guarded components, ids minted once (S4)."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import narwhals as nw
+import pyarrow as pa
+
+from eventlib.engine import Engine, Frame
+from eventlib.evidence import Evidence, Link, gather, read_pairs
+from eventlib.graph import Limits, Node, Partition, Refusal, partition
+from eventlib.pseudonyms import Pseudonymiser
+from eventlib.stage import require
+
+__all__ = ["Identities", "merge_people"]
+
+_NEEDED: Final = ("row", "anonymous", "user", "device", "session", "event_time", "allow_identity")
+_PEOPLE: Final = pa.schema(
+    [
+        ("namespace", pa.string()),
+        ("identifier", pa.string()),
+        ("person_id", pa.string()),
+        ("rule", pa.string()),
+        ("first_seen", pa.timestamp("us", tz="UTC")),
+        ("last_seen", pa.timestamp("us", tz="UTC")),
+    ]
+)
+_REGISTRY: Final = pa.schema([("person_id", pa.string()), ("anchor", pa.string())])
+_REFUSED: Final = pa.schema(
+    [
+        ("left_namespace", pa.string()),
+        ("left_identifier", pa.string()),
+        ("right_namespace", pa.string()),
+        ("right_identifier", pa.string()),
+        ("rule", pa.string()),
+        ("events", pa.int64()),
+        ("first_seen", pa.timestamp("us", tz="UTC")),
+    ]
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Identities:
+    """People.
+
+    Attributes
+    ----------
+    of_row : pyarrow.Table
+        `row, person_id`, of every event that has a person.
+    people, registry, refused : pyarrow.Table
+        As saved (DESIGN section 5).
+    """
+
+    of_row: pa.Table
+    people: pa.Table
+    registry: pa.Table
+    refused: pa.Table
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """A node's first and last event, in microseconds."""
+
+    first: int
+    last: int
+
+
+def _assign(frame: Frame) -> Frame:
+    """Add `owner`: the event's user, or for an anonymous event the only user of its session (S4.4)."""
+    named = frame.filter((nw.col("user") > 0) & (nw.col("anonymous") > 0) & (nw.col("allow_identity") == 1))
+    sessions = named.group_by("device", "session").agg(nw.col("user").min().alias("low"), nw.col("user").max().alias("high"))
+    only = sessions.filter(nw.col("low") == nw.col("high")).select("device", "session", session_user=nw.col("low"))
+    joined = frame.join(only, on=["device", "session"], how="left")
+    guess = nw.when((nw.col("user") == 0) & (nw.col("anonymous") > 0)).then(nw.col("session_user")).otherwise(nw.col("user"))
+    return joined.with_columns(guess=guess).with_columns(owner=nw.col("guess").fill_null(0))
+
+
+def _node(evidence: Evidence, anonymous: int, user: int, owner: int, device: str | None, *, allowed: bool) -> Node | None:
+    """Return the node of an event: its device alone where identity is not allowed."""
+    if not allowed:
+        return Node("device_only", device) if device is not None else None
+    plain = evidence.node_of.get((anonymous, user))
+    if user == 0 and owner and plain is not None and plain.value in evidence.shared and plain.value not in evidence.public:
+        return evidence.node_of.get((anonymous, owner), plain)
+    return plain
+
+
+def merge_people(
+    engine: Engine,
+    frame: Frame,
+    identifiers: Mapping[int, tuple[str, str]],
+    links: Sequence[Link],
+    pseudonym: Pseudonymiser,
+    *,
+    registry: Mapping[str, str] | None = None,
+    limits: Limits | None = None,
+) -> Identities:
+    """Merge identifiers into people, and give each event its person.
+
+    Evidence is taken only from events that allow identity; an event that does not keeps a person of its device
+    alone (S2.4). On a shared device an anonymous event goes to the one user of its session, else to the device.
+
+    Parameters
+    ----------
+    engine
+        Where `frame` lives.
+    frame
+        Int64 columns `row, anonymous, user, device, session, event_time, allow_identity`.
+    identifiers
+        Namespace and value of each code.
+    links
+        Explicit links, of events that allow identity.
+    pseudonym
+        How identifiers are written.
+    registry
+        Anchor to person id, of earlier runs.
+    limits
+        Sizes at which guards act.
+    """
+    require("merge_identities", frame, _NEEDED)
+    evidence = gather(read_pairs(engine, frame.filter(nw.col("allow_identity") == 1)), identifiers, links, limits)
+    assigned = engine.checkpoint(_assign(frame))
+    kinds = engine.collect(
+        assigned.filter((nw.col("anonymous") > 0) | (nw.col("user") > 0))
+        .group_by("anonymous", "user", "owner", "allow_identity")
+        .agg(nw.col("event_time").min().alias("first"), nw.col("event_time").max().alias("last"))
+    ).to_pylist()
+    seen: dict[Node, _Seen] = {}
+    node_of_kind: dict[tuple[int, int, int, int], Node] = {}
+    for kind in kinds:
+        device = identifiers[kind["anonymous"]][1] if kind["anonymous"] else None
+        node = _node(evidence, kind["anonymous"], kind["user"], kind["owner"], device, allowed=bool(kind["allow_identity"]))
+        if node is not None:
+            node_of_kind[kind["anonymous"], kind["user"], kind["owner"], kind["allow_identity"]] = node
+            before = seen.get(node, _Seen(kind["first"], kind["last"]))
+            seen[node] = _Seen(min(before.first, kind["first"]), max(before.last, kind["last"]))
+    _see_linked(evidence, links, seen)
+    found = partition(set(seen), [edge for edge in evidence.edges if edge.left in seen and edge.right in seen], limits)
+    person = _mint(found, seen, pseudonym, dict(registry or {}))
+    of_row = _rows(engine, assigned, {kind: person.ids[found.component[node]] for kind, node in node_of_kind.items()})
+    people = _people_table(found, evidence, seen, person.ids, pseudonym)
+    return Identities(of_row, people, person.registry, _refused_table([*evidence.refusals, *found.refusals], pseudonym))
+
+
+def _see_linked(evidence: Evidence, links: Sequence[Link], seen: dict[Node, _Seen]) -> None:
+    """Give nodes that only links and edges know a time: the earliest evidence of them."""
+    for edge in evidence.edges:
+        for node in (edge.left, edge.right):
+            before = seen.get(node, _Seen(edge.first_seen, edge.first_seen))
+            seen[node] = _Seen(min(before.first, edge.first_seen), before.last)
+
+
+@dataclass(frozen=True, slots=True)
+class _Minted:
+    ids: dict[int, str]
+    registry: pa.Table
+
+
+def _anchor_text(node: Node, pseudonym: Pseudonymiser) -> str:
+    return f"{node.namespace}:{pseudonym.keyed(*node)}"
+
+
+def _number(person_id: str) -> int:
+    return int(person_id.removeprefix("p-"))
+
+
+def _mint(found: Partition, seen: Mapping[Node, _Seen], pseudonym: Pseudonymiser, registry: dict[str, str]) -> _Minted:
+    """Give each component its id: the oldest that the registry knows, else the next number in anchor order (S4.7)."""
+    members: dict[int, list[Node]] = defaultdict(list)
+    for node in seen:
+        members[found.component[node]].append(node)
+    anchors = sorted((min((seen[node].first, node) for node in nodes), label) for label, nodes in members.items())
+    ids: dict[int, str] = {}
+    following = max(map(_number, registry.values()), default=0) + 1
+    for (_, anchor), label in anchors:
+        texts = (_anchor_text(node, pseudonym) for node in members[label]) if registry else ()
+        known = [registry[text] for text in texts if text in registry]
+        if known:
+            ids[label] = min(known, key=_number)
+            continue
+        ids[label] = f"p-{following:06d}"
+        registry[_anchor_text(anchor, pseudonym)] = ids[label]
+        following += 1
+    rows = sorted((person_id, anchor) for anchor, person_id in registry.items())
+    return _Minted(ids, pa.Table.from_pylist([{"person_id": p, "anchor": a} for p, a in rows], schema=_REGISTRY))
+
+
+def _rows(engine: Engine, assigned: Frame, persons: Mapping[tuple[int, int, int, int], str]) -> pa.Table:
+    keys = ["anonymous", "user", "owner", "allow_identity"]
+    columns = list(zip(*persons, strict=True)) if persons else [()] * len(keys)
+    table = pa.table({name: pa.array(column, pa.int64()) for name, column in zip(keys, columns, strict=True)})
+    numbers = engine.frame(table.append_column("person", pa.array([_number(p) for p in persons.values()], pa.int64())))
+    return engine.collect(assigned.join(numbers, on=keys, how="inner").select("row", "person"))
+
+
+def _split(node: Node) -> tuple[str, str]:
+    """Return namespace and identifier as they are shown: a user's share of a device is the device."""
+    if node.namespace in {"device_user", "device_only"}:
+        return "anonymous_id", node.value.split("\x1f")[0]
+    return node.namespace, node.value
+
+
+def _people_table(found: Partition, evidence: Evidence, seen: Mapping[Node, _Seen], ids: Mapping[int, str], pseudonym: Pseudonymiser) -> pa.Table:
+    linked = {node for edge in evidence.edges if edge.priority == 0 for node in (edge.left, edge.right)}
+    joined = {node for edge in evidence.edges for node in (edge.left, edge.right)}
+    rows = []
+    for node, times in seen.items():
+        namespace, value = _split(node)
+        rule = "shared_device" if node.namespace == "device_user" else "device_only" if node.namespace == "device_only" else None
+        rule = rule or ("identity_link" if node in linked else "co_occurrence" if node in joined else "single")
+        rows.append(
+            {
+                "namespace": namespace,
+                "identifier": pseudonym(namespace, value),
+                "person_id": ids[found.component[node]],
+                "rule": rule,
+                "first_seen": times.first,
+                "last_seen": times.last,
+            }
+        )
+    rows.sort(key=lambda row: (_number(str(row["person_id"])), row["namespace"], row["identifier"], row["rule"]))
+    return pa.Table.from_pylist(rows, schema=_PEOPLE)
+
+
+def _refused_table(refusals: Sequence[Refusal], pseudonym: Pseudonymiser) -> pa.Table:
+    rows = []
+    for refusal in refusals:
+        (left_namespace, left), (right_namespace, right) = _split(refusal.left), _split(refusal.right)
+        rows.append(
+            {
+                "left_namespace": left_namespace,
+                "left_identifier": pseudonym(left_namespace, left),
+                "right_namespace": right_namespace,
+                "right_identifier": pseudonym(right_namespace, right),
+                "rule": refusal.rule,
+                "events": refusal.count,
+                "first_seen": refusal.first_seen,
+            }
+        )
+    rows.sort(key=lambda row: tuple(map(str, row.values())))
+    return pa.Table.from_pylist(rows, schema=_REFUSED)

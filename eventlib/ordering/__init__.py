@@ -1,0 +1,11 @@
+"""Corrected times, lateness, duplicates, total order (S3)."""
+
+from eventlib.ordering.clock import CLOCK_COLUMNS, correct_clock
+from eventlib.ordering.duplicates import remove_duplicates
+from eventlib.ordering.lateness import remove_late
+
+__all__ = ["CLOCK_COLUMNS", "ORDER", "correct_clock", "remove_duplicates", "remove_late"]
+
+ORDER = ("event_time", "source_key", "device", "stretch", "sequence", "event_key", "copy_key")
+"""The total order (S3.5). Within a source, a device and a stretch the ordinal is that of (occurred, sequence, event id),
+and equal event times there are equal occurred times; so sorting by these columns is sorting by the ordinal."""

@@ -1,0 +1,147 @@
+"""The prepared dataset: what `prepare` gives, saves and loads (DESIGN section 5)."""
+
+from __future__ import annotations
+
+import html
+import os
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import orjson
+import pyarrow.parquet as pq
+
+from eventlib.errors import BadCallError
+from eventlib.ledger import Entry, Ledger
+from eventlib.publish import publish, workplace
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["Prepared", "load"]
+
+TABLES: Final = ("events", "quarantine", "people", "registry", "refused_merges", "sessions")
+
+
+@dataclass
+class Prepared:
+    """A prepared dataset on disk, its tables read when they are asked for.
+
+    Attributes
+    ----------
+    folder : Path
+        Where its files are.
+    run : dict
+        The run stamp (`run.json`).
+    ledger : Ledger
+        What came in, went out and was removed, stage by stage.
+    events, sessions, people, quarantine, refused_merges, registry : pandas.DataFrame
+        The tables of DESIGN section 5, with Arrow dtypes.
+    """
+
+    folder: Path
+    run: dict[str, Any]
+    ledger: Ledger
+    _keep: Callable[[], None] | None = field(default=None, repr=False)
+
+    def _table(self, name: str) -> pd.DataFrame:
+        import pandas as pd  # noqa: PLC0415  # the command line need not wait for it
+
+        frame: pd.DataFrame = pq.read_table(self.folder / f"{name}.parquet").to_pandas(types_mapper=pd.ArrowDtype)
+        return frame
+
+    @cached_property
+    def events(self) -> pd.DataFrame:
+        """One row per kept event, in total order; columns `eventlib.model.EVENT_COLUMNS`."""
+        return self._table("events")
+
+    @cached_property
+    def sessions(self) -> pd.DataFrame:
+        """One row per session."""
+        return self._table("sessions")
+
+    @cached_property
+    def people(self) -> pd.DataFrame:
+        """One row per identifier and person."""
+        return self._table("people")
+
+    @cached_property
+    def quarantine(self) -> pd.DataFrame:
+        """One row per refused line: where it stands and why."""
+        return self._table("quarantine")
+
+    @cached_property
+    def refused_merges(self) -> pd.DataFrame:
+        """One row per piece of evidence that was not used, and the rule that refused it."""
+        return self._table("refused_merges")
+
+    @cached_property
+    def registry(self) -> pd.DataFrame:
+        """Person ids and their anchors, for the next run."""
+        return self._table("registry")
+
+    def save(self, out: str | os.PathLike[str]) -> Path:
+        """Save a copy under `out/versions/<run_id>/` and point `out/current` at it, atomically.
+
+        Returns
+        -------
+        Path
+            The saved version's folder.
+        """
+        root = Path(out)
+        target = root / "versions" / str(self.run["run_id"])
+        if target.resolve() == self.folder.resolve():
+            return target
+        if target.exists():
+            raise BadCallError(f"{target} exists already; save to another folder")
+        with workplace(root) as made:
+            copy = made / "version"
+            shutil.copytree(self.folder, copy)
+            publish(copy, target, root / "current")
+        return target
+
+    def _repr_html_(self) -> str:
+        rows = "".join(
+            f"<tr><td>{html.escape(entry.stage)}</td><td>{entry.rows_in:,}</td><td>{entry.rows_out:,}</td>"
+            f"<td>{html.escape(', '.join(f'{code} {count:,}' for code, count in entry.to_dict()['removed'].items()))}</td></tr>"
+            for entry in self.ledger
+        )
+        return (
+            f"<p><b>Prepared dataset</b> {html.escape(str(self.run['run_id']))}: {self.ledger.rows_in:,} lines in, "
+            f"{self.ledger.rows_out:,} events kept</p><table><thead><tr><th>stage</th><th>rows in</th><th>rows out</th>"
+            f"<th>removed</th></tr></thead><tbody>{rows}</tbody></table>"
+        )
+
+
+def load(folder: str | os.PathLike[str]) -> Prepared:
+    """Load a prepared dataset.
+
+    Parameters
+    ----------
+    folder
+        What `eventlib prepare --out` was given, or one of its `versions/<run_id>`.
+
+    Raises
+    ------
+    BadCallError
+        If there is no prepared dataset.
+
+    Examples
+    --------
+    >>> load("nowhere")
+    Traceback (most recent call last):
+    eventlib.errors.BadCallError: nowhere holds no prepared dataset; make one with: eventlib prepare LOG… --out nowhere
+    """
+    root = Path(folder)
+    # resolved now: a run published meanwhile must not mix its tables with ours
+    version = (root / "current").resolve() if (root / "current").exists() else root
+    if not (version / "run.json").is_file():
+        raise BadCallError(f"{root} holds no prepared dataset; make one with: eventlib prepare LOG… --out {root}")
+    missing = [name for name in TABLES if not (version / f"{name}.parquet").is_file()]
+    if missing:
+        raise BadCallError(f"{version} is not whole: {missing[0]}.parquet is missing")
+    ledger = Ledger(Entry(**entry) for entry in orjson.loads((version / "ledger.json").read_bytes()))
+    return Prepared(version, orjson.loads((version / "run.json").read_bytes()), ledger)

@@ -1,0 +1,83 @@
+"""Publishing a folder whole: written aside, moved in one step, then the pointer to it swapped.
+
+A process killed at any moment leaves the last good version in place and nothing half-written where readers look.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Final
+
+__all__ = ["publish", "workplace"]
+
+_PREFIX: Final = ".work-"
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what killed runs left behind; a run under way is told by its process id."""
+    for leftover in folder.glob(f"{_PREFIX}*"):
+        pid = leftover.name.removeprefix(_PREFIX).split("-")[0]
+        if pid.isdigit() and not _alive(int(pid)):
+            shutil.rmtree(leftover, ignore_errors=True)
+
+
+@contextmanager
+def workplace(folder: Path) -> Iterator[Path]:
+    """Give a fresh folder inside `folder`, on the same file system, removed at the end if it is still there."""
+    folder.mkdir(parents=True, exist_ok=True)
+    _sweep(folder)
+    made = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-", dir=folder))
+    try:
+        yield made
+    finally:
+        shutil.rmtree(made, ignore_errors=True)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def publish(made: Path, target: Path, pointer: Path) -> None:
+    """Move the finished folder `made` to `target` and point the symlink `pointer` at it, each in one step.
+
+    Parameters
+    ----------
+    made
+        Finished folder, on the same file system as `target`.
+    target
+        Where it goes; must not exist.
+    pointer
+        Symlink beside or above `target`; swapped by `os.replace`.
+    """
+    for path in sorted(made.rglob("*")):
+        if path.is_file():
+            _sync(path)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    made.chmod(0o755)  # a temporary folder is private
+    made.rename(target)
+    _sync(target.parent)
+    fresh = pointer.with_name(f"{_PREFIX}{os.getpid()}-{pointer.name}")
+    with suppress(FileNotFoundError):
+        fresh.unlink()
+    fresh.symlink_to(os.path.relpath(target, pointer.parent))
+    fresh.replace(pointer)
+    _sync(pointer.parent)

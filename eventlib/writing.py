@@ -1,0 +1,186 @@
+"""From the narrow result back to wide tables, written in total order by the one writer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any, Final
+
+import duckdb
+import orjson
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from eventlib.engine import write_parquet
+from eventlib.model import EVENT_COLUMNS, PURPOSES, QUARANTINE_COLUMNS
+from eventlib.pseudonyms import Pseudonymiser
+from eventlib.schema import Registry
+
+__all__ = ["write_events", "write_quarantine", "write_sessions"]
+
+_BATCH: Final = 122_880
+
+SESSION_COLUMNS: Final = pa.schema(
+    [
+        ("session_id", pa.string()),
+        ("person_id", pa.string()),
+        ("anonymous_id", pa.string()),
+        ("started_at", pa.timestamp("us", tz="UTC")),
+        ("ended_at", pa.timestamp("us", tz="UTC")),
+        ("events", pa.int64()),
+        ("engine", pa.string()),
+        ("landing_content_id", pa.string()),
+    ]
+)
+
+
+def _marked(schema: Any) -> bool:
+    if isinstance(schema, dict):
+        return schema.get("x-identifier") is True or any(map(_marked, schema.values()))
+    return isinstance(schema, list) and any(map(_marked, schema))
+
+
+def _rewrite(schema: Any, value: Any, change: Callable[[str], str | None]) -> Any:
+    """Replace what the schema marks `x-identifier` within a value; None drops it."""
+    if isinstance(value, list):
+        return [_rewrite(schema.get("items", {}), item, change) for item in value]
+    if isinstance(value, dict):
+        known = schema.get("properties", {})
+        return {key: _rewrite(known.get(key, {}), item, change) for key, item in value.items()}
+    return change(value) if schema.get("x-identifier") is True and isinstance(value, str) else value
+
+
+def _properties(connection: duckdb.DuckDBPyConnection, registry: Registry, pseudonym: Pseudonymiser) -> None:
+    """Leave the table `rewritten` with the properties of events whose schema marks identifiers in them."""
+    marked = [name for name in registry.versions() if _marked(registry.properties_schema(name))]
+    rows = connection.execute(
+        """SELECT w.row, event_name, properties, allow_identity FROM wide w JOIN kept USING (row)
+           WHERE event_name IN (SELECT unnest(?::VARCHAR[]))""",
+        [marked],
+    ).fetchall()
+    written = []
+    for row, name, text, allowed in rows:
+        change = (lambda value: pseudonym("property", value)) if allowed else (lambda _: None)
+        value = _rewrite(registry.properties_schema(name), orjson.loads(text), change)
+        written.append((row, orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()))
+    rows_column, texts = zip(*written, strict=True) if written else ((), ())
+    connection.register("rewritten", pa.table({"row": pa.array(rows_column, pa.int64()), "rewritten": pa.array(texts, pa.string())}))
+
+
+def _pseudonyms(connection: duckdb.DuckDBPyConnection, identifiers: pa.Table, pseudonym: Pseudonymiser) -> None:
+    namespaces, values = identifiers["namespace"].to_pylist(), identifiers["value"].to_pylist()
+    named = [pseudonym(namespace, value) for namespace, value in zip(namespaces, values, strict=True)]
+    connection.register("pseudonym", pa.table({"code": identifiers["code"], "pseudonym": pa.array(named, pa.string())}))
+
+
+def _sessions(connection: duckdb.DuckDBPyConnection, identifiers: pa.Table, pseudonym: Pseudonymiser) -> None:
+    """Leave the table `session_name`: an id from the device and the session's first event, so that later ones keep it."""
+    raw = dict(zip(identifiers["code"].to_pylist(), identifiers["value"].to_pylist(), strict=True))
+    first = connection.sql(
+        """SELECT device, session, w.source || ':' || w.event_id AS first FROM (
+             SELECT device, session, arg_min(row, place) AS row FROM kept WHERE session IS NOT NULL GROUP BY ALL) JOIN wide w USING (row)"""
+    ).to_arrow_table()
+    columns = (first[name].to_pylist() for name in ("device", "session", "first"))
+    ids = [pseudonym.keyed("session", f"{raw[device]}|{event}") for device, _, event in zip(*columns, strict=True)]
+    connection.register("session_name", first.select(["device", "session"]).append_column("session_id", pa.array(ids, pa.string())))
+
+
+_EVENTS: Final = f"""
+SELECT CASE WHEN k.renamed = 1 THEN w.event_id || '~' || substr(w.fingerprint, 1, 16) ELSE w.event_id END AS event_id,
+       CASE WHEN k.renamed = 1 THEN w.event_id END AS original_event_id,
+       w.event_name, w.schema_version, w.source, w.channel, w.occurred_at, w.sent_at, w.received_at, w.sequence,
+       make_timestamptz(k.event_time) AS event_time,
+       CASE k.clock_corrected WHEN 1 THEN 'device' ELSE 'source' END AS clock_method,
+       k.clock_offset // 1000 AS clock_offset_ms, k.is_late = 1 AS is_late,
+       a.pseudonym AS anonymous_id, CASE WHEN k.allow_identity = 1 THEN u.pseudonym END AS user_id,
+       CASE WHEN k.person IS NOT NULL THEN format('p-{{:06d}}', k.person) END AS person_id,
+       s.session_id, k.session AS session_index, w.ai_engine, w.agent, w.url, w.referrer, w.user_agent,
+       w.jurisdiction,
+       {", ".join(f"k.verdict_{p} >= 16 AS allow_{p}" for p in PURPOSES)},
+       {" || ' ' || ".join(f"format('C{{:02d}}', k.verdict_{p} % 16)" for p in PURPOSES)} AS consent_rule,
+       coalesce(r.rewritten, w.properties) AS properties
+FROM kept k JOIN wide w USING (row)
+LEFT JOIN pseudonym a ON a.code = nullif(k.anonymous, 0)
+LEFT JOIN pseudonym u ON u.code = nullif(k.user, 0)
+LEFT JOIN session_name s ON s.device = k.device AND s.session = k.session
+LEFT JOIN rewritten r ON r.row = k.row
+ORDER BY k.place
+"""  # noqa: S608  # names of our own columns
+
+
+def write_events(
+    connection: duckdb.DuckDBPyConnection, kept: pa.Table, identifiers: pa.Table, folder: Path, *, registry: Registry, pseudonym: Pseudonymiser
+) -> int:
+    """Write `events.parquet` in total order, and return its rows.
+
+    Parameters
+    ----------
+    connection
+        Holds the view `wide` of `eventlib.narrow.encode`.
+    kept
+        The narrow result: `row, event_time, clock_*, is_late, renamed, anonymous, user, device, session, person,
+        verdict_*`, and the columns of the total order.
+    identifiers
+        `code, namespace, value`.
+    folder
+        Where the file goes.
+    registry
+        Says which properties hold identifiers.
+    pseudonym
+        How identifiers are written.
+    """
+    connection.register("kept_unplaced", kept)
+    connection.execute(
+        """CREATE TEMP TABLE kept AS SELECT *, (verdict_identity >= 16)::INT AS allow_identity, row_number() OVER (
+             ORDER BY event_time, source_key, device NULLS LAST, stretch, sequence, event_key, renamed, copy_key, fingerprint_key) AS place
+           FROM kept_unplaced"""
+    )
+    _pseudonyms(connection, identifiers, pseudonym)
+    _sessions(connection, identifiers, pseudonym)
+    _properties(connection, registry, pseudonym)
+    reader = connection.sql(_EVENTS).to_arrow_reader(_BATCH)
+    return write_parquet(folder / "events.parquet", reader, EVENT_COLUMNS)
+
+
+def write_sessions(connection: duckdb.DuckDBPyConnection, folder: Path) -> int:
+    """Write `sessions.parquet` from the written events, by start."""
+    events = str(folder / "events.parquet").replace("'", "''")
+    found = connection.sql(
+        f"""SELECT session_id, mode(person_id ORDER BY person_id) AS person_id, any_value(anonymous_id) AS anonymous_id,
+                   min(event_time) AS started_at, max(event_time) AS ended_at, count(*) AS events,
+                   arg_min(ai_engine, place) AS engine,
+                   arg_min(json_extract_string(properties, '$.content_id'), place) FILTER (event_name IN ('page_view', 'referral_land'))
+                     AS landing_content_id
+            FROM (SELECT *, file_row_number AS place FROM read_parquet('{events}', file_row_number = true)) WHERE session_id IS NOT NULL
+            GROUP BY session_id ORDER BY started_at, session_id"""  # noqa: S608  # our own file
+    ).to_arrow_table()
+    return write_parquet(folder / "sessions.parquet", found.to_batches(), SESSION_COLUMNS)
+
+
+def write_quarantine(connection: duckdb.DuckDBPyConnection, quarantine: pa.Table, late: pa.Table, files: Iterable[str], folder: Path) -> int:
+    """Write `quarantine.parquet`: lines refused while reading, and events refused for their times, by file and line."""
+    connection.register("refused_late", late)
+    connection.register("source_file", pa.table({"source_file": pa.array(list(files), pa.string())}))
+    placed = connection.sql(
+        """SELECT source_file, line, byte_offset, byte_length, digest, event_id, event_name, schema_version, removed_by AS code,
+                  '$' AS json_path, CASE removed_by WHEN 'too_late' THEN 'arrived or was sent more than 3 days late'
+                  ELSE 'more than 23 h ahead of its arrival' END AS message, 1::BIGINT AS errors
+           FROM refused_late JOIN wide USING (row) JOIN (SELECT source_file, row_number() OVER () - 1 AS file FROM source_file) USING (file)"""
+    ).to_arrow_table()
+    schema = quarantine.schema if "raw" in quarantine.schema.names else QUARANTINE_COLUMNS
+    missing = pa.nulls(len(placed), pa.string())
+    placed = placed.append_column("raw", missing) if "raw" in schema.names else placed
+    both = pa.concat_tables([quarantine.cast(schema), placed.cast(schema)])
+    ordered = both.sort_by([("source_file", "ascending"), ("line", "ascending")])
+    return write_parquet(folder / "quarantine.parquet", ordered.to_batches(), schema)
+
+
+def write_table(table: pa.Table, folder: Path, name: str) -> int:
+    """Write a small table as it is."""
+    return write_parquet(folder / f"{name}.parquet", table.to_batches(), table.schema)
+
+
+def read_registry(path: Path) -> dict[str, str]:
+    """Return anchor to person id, of an earlier run's `registry.parquet`."""
+    table = pq.read_table(path)
+    return dict(zip(table["anchor"].to_pylist(), table["person_id"].to_pylist(), strict=True))
