@@ -23,7 +23,7 @@ def number_sessions(engine: Engine, frame: Frame, *, gap: int = GAP, age: int = 
 
     A new session begins iff the gap is over `gap` or the session's age over `age`: exactly 30:00 stays. The age rule
     is recursive, so the stretches between gaps are marked in columns, and only those older than `age` are walked.
-    Events without a device have no session.
+    Events without a device have session 0: none.
 
     Parameters
     ----------
@@ -43,8 +43,7 @@ def number_sessions(engine: Engine, frame: Frame, *, gap: int = GAP, age: int = 
     cuts = _age_cuts(engine, engine.checkpoint(marked), gap_order=order, age=age)
     numbered = engine.checkpoint(cuts.with_columns(session=nw.col("starts").cum_sum().over("device", order_by=order).cast(nw.Int64)))
     columns = [*frame.collect_schema().names(), "session"]
-    # null throughout: not every engine takes a null literal of a type
-    rest = frame.filter(nw.col("device").is_null()).with_columns(session=nw.when(~nw.col("device").is_null()).then(nw.col("row")))
+    rest = frame.filter(nw.col("device").is_null()).with_columns(session=nw.lit(0, nw.Int64))
     return nw.concat([numbered.select(columns), rest.select(columns)])
 
 

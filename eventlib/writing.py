@@ -78,7 +78,7 @@ def _sessions(connection: duckdb.DuckDBPyConnection, identifiers: pa.Table, pseu
     raw = dict(zip(identifiers["code"].to_pylist(), identifiers["value"].to_pylist(), strict=True))
     first = connection.sql(
         """SELECT device, session, w.source || ':' || w.event_id AS first FROM (
-             SELECT device, session, arg_min(row, place) AS row FROM kept WHERE session IS NOT NULL GROUP BY ALL) JOIN wide w USING (row)"""
+             SELECT device, session, arg_min(row, place) AS row FROM kept WHERE session > 0 GROUP BY ALL) JOIN wide w USING (row)"""
     ).to_arrow_table()
     columns = (first[name].to_pylist() for name in ("device", "session", "first"))
     ids = [pseudonym.keyed("session", f"{raw[device]}|{event}") for device, _, event in zip(*columns, strict=True)]
@@ -94,7 +94,7 @@ SELECT CASE WHEN k.renamed = 1 THEN w.event_id || '~' || substr(w.fingerprint, 1
        k.clock_offset // 1000 AS clock_offset_ms, k.is_late = 1 AS is_late,
        a.pseudonym AS anonymous_id, CASE WHEN k.allow_identity = 1 THEN u.pseudonym END AS user_id,
        CASE WHEN k.person IS NOT NULL THEN format('p-{{:06d}}', k.person) END AS person_id,
-       s.session_id, k.session AS session_index, w.ai_engine, w.agent, w.url, w.referrer, w.user_agent,
+       s.session_id, nullif(k.session, 0) AS session_index, w.ai_engine, w.agent, w.url, w.referrer, w.user_agent,
        w.jurisdiction,
        {", ".join(f"k.verdict_{p} >= 16 AS allow_{p}" for p in PURPOSES)},
        {" || ' ' || ".join(f"format('C{{:02d}}', k.verdict_{p} % 16)" for p in PURPOSES)} AS consent_rule,

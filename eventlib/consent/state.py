@@ -21,7 +21,9 @@ REFUSED: Final = 3
 NOTHING: Final = -1
 """The state of a subject that has said nothing yet."""
 
-_SHIFT: Final = 2**57  # keeps keys positive for any year that can be written, so that `%` and `//` agree on all engines
+_HIGHEST: Final = 9  # above every kind
+
+_SHIFT: Final = 2**57  # keeps keys positive for any year that can be written, so that `//` agrees on all engines; pandas has no `%` here
 
 
 def _key(time: nw.Expr, kind: nw.Expr) -> nw.Expr:
@@ -30,7 +32,7 @@ def _key(time: nw.Expr, kind: nw.Expr) -> nw.Expr:
 
 def kind_of(state: nw.Expr) -> nw.Expr:
     """Return the kind of statement in a state; NOTHING where there is none."""
-    return nw.when(state == NOTHING).then(nw.lit(NOTHING, nw.Int64)).otherwise(state % 4)
+    return nw.when(state == NOTHING).then(nw.lit(NOTHING, nw.Int64)).otherwise(state - state // 4 * 4)
 
 
 def time_of(state: nw.Expr) -> nw.Expr:
@@ -42,31 +44,33 @@ def _statements(frame: Frame) -> Frame:
     """What each subject has said, one row per subject and moment; disagreement at one moment is a conflict."""
     said = reduce(lambda left, right: left | right, (~nw.col(f"said_{purpose}").is_null() for purpose in PURPOSES))
     spoken = frame.filter(said & (nw.col("subject") > 0)).select(
-        "subject", nw.col("said_at").alias("time"), *(_kind(purpose).alias(purpose) for purpose in PURPOSES)
+        "subject",
+        nw.col("said_at").alias("time"),
+        *(_kind(purpose, absent=_HIGHEST).alias(f"low_{purpose}") for purpose in PURPOSES),
+        *(_kind(purpose, absent=NOTHING).alias(f"high_{purpose}") for purpose in PURPOSES),
     )
-    lows = [nw.col(purpose).min().alias(f"low_{purpose}") for purpose in PURPOSES]
-    highs = [nw.col(purpose).max().alias(f"high_{purpose}") for purpose in PURPOSES]
+    lows = [nw.col(f"low_{purpose}").min().alias(f"lowest_{purpose}") for purpose in PURPOSES]
+    highs = [nw.col(f"high_{purpose}").max().alias(f"highest_{purpose}") for purpose in PURPOSES]
     grouped = spoken.group_by("subject", "time").agg(*lows, *highs)
     return grouped.select("subject", "time", *(_merged(purpose).alias(purpose) for purpose in PURPOSES))
 
 
-def _kind(purpose: str) -> nw.Expr:
+def _kind(purpose: str, *, absent: int) -> nw.Expr:
     said = nw.col(f"said_{purpose}")
     granted = nw.when(nw.col("superseded") == 1).then(nw.lit(SUPERSEDED, nw.Int64)).otherwise(nw.lit(GRANTED, nw.Int64))
-    return nw.when(said == 0).then(nw.lit(REFUSED, nw.Int64)).when(said == 1).then(granted)
+    return nw.when(said == 0).then(nw.lit(REFUSED, nw.Int64)).when(said == 1).then(granted).otherwise(nw.lit(absent, nw.Int64))
 
 
 def _merged(purpose: str) -> nw.Expr:
-    low, high = nw.col(f"low_{purpose}"), nw.col(f"high_{purpose}")
-    agreed = (low == high) | (high <= SUPERSEDED)
-    return nw.when(agreed).then(high).when(~high.is_null()).then(nw.lit(CONFLICT, nw.Int64))
+    low, high = nw.col(f"lowest_{purpose}"), nw.col(f"highest_{purpose}")
+    return nw.when((low == high) | (high <= SUPERSEDED)).then(high).otherwise(nw.lit(CONFLICT, nw.Int64))
 
 
 def _spread(statements: Frame, members: Frame) -> Frame:
     """Refusals as they reach the other subjects of a component."""
     refusing = reduce(lambda left, right: left | right, (nw.col(purpose) == REFUSED for purpose in PURPOSES))
     only = [
-        nw.when(nw.col(purpose) == REFUSED).then(nw.lit(REFUSED, nw.Int64)).alias(purpose)
+        nw.when(nw.col(purpose) == REFUSED).then(nw.lit(REFUSED, nw.Int64)).otherwise(nw.lit(NOTHING, nw.Int64)).alias(purpose)
         for purpose in PURPOSES
     ]
     refused = statements.filter(refusing).join(members, on="subject", how="inner").select("component", "time", *only)
@@ -75,7 +79,7 @@ def _spread(statements: Frame, members: Frame) -> Frame:
 
 def _as_keys(statements: Frame) -> Frame:
     def key(purpose: str) -> nw.Expr:
-        absent = nw.col(purpose).is_null()
+        absent = nw.col(purpose) == NOTHING
         return nw.when(absent).then(nw.lit(NOTHING, nw.Int64)).otherwise(_key(nw.col("time"), nw.col(purpose)))
 
     return statements.select("subject", "time", *(key(purpose).alias(f"key_{purpose}") for purpose in PURPOSES))
@@ -122,7 +126,7 @@ def _own_states(as_of: int) -> list[nw.Expr]:
     """States of an event whose subject is unknown: what it says itself, if it says it by then."""
     made = []
     for purpose in PURPOSES:
-        own = _key(nw.col("said_at"), _kind(purpose))
+        own = _key(nw.col("said_at"), _kind(purpose, absent=GRANTED))
         for name, limit in (("then", nw.col("event_time")), ("now", nw.lit(as_of, nw.Int64))):
             spoken = ~nw.col(f"said_{purpose}").is_null() & (nw.col("said_at") <= limit)
             made.append(nw.when(spoken).then(own).otherwise(nw.lit(NOTHING, nw.Int64)).alias(f"{name}_{purpose}"))
