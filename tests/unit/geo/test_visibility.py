@@ -1,0 +1,225 @@
+"""S7.1: word share and position-adjusted word share, by hand, from events, and on real answers."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from eventlib.errors import BadCallError
+from eventlib.geo.visibility import (
+    answer_shares,
+    engine_visibility,
+    page_visibility,
+    split_sentences,
+    word_shares,
+)
+
+REAL = Path(os.environ.get("EVENTLIB_REAL") or Path(__file__).resolve().parents[4] / "shared" / "real")
+START = pd.Timestamp("2026-09-01", tz="UTC")
+
+# 4 words by [1]; 6 words shared by [1] and [2]; 2 words by [3], none of them over two characters but one
+ANSWER = "Pumps save much energy [1]. They do cost more at first [1][2]. So try [3]."
+
+
+@pytest.mark.parametrize(
+    ("text", "sentences"),
+    [
+        ("One. Two.", ["One.", "Two."]),
+        ("One. [1] Two [2].", ["One. [1]", "Two [2]."]),
+        ("It rose 3.5 % in 2020. [1][2] Good!", ["It rose 3.5 % in 2020. [1][2]", "Good!"]),
+        ("See e.g. Table 2. Done.", ["See e.g. Table 2.", "Done."]),
+        ("J. Smith said no [1]. Why? Because.", ["J. Smith said no [1].", "Why?", "Because."]),
+        ("Steps:\n- first one [1]\n- second one [2]", ["Steps:", "- first one [1]", "- second one [2]"]),
+        ('He said "stop." [3] Then left.', ['He said "stop." [3]', "Then left."]),
+        ("No end", ["No end"]),
+        ("[1] [2]", []),
+        ("", []),
+    ],
+)
+def test_sentences(text, sentences):
+    assert split_sentences(text) == sentences
+
+
+def test_word_share_as_in_the_paper():
+    assert word_shares(ANSWER, 3) == pytest.approx(np.array([4 + 3, 3, 2]) / 12)
+
+
+def test_word_share_as_in_the_public_code():
+    # over two characters: Pumps save much energy (4); They cost more first (4); try (1)
+    assert word_shares(ANSWER, 3, "repo") == pytest.approx(np.array([4 + 2, 2, 1]) / 9)
+
+
+def test_position_adjusted_as_in_the_paper():
+    first, second, third = 4.0, 6 * math.exp(-1 / 3), 2 * math.exp(-2 / 3)
+    expected = np.array([first + second / 2, second / 2, third])
+    assert word_shares(ANSWER, 3, position_adjusted=True) == pytest.approx(expected / expected.sum())
+
+
+def test_position_adjusted_as_in_the_public_code():
+    first, second, third = 4.0, 4 * math.exp(-1 / 2), 1 * math.exp(-2 / 2)
+    expected = np.array([first + second / 2, second / 2, third])
+    assert word_shares(ANSWER, 3, "repo", position_adjusted=True) == pytest.approx(expected / expected.sum())
+
+
+def test_an_uncited_answer():
+    assert word_shares("Nothing cited here.", 4).tolist() == [0, 0, 0, 0]
+    assert word_shares("Nothing cited here.", 4, "repo").tolist() == [0.25] * 4
+
+
+def test_a_source_cited_twice_in_a_sentence_shares_once_in_the_paper_only():
+    text = "Many words about pumps [1][1][2]."
+    assert word_shares(text, 2) == pytest.approx([1 / 2, 1 / 2])
+    assert word_shares(text, 2, "repo") == pytest.approx([2 / 3, 1 / 3])
+
+
+def test_invented_sources_are_left_out():
+    assert word_shares("All words here [7]. Some words there [1].", 2) == pytest.approx([1, 0])
+
+
+def test_an_unknown_spec_is_named():
+    with pytest.raises(BadCallError, match="Did you mean 'paper'"):
+        word_shares("x", 1, "papers")  # type: ignore[arg-type]  # the point of the test
+
+
+def frames() -> tuple[pd.DataFrame, pd.DataFrame]:
+    answers = pd.DataFrame(
+        {
+            "answer_id": ["a1", "a2", "a3"],
+            "prompt_id": ["q1", "q1", "q2"],
+            "engine": "chatgpt",
+            "observation": "probe",
+            "sentence_count": [4, 4, 2],
+            "event_time": [START, START, START + pd.Timedelta(days=1)],
+            "candidates": [None, None, [{"content_id": "own"}, {"content_id": "rival"}]],
+        }
+    )
+    shows = pd.DataFrame(
+        {
+            "citation_id": ["k1", "k2", "k3"],
+            "answer_id": ["a1", "a1", "a2"],
+            "content_id": ["own", "rival", "rival"],
+            "words_attributed": [30.0, 10.0, 20.0],
+            "sentence_index": [2, 0, 1],
+            "engine": "chatgpt",
+            "observation": "probe",
+            "position": [1, 2, 1],
+        }
+    )
+    return shows, answers
+
+
+def test_shares_from_events_sum_to_one_per_answer():
+    shares = answer_shares(*frames())
+    assert shares.set_index(["answer_id", "content_id"])["word_share"].to_dict() == {
+        ("a1", "own"): 0.75,
+        ("a1", "rival"): 0.25,
+        ("a2", "rival"): 1.0,
+    }
+    own = 30 * math.exp(-2 / 4)
+    assert shares["position_adjusted"].iloc[0] == pytest.approx(own / (own + 10))
+
+
+def test_the_public_code_gives_an_uncited_answer_to_all_its_candidates():
+    shares = answer_shares(*frames(), spec="repo")
+    assert shares[shares["answer_id"] == "a3"]["word_share"].tolist() == [0.5, 0.5]
+    own = 30 * math.exp(-2 / 3)
+    assert shares["position_adjusted"].iloc[0] == pytest.approx(own / (own + 10))
+
+
+def test_engine_visibility_by_hand():
+    frame = engine_visibility(*frames(), own={"own"}).set_index("measure")
+    assert frame.loc["citation_rate", "value"] == pytest.approx(1 / 3)
+    assert frame.loc["citation_share", "value"] == pytest.approx(1 / 3)
+    assert frame.loc["word_share", "value"] == pytest.approx(0.75 / 2)
+    assert frame["answers"].tolist() == [3] * 4
+    assert frame["prompt_days"].tolist() == [2] * 4
+    assert ((frame["lower"] <= frame["value"]) & (frame["value"] <= frame["upper"])).all()
+
+
+def test_page_visibility_counts_answers_that_do_not_cite_as_zero():
+    frame = page_visibility(*frames()).set_index(["measure", "content_id"])
+    assert frame.loc[("citation_rate", "own"), "value"] == pytest.approx(1 / 3)
+    assert frame.loc[("word_share", "rival"), "value"] == pytest.approx(1.25 / 3)
+
+
+def test_search_results_without_words_have_rates_only():
+    shows, answers = frames()
+    shows["words_attributed"] = None
+    assert set(page_visibility(shows, answers)["measure"]) == {"citation_rate"}
+    frame = engine_visibility(shows, answers, own={"own"}).set_index("measure")
+    assert frame["value"].isna().tolist() == [False, False, True, True]
+
+
+def test_nothing_is_a_result():
+    shows, answers = frames()
+    assert answer_shares(shows.iloc[:0], answers.iloc[:0]).empty
+    assert engine_visibility(shows.iloc[:0], answers.iloc[:0], own=()).empty
+    assert page_visibility(shows.iloc[:0], answers.iloc[:0]).empty
+
+
+def test_intervals_clustered_by_prompt_and_day_cover():
+    rng = np.random.default_rng(3)
+    inside = []
+    for _ in range(25):
+        day = np.repeat(np.arange(40), 4)
+        rate = rng.beta(3, 7, 40)[day]  # answers of one prompt-day are alike
+        cites = rng.random(160) < rate
+        answers = pd.DataFrame(
+            {
+                "answer_id": np.arange(160).astype(str),
+                "prompt_id": day.astype(str),
+                "engine": "e",
+                "event_time": START,
+            }
+        ).assign(observation="probe", sentence_count=3)
+        shows = answers[cites].assign(
+            citation_id=lambda f: f["answer_id"], content_id="own", words_attributed=1.0
+        )
+        row = page_visibility(shows, answers).iloc[0]
+        inside.append(row["lower"] <= 0.3 <= row["upper"])
+    assert np.mean(inside) >= 0.8
+
+
+@pytest.fixture(scope="module")
+def real_answers():
+    path = REAL / "expertqa" / "rand_test.jsonl"
+    if not path.exists():
+        pytest.skip(f"no real answers at {path}; set EVENTLIB_REAL to the folder that holds expertqa/")
+    lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    return [
+        (answer["answer_string"], len(answer["attribution"]))
+        for line in lines
+        for answer in line["answers"].values()
+        if answer["attribution"]
+    ]
+
+
+def test_real_answers_share_out_exactly_one(real_answers):
+    assert len(real_answers) > 100
+    cited = 0
+    for text, sources in real_answers:
+        for spec in ("paper", "repo"):
+            for adjusted in (False, True):
+                total = word_shares(text, sources, spec, position_adjusted=adjusted).sum()
+                assert total == pytest.approx(1) or (spec == "paper" and total == 0)
+        cited += word_shares(text, sources).sum() > 0
+    assert cited > 100
+
+
+def test_the_two_forms_name_another_top_source_now_and_then(real_answers):
+    tops = [
+        tuple(
+            int(np.argmax(word_shares(text, sources, spec, position_adjusted=True)))
+            for spec in ("paper", "repo")
+        )
+        for text, sources in real_answers
+        if sources > 1 and word_shares(text, sources).sum() > 0
+    ]
+    share = np.mean([a != b for a, b in tops])
+    assert 0.01 < share < 0.25
