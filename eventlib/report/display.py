@@ -11,15 +11,21 @@ import json
 import math
 import os
 import uuid
-from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from eventlib.errors import BadCallError
 from eventlib.report import safe, tables
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
     import pandas as pd
+
+    from eventlib.ledger import Ledger
+    from eventlib.prepared import Prepared
 
 __all__ = [
     "FIGURE_MIME",
@@ -190,25 +196,13 @@ def show_table(
     _publish({"text/html": html, "text/plain": safe.clean(caption)})
 
 
-_REJECTING_STAGES: Final = ("read", "rows", "validate", "schema", "sources")
-
-
-def _row_counts(ledger: Sequence[Mapping[str, Any]]) -> dict[str, int]:
+def _row_counts(ledger: Ledger) -> dict[str, int]:
     """Rows in, rejected, withheld, other removals, kept: they add up."""
-    removed = {"rejected": 0, "withheld": 0, "removed otherwise": 0}
+    counts = {"rows in": ledger.rows_in, "rejected": 0, "withheld": 0, "late or duplicate": 0}
+    kinds = {"read": "rejected", "consent": "withheld"}
     for entry in ledger:
-        stage = str(entry["stage"])
-        kind = (
-            "withheld"
-            if stage == "consent"
-            else "rejected"
-            if stage in _REJECTING_STAGES
-            else "removed otherwise"
-        )
-        removed[kind] += sum(entry["removed"].values())
-    rows_in = int(ledger[0]["rows_in"]) if ledger else 0
-    kept = int(ledger[-1]["rows_out"]) if ledger else 0
-    return {"rows in": rows_in, **removed, "kept": kept}
+        counts[kinds.get(entry.stage, "late or duplicate")] += sum(entry.removed.values())
+    return counts | {"kept": ledger.rows_out}
 
 
 def _headline_html(headline: Headline) -> str:
@@ -226,7 +220,7 @@ def _definition_list(items: Mapping[str, object], name: str) -> str:
 
 
 def show_summary(
-    prepared: Any,
+    prepared: Prepared,
     question: str,
     headlines: Sequence[Headline],
     warnings: Sequence[str] = (),
@@ -247,7 +241,7 @@ def show_summary(
     parameters
         The notebook's parameters in force.
     """
-    counts = {key: f"{value:,}" for key, value in _row_counts(list(prepared.ledger)).items()}
+    counts = {key: f"{value:,}" for key, value in _row_counts(prepared.ledger).items()}
     cards = "".join(_headline_html(headline) for headline in headlines)
     notes = "".join(f"<li>{safe.escape_html(safe.clean(text))}</li>" for text in warnings if text)
     in_force = {key: tables.format_value(value) or "not set" for key, value in (parameters or {}).items()}
@@ -265,42 +259,85 @@ def show_summary(
     _publish({"text/html": html, "text/plain": question})
 
 
+_FROM_PREPARED: Final = (
+    "run_id",
+    "started_at",
+    "ended_at",
+    "inputs",
+    "parameters",
+    "policy",
+    "schema_versions",
+    "libraries",
+    "code_version",
+    "seed",
+    "row_digest",
+)
+
+
 def _stamp(run: Mapping[str, Any], parameters: Mapping[str, object]) -> dict[str, Any]:
     """Everything that is needed to make this report again (NOTEBOOKS 3)."""
-    run_id = os.environ.get(RUN_ID_VARIABLE) or uuid.uuid4().hex[:12]
-    keep = (
-        "run_id",
-        "inputs",
-        "as_of",
-        "schemas",
-        "schema_versions",
-        "versions",
-        "library_versions",
-        "code_version",
-        "seed",
-    )
+    now = dt.datetime.now(dt.UTC)
     return {
-        "run_id": run_id,
+        "run_id": os.environ.get(RUN_ID_VARIABLE) or f"{now:%Y%m%dT%H%M%SZ}-{uuid.uuid4().hex[:6]}",
         "started": _STARTED.isoformat(timespec="seconds"),
-        "ended": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
+        "ended": now.isoformat(timespec="seconds"),
+        "code_version": version("eventlib"),
         "parameters": {key: _plain(value) for key, value in parameters.items()},
-        "prepared": {key: run[key] for key in keep if key in run} | {"row_digest": run.get("row_digest")},
+        "prepared": {key: run[key] for key in _FROM_PREPARED if key in run},
         "status": "completed",
     }
 
 
-def _flat(value: object) -> str:
-    if isinstance(value, Mapping):
-        return ", ".join(f"{key} {_flat(item)}" for key, item in value.items())
-    if isinstance(value, Sequence) and not isinstance(value, str):
-        return "; ".join(_flat(item) for item in value)
-    return tables.format_value(value)
+def _inputs_table(inputs: Sequence[Mapping[str, Any]]) -> str:
+    import pandas as pd  # noqa: PLC0415 - there already wherever a dataset is
+
+    rows = [
+        (Path(item["file"]).name, item.get("rows"), item.get("source"), item.get("sha256")) for item in inputs
+    ]
+    frame = pd.DataFrame(rows, columns=["file", "rows", "source", "sha256"])
+    return tables.html_table(frame, "Input files", ids=["sha256"])
 
 
-def run_stamp(prepared: Any, parameters: Mapping[str, object] | None = None) -> None:
-    """Display and record what this report was made from and with; the notebook's last section."""
-    stamp = _stamp(dict(prepared.run), parameters or {})
-    items = {key.replace("_", " "): _flat(value) for key, value in stamp.items() if key != "prepared"}
-    items |= {f"prepared: {key.replace('_', ' ')}": _flat(value) for key, value in stamp["prepared"].items()}
-    html = f'<section class="run-stamp" aria-label="Run stamp">{_definition_list(items, "stamp")}</section>'
+def _versions(versions: Mapping[str, str]) -> str:
+    """Names by version: most share one."""
+    by_version: dict[str, list[str]] = {}
+    for name, number in versions.items():
+        by_version.setdefault(number, []).append(name)
+    return "; ".join(f"{number}: {', '.join(names)}" for number, names in sorted(by_version.items()))
+
+
+def _pairs(values: Mapping[str, object]) -> str:
+    return ", ".join(
+        f"{key} {tables.format_value(value)}" for key, value in values.items() if value is not None
+    )
+
+
+def run_stamp(prepared: Prepared, parameters: Mapping[str, object] | None = None) -> None:
+    """Display and record what this report was made from and with; the notebook's last section.
+
+    Parameters
+    ----------
+    prepared
+        The prepared dataset, whose own stamp is quoted.
+    parameters
+        The notebook's parameters in force.
+    """
+    stamp = _stamp(prepared.run, parameters or {})
+    source = stamp["prepared"]
+    items = {
+        "run": stamp["run_id"],
+        "started and ended (UTC)": f"{stamp['started'][:19]} to {stamp['ended'][:19]}",
+        "parameters": _pairs(stamp["parameters"]),
+        "code version": stamp["code_version"],
+        "prepared dataset": source.get("run_id", ""),
+        "prepared with": _pairs(source.get("parameters", {})),
+        "consent policy": _pairs(source.get("policy", {})),
+        "row digest": source.get("row_digest") or "",
+        "seed": source.get("seed", ""),
+        "schema versions": _versions(source.get("schema_versions", {})),
+        "libraries": _pairs(source.get("libraries", {})),
+    }
+    shown = _definition_list({key: value for key, value in items.items() if value not in ("", None)}, "stamp")
+    inputs = _inputs_table(source.get("inputs", []))
+    html = f'<section class="run-stamp" aria-label="Run stamp">{shown}{inputs}</section>'
     _publish({RUN_MIME: stamp, "text/html": html, "text/plain": f"run {stamp['run_id']}"})
