@@ -1,1 +1,41 @@
 """AI traffic, citation visibility, satisfied citations and content experiments (S6, S7)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from eventlib.properties import properties
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["EVENTS_READ", "read_frames"]
+
+EVENTS_READ: Final = (
+    "answer_generate",
+    "citation_show",
+    "citation_click",
+    "referral_land",
+    "page_view",
+    "page_engage",
+    "page_exit",
+    "content_publish",
+    "content_edit",
+    "agent_fetch",
+)
+
+
+def read_frames(events: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """Return the frames that the GEO analyses take, one per event name, from prepared events.
+
+    Parameters
+    ----------
+    events
+        A prepared dataset's events.
+
+    Returns
+    -------
+    dict of str to pandas.DataFrame
+        As `el.properties` gives them; empty frames with all columns where an event does not occur.
+    """
+    return {name: properties(events, name) for name in EVENTS_READ}
