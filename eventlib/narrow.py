@@ -57,9 +57,11 @@ def _dictionary(connection: duckdb.DuckDBPyConnection, column: str) -> dict[int,
     return {int(code): value for value, code in connection.execute(f"SELECT value, code FROM code_{column}").fetchall()}  # noqa: S608  # as above
 
 
-def _view(connection: duckdb.DuckDBPyConnection, folder: Path) -> None:
-    pieces = sorted(folder.glob("piece-*.parquet"))
-    if pieces:
+def _view(connection: duckdb.DuckDBPyConnection, events: Path | pa.Table) -> None:
+    pieces = sorted(events.glob("piece-*.parquet")) if isinstance(events, Path) else []
+    if isinstance(events, pa.Table):
+        connection.register("piece", events)
+    elif pieces:
         listed = ", ".join("'" + str(piece).replace("'", "''") + "'" for piece in pieces)
         connection.execute(f"CREATE OR REPLACE TEMP VIEW piece AS SELECT * FROM read_parquet([{listed}])")  # noqa: S608  # our own files
     else:
@@ -73,17 +75,17 @@ def _view(connection: duckdb.DuckDBPyConnection, folder: Path) -> None:
     )
 
 
-def encode(connection: duckdb.DuckDBPyConnection, folder: Path) -> Narrow:
-    """Code the pieces in a folder; leaves the view `wide` and the code tables in the connection.
+def encode(connection: duckdb.DuckDBPyConnection, events: Path | pa.Table) -> Narrow:
+    """Code the canonical frame; leaves the view `wide` and the code tables in the connection.
 
     Parameters
     ----------
     connection
         Where the coding runs and the codes stay.
-    folder
-        Holds `piece-*.parquet` with `eventlib.border.BORDER_COLUMNS` and `row`.
+    events
+        A folder with `piece-*.parquet`, or a table; columns `eventlib.border.BORDER_COLUMNS`, `row` and `digest`.
     """
-    _view(connection, folder)
+    _view(connection, events)
     run = connection.execute
     dictionaries = [_dictionary(connection, column) for column in ("event_name", "source", "channel", "jurisdiction", "notice_version")]
     run(

@@ -47,6 +47,10 @@ class Prepared:
     ledger: Ledger
     _keep: Callable[[], None] | None = field(default=None, repr=False)
 
+    def keep(self, cleanup: Callable[[], None]) -> None:
+        """Hold what removes a temporary dataset, so that it lives as long as this object."""
+        self._keep = cleanup
+
     def _table(self, name: str) -> pd.DataFrame:
         import pandas as pd  # noqa: PLC0415  # the command line need not wait for it
 

@@ -30,7 +30,10 @@ from eventlib.sources.decode import decode
 from eventlib.sources.files import Chunk, chunks, digest_file, find_logs
 from eventlib.stage import DAY, HOUR
 
-__all__ = ["Log", "read_rows"]
+__all__ = ["SKIPPED", "Log", "read_rows"]
+
+SKIPPED: Final = frozenset({"blank_line", "bulk_action"})
+"""What a line without an event is counted under; such a line is no rejected record."""
 
 _PARALLEL_FROM_BYTES: Final = 4 << 20
 _SNIFFED_LINES: Final = 200
@@ -202,7 +205,7 @@ def _digests(table: pa.Table, chunk: Chunk, key: bytes) -> pa.Array:
     """Digest the lines that may still be refused for their times (S3.2), while their bytes are at hand."""
     occurred, sent, received = (pc.cast(table[name], pa.int64()) for name in ("occurred_at", "sent_at", "received_at"))
     delays = [(sent, occurred, 3 * DAY), (received, sent, 3 * DAY), (occurred, sent, 23 * HOUR), (occurred, received, 23 * HOUR)]
-    doubtful = pa.array([False] * len(table))
+    doubtful = pa.array([False] * len(table), pa.bool_())
     for later, earlier, limit in delays:
         doubtful = pc.or_(doubtful, pc.fill_null(pc.greater(pc.subtract(later, earlier), limit), fill_value=False))
     digests: list[str | None] = [None] * len(table)

@@ -12,11 +12,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from eventlib.engine import write_parquet
+from eventlib.errors import BadCallError
 from eventlib.model import EVENT_COLUMNS, PURPOSES, QUARANTINE_COLUMNS
 from eventlib.pseudonyms import Pseudonymiser
 from eventlib.schema import Registry
 
-__all__ = ["write_events", "write_quarantine", "write_sessions"]
+__all__ = ["read_registry", "row_digest", "write_events", "write_quarantine", "write_sessions", "write_table"]
 
 _BATCH: Final = 122_880
 
@@ -40,14 +41,24 @@ def _marked(schema: Any) -> bool:
     return isinstance(schema, list) and any(map(_marked, schema))
 
 
-def _rewrite(schema: Any, value: Any, change: Callable[[str], str | None]) -> Any:
-    """Replace what the schema marks `x-identifier` within a value; None drops it."""
+_Change = Callable[[str, str], str | None]
+
+
+def _rewrite(schema: Any, value: Any, change: _Change, namespace: str = "property") -> Any:
+    """Replace what the schema marks `x-identifier` within a value; None where it must go.
+
+    An identifier beside its namespace is written as everywhere else, so that it can be joined.
+    """
     if isinstance(value, list):
         return [_rewrite(schema.get("items", {}), item, change) for item in value]
     if isinstance(value, dict):
-        known = schema.get("properties", {})
-        return {key: _rewrite(known.get(key, {}), item, change) for key, item in value.items()}
-    return change(value) if schema.get("x-identifier") is True and isinstance(value, str) else value
+        known, named = schema.get("properties", {}), str(value.get("namespace", "property"))
+        return {key: _rewrite(known.get(key, {}), item, change, named) for key, item in value.items()}
+    return change(namespace, value) if schema.get("x-identifier") is True and isinstance(value, str) else value
+
+
+def _nothing(_namespace: str, _value: str) -> None:
+    """Stand for an identifier that consent keeps back (S2.4)."""
 
 
 def _properties(connection: duckdb.DuckDBPyConnection, registry: Registry, pseudonym: Pseudonymiser) -> None:
@@ -60,7 +71,7 @@ def _properties(connection: duckdb.DuckDBPyConnection, registry: Registry, pseud
     ).fetchall()
     written = []
     for row, name, text, allowed in rows:
-        change = (lambda value: pseudonym("property", value)) if allowed else (lambda _: None)
+        change: _Change = pseudonym if allowed else _nothing
         value = _rewrite(registry.properties_schema(name), orjson.loads(text), change)
         written.append((row, orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()))
     rows_column, texts = zip(*written, strict=True) if written else ((), ())
@@ -180,7 +191,30 @@ def write_table(table: pa.Table, folder: Path, name: str) -> int:
     return write_parquet(folder / f"{name}.parquet", table.to_batches(), table.schema)
 
 
+def row_digest(connection: duckdb.DuckDBPyConnection, folder: Path) -> str:
+    """Return a digest of the written events that does not depend on their order or on how files are cut.
+
+    The sum, modulo 2^64, of the first 64 bits of each row's MD5 over what the stages decided and the properties.
+    """
+    events = str(folder / "events.parquet").replace("'", "''")
+    row = connection.execute(
+        f"""SELECT sum(md5_number_lower(concat_ws(chr(31), event_id, source, epoch_us(event_time), person_id, session_id, session_index,
+              is_late, consent_rule, properties))::HUGEINT) % 18446744073709551616::HUGEINT
+            FROM read_parquet('{events}')"""  # noqa: S608  # our own file
+    ).fetchone()
+    return f"{int(row[0] or 0) if row else 0:016x}"
+
+
 def read_registry(path: Path) -> dict[str, str]:
-    """Return anchor to person id, of an earlier run's `registry.parquet`."""
-    table = pq.read_table(path)
+    """Return anchor to person id, of an earlier run's `registry.parquet`.
+
+    Raises
+    ------
+    BadCallError
+        If the file is no registry.
+    """
+    try:
+        table = pq.read_table(path, columns=["anchor", "person_id"])
+    except (OSError, pa.ArrowInvalid) as error:
+        raise BadCallError(f"{path} is no registry.parquet of an earlier run: {error}") from error
     return dict(zip(table["anchor"].to_pylist(), table["person_id"].to_pylist(), strict=True))

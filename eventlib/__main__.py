@@ -1,0 +1,5 @@
+"""`python -m eventlib`."""
+
+from eventlib.cli import main
+
+main()

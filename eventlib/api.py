@@ -1,0 +1,255 @@
+"""What the façade does with whole logs: read, prepare, explain."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import orjson
+import pyarrow as pa
+
+from eventlib.errors import BadCallError
+from eventlib.ledger import Ledger
+from eventlib.prepared import Prepared
+from eventlib.preparing import Options, prepare_log, prepare_to
+from eventlib.pseudonyms import Pseudonymiser, load_key
+from eventlib.publish import workplace
+from eventlib.rows import Log, read_rows
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["ReadLog", "explain", "prepare", "read"]
+
+Paths = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
+
+
+@dataclass
+class ReadLog:
+    """A log that was read and validated, not yet prepared.
+
+    Attributes
+    ----------
+    events : pandas.DataFrame
+        The canonical frame: one row per valid event, before consent was asked.
+    quarantine : pandas.DataFrame
+        One row per refused line.
+    ledger : Ledger
+        Lines in, events out, removed by reason.
+    repairs : list of dict
+        What was repaired, how often, on which evidence.
+    """
+
+    log: Log
+    source: str
+    _folder: tempfile.TemporaryDirectory[str]
+
+    @property
+    def ledger(self) -> Ledger:
+        """Return the accounting of reading."""
+        return Ledger([self.log.entry])
+
+    @property
+    def repairs(self) -> list[dict[str, object]]:
+        """Return every kind of repair with its rows."""
+        return self.log.repairs
+
+    def _frame(self, table: pa.Table) -> pd.DataFrame:
+        import pandas as pd  # noqa: PLC0415  # only those who look at frames come here
+
+        frame: pd.DataFrame = table.to_pandas(types_mapper=pd.ArrowDtype)
+        return frame
+
+    @cached_property
+    def events(self) -> pd.DataFrame:
+        """Return the canonical frame."""
+        return self._frame(self.log.events())
+
+    @cached_property
+    def quarantine(self) -> pd.DataFrame:
+        """Return the refused lines."""
+        return self._frame(self.log.quarantine)
+
+
+def read(logs: Paths, *, source: str = "auto", schemas: Path | None = None, key: Path | None = None) -> ReadLog:
+    """Read and validate logs (S1).
+
+    Parameters
+    ----------
+    logs
+        Paths, folders or patterns.
+    source
+        Name of the format; `auto` tells it from each file's first records.
+    schemas
+        Folder of schemas; the shipped ones by default.
+    key
+        File with the key of digests and pseudonyms.
+
+    Raises
+    ------
+    BadCallError
+        If a path names nothing, or the format is unknown.
+    """
+    folder = tempfile.TemporaryDirectory(prefix="eventlib-")
+    log = read_rows(logs, source=source, schemas=schemas, key=load_key(key)[0], work=Path(folder.name))
+    return ReadLog(log, source, folder)
+
+
+def prepare(
+    logs: Paths | ReadLog,
+    *,
+    out: str | os.PathLike[str] | None = None,
+    policy: str | os.PathLike[str] = "default",
+    as_of: datetime | None = None,
+    source: str = "auto",
+    engine: str = "duckdb",
+    registry: Path | None = None,
+    key: Path | None = None,
+    schemas: Path | None = None,
+    plain_identifiers: bool = False,
+    keep_raw: bool = False,
+    max_rejected: float = 0.5,
+) -> Prepared:
+    """Prepare logs: validate, filter by consent, order, tell sessions and people apart (S0 to S5).
+
+    Parameters
+    ----------
+    logs
+        Paths, folders or patterns, or what `el.read` returned.
+    out
+        Where the dataset is kept; a temporary folder by default, to be saved by `prepared.save`.
+    policy
+        Path of a consent policy; `default` is the shipped one.
+    as_of
+        The moment from which consent is looked at; by default the log's latest arrival.
+    source, engine, registry, key, schemas, plain_identifiers, keep_raw, max_rejected
+        As `eventlib prepare --help` says.
+
+    Raises
+    ------
+    BadCallError
+        If an argument cannot be used.
+    DataRefusedError
+        If too much is rejected or withheld.
+    """
+    options = Options(source, policy, as_of, registry, key, engine, schemas, plain_identifiers, keep_raw, max_rejected)
+    temporary = None if out is not None else tempfile.TemporaryDirectory(prefix="eventlib-")
+    target = Path(temporary.name) if temporary is not None else Path(os.fspath(out or ""))
+    if isinstance(logs, ReadLog):
+        with workplace(target) as work:
+            prepared = prepare_log(logs.log, target, options, work)
+    else:
+        prepared = prepare_to(logs, target, options)
+    if temporary is not None:
+        prepared.keep(temporary.cleanup)
+    return prepared
+
+
+def _nodes(prepared: Prepared, identifier: str, pseudonym: Pseudonymiser) -> list[tuple[str, str]]:
+    """Return the identifiers of the dataset that a plain id, a pseudonym, or `namespace:value` names."""
+    namespace, _, value = identifier.partition(":")
+    known = set(zip(prepared.people["namespace"].tolist(), prepared.people["identifier"].tolist(), strict=True))
+    candidates = [(ns, text) for ns, text in known if text == identifier or (ns == namespace and text == value)]
+    plain = [(ns, pseudonym(ns, identifier)) for ns in ("anonymous_id", "user_id")] + [(namespace, pseudonym(namespace, value))]
+    return sorted({*candidates, *(node for node in plain if node in known)})
+
+
+def explain(prepared: Prepared, left: str, right: str, *, key: Path | None = None) -> dict[str, object]:
+    """Explain why two identifiers are one person, or which rule keeps them apart (S4.9).
+
+    Parameters
+    ----------
+    prepared
+        A prepared dataset.
+    left, right
+        Identifiers: as in the raw log, as pseudonyms, or as `namespace:value`.
+    key
+        File with the key that the dataset was prepared with, for identifiers as in the raw log.
+
+    Returns
+    -------
+    dict
+        `same` (bool), `path` (list of steps with `from`, `to`, `events`, `first_seen`), `refused` (list of refusals
+        that touch either), `persons`.
+
+    Raises
+    ------
+    BadCallError
+        If an identifier is not in the dataset.
+    """
+    pseudonym = Pseudonymiser(load_key(key)[0], plain=bool(prepared.run["parameters"]["plain_identifiers"]))
+    found = []
+    for identifier in (left, right):
+        nodes = _nodes(prepared, identifier, pseudonym)
+        if not nodes:
+            raise BadCallError(
+                f"no identifier {identifier!r} in this dataset; give it as in the raw log (with the same key), "
+                "as its pseudonym, or as namespace:value"
+            )
+        found.append(nodes)
+    people = prepared.people
+    rows = zip(people["namespace"].tolist(), people["identifier"].tolist(), people["person_id"].tolist(), strict=True)
+    persons: dict[tuple[str, str], set[str]] = {}
+    for namespace, value, person in rows:
+        persons.setdefault((namespace, value), set()).add(person)
+    ids = [set().union(*(persons[node] for node in nodes)) for nodes in found]
+    path = _path(prepared, found[0], set(found[1]))
+    refused = prepared.refused_merges
+    touched = {value for nodes in found for _, value in nodes}
+    rows_refused = refused[refused["left_identifier"].isin(touched) | refused["right_identifier"].isin(touched)]
+    same = bool(ids[0] & ids[1])
+    return {
+        "same": same,
+        "path": path if same else [],
+        "refused": rows_refused.astype(object).to_dict("records"),
+        "persons": [sorted(each) for each in ids],
+    }
+
+
+def _edges(prepared: Prepared) -> dict[tuple[str, str], dict[tuple[str, str], tuple[int, str]]]:
+    """Evidence edges between identifiers as they were written: events together, since when."""
+    events = prepared.events
+    seen = events[events["allow_identity"] & events["anonymous_id"].notna() & events["user_id"].notna()]
+    grouped = seen.groupby(["anonymous_id", "user_id"], sort=True)["event_time"].agg(["size", "min"]).reset_index()
+    edges: dict[tuple[str, str], dict[tuple[str, str], tuple[int, str]]] = {}
+
+    def connect(one: tuple[str, str], other: tuple[str, str], count: int, first: str) -> None:
+        edges.setdefault(one, {})[other] = (count, first)
+        edges.setdefault(other, {})[one] = (count, first)
+
+    for device, user, count, first in grouped.itertuples(index=False):
+        connect(("anonymous_id", device), ("user_id", user), int(count), str(first))
+    links = events[(events["event_name"] == "identity_link") & events["allow_identity"]]
+    for text, when in zip(links["properties"].tolist(), links["event_time"].tolist(), strict=True):
+        named = [(item["namespace"], item["value"]) for item in orjson.loads(text).get("identifiers", ())]
+        for other in named[1:]:
+            connect(named[0], other, 1, str(when))
+    return edges
+
+
+def _path(prepared: Prepared, starts: list[tuple[str, str]], goals: set[tuple[str, str]]) -> list[dict[str, object]]:
+    """Return the shortest evidence path, by breadth-first search."""
+    edges = _edges(prepared)
+    before: dict[tuple[str, str], tuple[str, str] | None] = dict.fromkeys(starts)
+    queue = deque(starts)
+    while queue:
+        node = queue.popleft()
+        if node in goals:
+            steps: list[dict[str, object]] = []
+            while (previous := before[node]) is not None:
+                count, first = edges[previous][node]
+                steps.append({"from": ":".join(previous), "to": ":".join(node), "events": count, "first_seen": first})
+                node = previous
+            return steps[::-1]
+        for other in sorted(edges.get(node, ())):
+            if other not in before:
+                before[other] = node
+                queue.append(other)
+    return []

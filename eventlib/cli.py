@@ -1,0 +1,219 @@
+"""The command line: `eventlib --help`."""
+
+from __future__ import annotations
+
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any, Final, NoReturn
+
+import typer
+
+from eventlib.errors import BadCallError, EventlibError
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    help="Event logs you can trust, and the content-ranking signals in them.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+
+_EXIT_CODES: Final = "Exit codes: 0 done, 2 bad call, 3 data refused, 4 a notebook failed, 5 a kernel died, 6 a gate refused the export."
+
+Logs = Annotated[list[str], typer.Argument(help="Log files, folders or patterns.", show_default=False)]
+Out = Annotated[Path, typer.Option("--out", help="Where the result goes.", show_default=False)]
+KeyFile = Annotated[Path | None, typer.Option("--key", help="File with the key of pseudonyms (64 hexadecimal digits).")]
+Schemas = Annotated[Path | None, typer.Option("--schemas", help="Folder of schemas, instead of the shipped ones.")]
+Source = Annotated[str, typer.Option("--source", help="Log format; auto tells it from each file's first records.")]
+
+
+def _say(text: str) -> None:
+    typer.echo(text)
+
+
+def _moment(text: str | None) -> datetime | None:
+    if text is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise BadCallError(f"--as-of takes a time such as 2026-10-31T00:00:00Z, not {text!r}") from error
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+class _Progress:
+    """A bar on the terminal; silent where there is none."""
+
+    def __init__(self) -> None:
+        from rich.console import Console  # noqa: PLC0415  # not needed for --help
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn  # noqa: PLC0415  # as above
+
+        columns = (TextColumn("{task.description:<20}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+        self._bar = Progress(*columns, console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty())
+        self._task = self._bar.add_task("", total=None)
+
+    def __enter__(self) -> _Progress:
+        self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+
+    def __call__(self, what: str, done: int, of: int) -> None:
+        self._bar.update(self._task, description=what, completed=done, total=of or None)
+
+
+@app.command(epilog=_EXIT_CODES)
+def simulate(
+    out: Out,
+    events: Annotated[int, typer.Option("--events", help="How many log lines.", min=1)] = 40_000,
+    seed: Annotated[int, typer.Option("--seed", help="The same seed gives the same bytes.", min=0)] = 1,
+    *,
+    plain: Annotated[bool, typer.Option("--plain", help="Write .ndjson instead of .ndjson.gz.")] = False,
+) -> None:
+    """Write a simulated log, and the truth about it beside it."""
+    from eventlib.simulate import simulate as run  # noqa: PLC0415  # each command loads what it uses
+
+    with _Progress() as progress:
+        written = 0
+
+        def step(lines: int) -> None:
+            nonlocal written
+            written += lines
+            progress("simulate", written, events)
+
+        result = run(out, events, seed, progress=step, plain=plain)
+    _say(f"{result.events:,} simulated lines in {len(result.files)} files under {out}; the truth is in {result.truth}")
+
+
+@app.command(epilog=_EXIT_CODES)
+def validate(logs: Logs, schemas: Schemas = None, source: Source = "auto") -> None:
+    """Judge every line of logs, and say what was refused and where. Exit 3 if anything was."""
+    from eventlib.api import read  # noqa: PLC0415  # each command loads what it uses
+    from eventlib.rows import SKIPPED  # noqa: PLC0415  # as above
+
+    log = read(logs, source=source, schemas=schemas)
+    entry = log.log.entry
+    _say(f"{entry.rows_in:,} lines, {entry.rows_out:,} valid events")
+    for code, count in sorted(entry.removed.items(), key=lambda item: -item[1]):
+        _say(f"  {count:>9,}  {code}")
+    refused = log.log.quarantine
+    for row in refused.slice(0, 20).to_pylist():
+        _say(f"{row['source_file']}:{row['line']}: {row['code']} at {row['json_path']}: {row['message']}")
+    if len(refused) > 20:
+        _say(f"… and {len(refused) - 20:,} more")
+    if any(code not in SKIPPED for code in entry.removed):
+        raise typer.Exit(3)
+
+
+@app.command(epilog=_EXIT_CODES)
+def prepare(
+    logs: Logs,
+    out: Out,
+    source: Source = "auto",
+    policy: Annotated[str, typer.Option("--policy", help="Consent policy file.")] = "default",
+    as_of: Annotated[str | None, typer.Option("--as-of", help="Moment from which consent is looked at; by default the latest arrival.")] = None,
+    registry: Annotated[Path | None, typer.Option("--registry", help="registry.parquet of an earlier run: its person ids stay.")] = None,
+    key: KeyFile = None,
+    engine: Annotated[str, typer.Option("--engine", help="duckdb, polars or pandas.")] = "duckdb",
+    schemas: Schemas = None,
+    *,
+    plain_identifiers: Annotated[bool, typer.Option("--plain-identifiers", help="Save identifiers as they are, not as pseudonyms.")] = False,
+    keep_raw: Annotated[bool, typer.Option("--keep-raw", help="Keep the text of refused lines in the quarantine.")] = False,
+    max_rejected: Annotated[float, typer.Option("--max-rejected", help="Refuse the log over this share of rejected records.")] = 0.5,
+) -> None:
+    """Prepare logs: validate, filter by consent, order, tell sessions and people apart."""
+    from eventlib.preparing import Options, prepare_to  # noqa: PLC0415  # each command loads what it uses
+    from eventlib.pseudonyms import load_key  # noqa: PLC0415  # as above
+
+    created = load_key(key)[1]
+    if created:
+        _say(f"A key for pseudonyms was created in {created}. Keep it: another key gives other ids.")
+    options = Options(
+        source, policy, _moment(as_of), registry, key, engine, schemas, plain_identifiers, keep_raw, max_rejected
+    )
+    with _Progress() as progress:
+        prepared = prepare_to(logs, out, options, progress)
+    _report(prepared, out)
+
+
+def _report(prepared: Any, out: Path) -> None:
+    _say(f"{prepared.ledger.rows_in:,} lines in, {prepared.ledger.rows_out:,} events kept:")
+    for entry in prepared.ledger:
+        removed = ", ".join(f"{code} {count:,}" for code, count in entry.to_dict()["removed"].items())
+        _say(f"  {entry.stage:<12} {entry.rows_in:>10,} → {entry.rows_out:>10,}   {removed}")
+    repairs = prepared.run["repairs"]
+    if repairs:
+        _say(f"Repaired, {sum(repair['rows'] for repair in repairs):,} values:")
+        for repair in repairs:
+            evidence = f" ({repair['evidence']})" if repair["evidence"] else ""
+            _say(f"  {repair['rows']:>9,}  {repair['source']} {repair['scope']}, {repair['field']}: {repair['repair']}{evidence}")
+    _say(f"Prepared dataset: {out}/current")
+
+
+@app.command(epilog=_EXIT_CODES)
+def report(
+    notebooks: Annotated[list[str] | None, typer.Argument(help="Notebooks by name, such as 04_geo_engagement; all by default.")] = None,
+    prepared: Annotated[Path, typer.Option("--prepared", help="A prepared dataset.")] = Path("prepared"),
+    out: Annotated[Path, typer.Option("--out", help="Where reports are published.")] = Path("reports"),
+    parameter: Annotated[list[str] | None, typer.Option("-p", "--parameter", help="name=value; may be repeated.")] = None,
+    parameter_file: Annotated[list[Path] | None, typer.Option("-f", "--parameter-file", help="YAML file of parameters.")] = None,
+) -> None:
+    """Run notebooks on a prepared dataset and publish their reports."""
+    from eventlib.report import run_reports  # noqa: PLC0415  # each command loads what it uses
+
+    named: dict[str, str] = {}
+    for item in parameter or ():
+        name, equals, value = item.partition("=")
+        if not equals or not name:
+            raise BadCallError(f"-p takes name=value, not {item!r}")
+        named[name] = value
+    run_reports(notebooks or None, prepared, out, named, parameter_file or ())
+
+
+@app.command(epilog=_EXIT_CODES)
+def explain(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A prepared dataset.", show_default=False)],
+    left: Annotated[str, typer.Argument(metavar="ID", show_default=False)],
+    right: Annotated[str, typer.Argument(metavar="ID", show_default=False)],
+    key: KeyFile = None,
+) -> None:
+    """Say why two identifiers are one person, or what keeps them apart."""
+    from eventlib.api import explain as run  # noqa: PLC0415  # each command loads what it uses
+    from eventlib.prepared import load  # noqa: PLC0415  # as above
+
+    found: Any = run(load(folder), left, right, key=key)
+    _say("One person." if found["same"] else "Not one person: " + " and ".join("/".join(ids) for ids in found["persons"]) + ".")
+    for step in found["path"]:
+        _say(f"  {step['from']} — {step['to']}: in {step['events']:,} events since {step['first_seen']}")
+    for refusal in found["refused"]:
+        _say(f"  refused by {refusal['rule']}: {refusal['left_identifier']} — {refusal['right_identifier']}, {refusal['events']:,} events")
+
+
+@app.command(name="check-signals", epilog=_EXIT_CODES)
+def check_signals(bundle: Annotated[Path, typer.Argument(help="A signal bundle.", show_default=False)]) -> None:
+    """Check a signal bundle: digests, schema, and the model's scores on its golden rows. Exit 3 if it is not sound."""
+    from eventlib.signals import check_signals as run  # noqa: PLC0415  # each command loads what it uses
+
+    result = run(bundle)
+    for finding in result.findings:
+        _say(str(finding))
+    _say("The bundle is sound." if result.ok else "The bundle is not sound.")
+    if not result.ok:
+        raise typer.Exit(3)
+
+
+def main() -> NoReturn:
+    """Run the command line; errors raised on purpose become one message and their exit code."""
+    try:
+        app(standalone_mode=True)
+    except EventlibError as error:
+        typer.echo(f"eventlib: {error}", err=True)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        typer.echo("eventlib: interrupted; nothing was published", err=True)
+        sys.exit(130)
+    sys.exit(0)

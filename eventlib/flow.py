@@ -1,0 +1,130 @@
+"""The stages of the column world on one narrow frame, with their ledger: clock → consent → order → sessions → identity (S0)."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Final
+
+import narwhals as nw
+import orjson
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from eventlib.consent import RULES, Policy, decide, subjects
+from eventlib.engine import Engine, Frame
+from eventlib.evidence import Link, read_pairs
+from eventlib.graph import Node
+from eventlib.identity import Identities, merge_people
+from eventlib.ledger import Entry, Ledger
+from eventlib.model import PURPOSES
+from eventlib.narrow import Narrow
+from eventlib.ordering import correct_clock, remove_duplicates, remove_late
+from eventlib.pseudonyms import Pseudonymiser
+from eventlib.sessions import number_sessions
+from eventlib.stage import count_rows
+
+__all__ = ["Flow"]
+
+_RESULT: Final = (
+    "row", "event_time", "clock_offset", "stretch", "clock_corrected", "is_late", "renamed", "anonymous", "user", "device", "session",
+    "source_key", "sequence", "event_key", "copy_key", "fingerprint_key", *(f"verdict_{purpose}" for purpose in PURPOSES),
+)  # fmt: skip
+
+
+def _links(narrow: Narrow, rows: Mapping[int, int]) -> list[Link]:
+    """Explicit links of the events in `rows` (row to time)."""
+    pairs = zip(narrow.links["row"].to_pylist(), narrow.links["links"].to_pylist(), strict=True)
+    return [Link(tuple(Node(*item) for item in orjson.loads(text)), rows[row]) for row, text in pairs if row in rows]
+
+
+class Flow:
+    """One narrow frame on its way through the stages.
+
+    Parameters
+    ----------
+    narrow
+        The coded events.
+    where
+        The engine that runs the stages.
+    policy
+        What may be used for what.
+    pseudonym
+        How identifiers are written.
+    entry
+        The ledger's first entry.
+    as_of
+        The moment from which the run looks back, in microseconds; by default the latest arrival in the log, so that
+        the same log gives the same dataset on any day.
+    """
+
+    def __init__(self, narrow: Narrow, where: Engine, policy: Policy, pseudonym: Pseudonymiser, entry: Entry, as_of: int | None = None) -> None:
+        self.narrow, self.engine, self.policy, self.pseudonym = narrow, where, policy, pseudonym
+        self.ledger = Ledger([entry])
+        self.as_of = int(pc.max(narrow.events["received"]).as_py() or 0) if as_of is None else as_of
+        codes, namespaces, values = (narrow.identifiers[name].to_pylist() for name in ("code", "namespace", "value"))
+        self.identifiers = dict(zip(codes, zip(namespaces, values, strict=True), strict=True))
+
+    def clock(self) -> Frame:
+        """Correct the times."""
+        return self.engine.checkpoint(correct_clock(self.engine, self.engine.frame(self.narrow.events)))
+
+    def _links(self, frame: Frame) -> list[Link]:
+        """Explicit links of the events in a frame."""
+        rows = self.engine.frame(self.narrow.links.select(["row"]))
+        found = self.engine.collect(frame.select("row", "event_time").join(rows, on="row", how="inner"))
+        when = dict(zip(found["row"].to_pylist(), found["event_time"].to_pylist(), strict=True))
+        return _links(self.narrow, when)
+
+    def _enter(self, stage: str, removed: Mapping[str, int]) -> None:
+        rows = self.ledger.rows_out
+        self.ledger.add(Entry(stage, rows, rows - sum(removed.values()), removed))
+
+    def consent(self, timed: Frame) -> Frame:
+        """Decide, and withhold what no purpose allows; of what is withheld only a count remains (S2.4)."""
+        found = subjects(read_pairs(self.engine, timed), self.identifiers, self._links(timed))
+        placed = timed.join(self.engine.frame(found.of_pair), on=["anonymous", "user"], how="left")
+        placed = self.engine.checkpoint(placed.with_columns(subject=nw.col("subject").fill_null(0)))
+        decided = decide(
+            self.engine,
+            placed,
+            self.engine.frame(found.members),
+            policy=self.policy,
+            as_of=self.as_of,
+            names=self.narrow.names,
+            sources=self.narrow.sources,
+            jurisdictions=self.narrow.jurisdictions,
+            notices=self.narrow.notices,
+        )
+        some = nw.max_horizontal(*(nw.col(f"verdict_{purpose}") for purpose in PURPOSES)) >= 16
+        withheld = decided.filter(~some)
+        counts = count_rows(withheld, by="verdict_analytics")
+        removed = {f"C{int(rule):02d}_{RULES[int(rule)]}": count for rule, count in counts.items()}
+        self._enter("consent", removed)
+        self.withheld = removed
+        kept = decided.filter(some).with_columns(allow_identity=nw.when(nw.col("verdict_identity") >= 16).then(nw.lit(1, nw.Int64)).otherwise(nw.lit(0, nw.Int64)))
+        return self.engine.checkpoint(kept)
+
+    def order(self, consented: Frame) -> tuple[Frame, pa.Table]:
+        """Set aside what is late, remove duplicates; the rows left are in the ledger."""
+        on_time, late = remove_late(self.engine, consented)
+        single, duplicates = remove_duplicates(self.engine, on_time)
+        refused = self.engine.collect(late.select("row", "removed_by"))
+        self._enter("lateness", Counter(refused["removed_by"].to_pylist()))
+        self._enter("duplicates", {"duplicate": int(count_rows(duplicates)[""])})
+        return single, refused
+
+    def sessions(self, kept: Frame) -> Frame:
+        """Number the sessions."""
+        self._enter("sessions", {})
+        return self.engine.checkpoint(number_sessions(self.engine, kept))
+
+    def identify(self, numbered: Frame, registry: Mapping[str, str] | None = None) -> Identities:
+        """Merge identifiers into people, from events that allow it."""
+        links = self._links(numbered.filter(nw.col("allow_identity") == 1))
+        self._enter("identity", {})
+        return merge_people(self.engine, numbered, self.identifiers, links, self.pseudonym, registry=registry)
+
+    def result(self, numbered: Frame, people: Identities) -> pa.Table:
+        """Return the narrow columns that writing needs, with each event's person."""
+        return self.engine.collect(numbered.select(list(_RESULT))).join(people.of_row, keys="row", join_type="left outer")

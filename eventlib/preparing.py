@@ -1,0 +1,199 @@
+"""`prepare`: rows, then columns, then one atomic publication (DESIGN sections 1 and 5)."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Final
+
+import duckdb
+import orjson
+
+from eventlib.consent import Policy, load_policy
+from eventlib.engine import connect, engine
+from eventlib.errors import BadCallError, DataRefusedError
+from eventlib.flow import Flow
+from eventlib.narrow import encode
+from eventlib.prepared import Prepared, load
+from eventlib.pseudonyms import Pseudonymiser, load_key
+from eventlib.publish import publish, workplace
+from eventlib.rows import SKIPPED, Log, read_rows
+from eventlib.schema import registry as schema_registry
+from eventlib.writing import read_registry, row_digest, write_events, write_quarantine, write_sessions, write_table
+
+__all__ = ["Options", "prepare_log", "prepare_to"]
+
+_MEMORY: Final = "2GB"
+_LIBRARIES: Final = ("duckdb", "jsonschema-rs", "narwhals", "numpy", "orjson", "pandas", "pyarrow", "scipy")
+
+Logs = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How a log is prepared; `eventlib prepare --help` explains each."""
+
+    source: str = "auto"
+    policy: str | os.PathLike[str] = "default"
+    as_of: datetime | None = None
+    registry: Path | None = None
+    key: Path | None = None
+    engine: str = "duckdb"
+    schemas: Path | None = None
+    plain_identifiers: bool = False
+    keep_raw: bool = False
+    max_rejected: float = 0.5
+
+
+def _quiet(_what: str, _done: int, _of: int) -> None:
+    """Report no progress."""
+
+
+def prepare_to(logs: Logs, out: Path, options: Options, progress: Progress = _quiet) -> Prepared:
+    """Prepare logs into `out/versions/<run_id>/` and point `out/current` at it.
+
+    Parameters
+    ----------
+    logs
+        Paths, folders or patterns.
+    out
+        Where the dataset goes; an earlier version there stays until this one is whole.
+    options
+        How.
+    progress
+        Called with (stage, done, of); lines while reading, stages after that.
+
+    Raises
+    ------
+    BadCallError
+        If an argument cannot be used.
+    DataRefusedError
+        If more records are rejected than `max_rejected`, or nearly everything is withheld (S2.4); then nothing is
+        published.
+    """
+    _check(options)
+    key, _ = load_key(options.key)
+    with workplace(out) as work:
+        log = read_rows(
+            logs, source=options.source, schemas=options.schemas, key=key, keep_raw=options.keep_raw, work=work,
+            progress=lambda done, of: progress("read", done, of),
+        )  # fmt: skip
+        return prepare_log(log, out, options, work, progress)
+
+
+def _check(options: Options) -> None:
+    if not 0 <= options.max_rejected <= 1:
+        raise BadCallError(f"max_rejected is a share from 0 to 1, not {options.max_rejected}")
+    load_policy(options.policy)
+    engine(options.engine)
+    if options.registry is not None:
+        read_registry(options.registry)
+
+
+def prepare_log(log: Log, out: Path, options: Options, work: Path, progress: Progress = _quiet) -> Prepared:
+    """Prepare a log that was read; `work` is a folder on the file system of `out` that its owner removes."""
+    started = datetime.now(UTC)
+    _refuse_rejected(log, options.max_rejected)
+    policy = load_policy(options.policy)
+    made = work / "version"
+    made.mkdir()
+    with connect(spill=work / "spill", memory_limit=_MEMORY) as connection:
+        flow = _run(log, options, policy, connection, made, progress)
+        digest = row_digest(connection, made)
+    stamp = _stamp(log, options, policy, flow, started) | {"row_digest": digest}
+    (made / "ledger.json").write_bytes(orjson.dumps(flow.ledger.to_list(), option=orjson.OPT_INDENT_2))
+    (made / "run.json").write_bytes(orjson.dumps(stamp, option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS))
+    publish(made, out / "versions" / stamp["run_id"], out / "current")
+    return load(out)
+
+
+def _run(log: Log, options: Options, policy: Policy, connection: duckdb.DuckDBPyConnection, made: Path, progress: Progress) -> Flow:
+    pseudonym = Pseudonymiser(load_key(options.key)[0], plain=options.plain_identifiers)
+    as_of = round(options.as_of.timestamp() * 1_000_000) if options.as_of else None
+    progress("encode", 0, 6)
+    flow = Flow(encode(connection, log.folder), engine(options.engine, connection), policy, pseudonym, log.entry, as_of)
+    progress("clock and consent", 1, 6)
+    consented = flow.consent(flow.clock())
+    _refuse_withheld(flow, policy, log)
+    progress("order and sessions", 2, 6)
+    ordered, late = flow.order(consented)
+    numbered = flow.sessions(ordered)
+    progress("identity", 3, 6)
+    people = flow.identify(numbered, read_registry(options.registry) if options.registry else None)
+    for name, table in (("people", people.people), ("registry", people.registry), ("refused_merges", people.refused)):
+        write_table(table, made, name)
+    progress("write", 4, 6)
+    schemas = schema_registry(options.schemas)
+    result = flow.result(numbered, people)
+    rows = write_events(connection, result, flow.narrow.identifiers, made, registry=schemas, pseudonym=pseudonym)
+    if rows != flow.ledger.rows_out:
+        raise RuntimeError(f"{rows} rows were written, but the ledger says {flow.ledger.rows_out}")
+    write_sessions(connection, made)
+    refused = write_quarantine(connection, log.quarantine, late, [entry["file"] for entry in log.inputs], made)
+    expected = len(log.quarantine) + sum(flow.ledger.removed("lateness").values())
+    if refused != expected:
+        raise RuntimeError(f"{refused} quarantine rows were written, but the ledger says {expected}")
+    progress("publish", 5, 6)
+    return flow
+
+
+def _refuse_rejected(log: Log, most: float) -> None:
+    rejected = {code: count for code, count in log.entry.removed.items() if code not in SKIPPED}
+    records = log.entry.rows_out + sum(rejected.values())
+    if records and sum(rejected.values()) / records > most:
+        codes = ", ".join(f"{code} {count:,}" for code, count in Counter(rejected).most_common(5))
+        raise DataRefusedError(
+            f"{sum(rejected.values()):,} of {records:,} records were rejected, over the share of {most:.0%} that --max-rejected "
+            f"allows. Most common: {codes}. See each with `eventlib validate LOG…`, or raise --max-rejected."
+        )
+
+
+def _refuse_withheld(flow: Flow, policy: Policy, log: Log) -> None:
+    """Refuse a log that says nothing of consent, which would else look like an empty one (S2.4)."""
+    consent = list(flow.ledger)[-1]
+    withheld = sum(consent.removed.values())
+    if not consent.rows_in or withheld / consent.rows_in <= policy.max_withheld:
+        return
+    rules = ", ".join(f"{rule} {count:,}" for rule, count in sorted(consent.removed.items(), key=lambda item: -item[1]))
+    source = next((entry["source"] for entry in log.inputs if entry["source"] != "native"), "SOURCE")
+    raise DataRefusedError(
+        f"{withheld:,} of {consent.rows_in:,} events may not be used for any purpose ({rules}), over the share of "
+        f"{policy.max_withheld:.0%} from which a log without consent is suspected. If this log carries none of its own, state in a "
+        f"policy file on which basis it is used, and pass it with --policy:\n"
+        f"sources:\n  {source}: {{jurisdiction: …, purposes: [analytics], basis: …, owner: …, expires: YYYY-MM-DD}}"
+    )
+
+
+def _stamp(log: Log, options: Options, policy: Policy, flow: Flow, started: datetime) -> dict[str, Any]:
+    """Return the run stamp (`run.json`)."""
+    parameters: Mapping[str, Any] = {
+        "source": options.source,
+        "as_of": datetime.fromtimestamp(flow.as_of / 1_000_000, UTC).isoformat(),
+        "engine": options.engine,
+        "registry": os.fspath(options.registry) if options.registry else None,
+        "plain_identifiers": options.plain_identifiers,
+        "keep_raw": options.keep_raw,
+        "max_rejected": options.max_rejected,
+    }
+    return {
+        "run_id": f"{started:%Y%m%dT%H%M%S%f}Z",
+        "status": "complete",
+        "started_at": started.isoformat(),
+        "ended_at": datetime.now(UTC).isoformat(),
+        "inputs": log.inputs,
+        "repairs": log.repairs,
+        "parameters": parameters,
+        "policy": {"file": policy.name, "version": policy.version, "sha256": policy.digest},
+        "schema_versions": schema_registry(options.schemas).versions(),
+        "libraries": {name: version(name) for name in _LIBRARIES},
+        "python": platform.python_version(),
+        "code_version": version("eventlib"),
+        "seed": None,
+    }

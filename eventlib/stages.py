@@ -1,0 +1,301 @@
+"""The stages, each usable alone on a caller's pandas, Polars, DuckDB or PyArrow frame of canonical events (DESIGN section 6)."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, Final
+
+import narwhals as nw
+import orjson
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from eventlib.border import BORDER_COLUMNS
+from eventlib.consent import Policy, load_policy
+from eventlib.engine import connect, engine, engine_of
+from eventlib.errors import BadCallError
+from eventlib.flow import Flow
+from eventlib.ledger import Entry
+from eventlib.model import PURPOSES, Violation
+from eventlib.narrow import encode
+from eventlib.pseudonyms import Pseudonymiser, load_key
+from eventlib.schema import registry
+from eventlib.stage import StageResult
+
+__all__ = ["filter_consent", "merge_identities", "order", "sessionize", "validate"]
+
+_REQUIRED: Final = ("event_id", "event_name", "source", "occurred_at", "received_at")
+_IDENTIFIERS: Final = ("anonymous_id", "user_id")
+_FLAGS: Final = ("has_consent", "gpc", "undecoded_signal", "minted_id")
+
+
+def _table(stage: str, frame: Any, needed: Sequence[str]) -> pa.Table:
+    """Return the caller's frame as a canonical table, absent optional columns null, each row numbered."""
+    kind, adopted = engine_of(frame)
+    table = kind.collect(adopted)
+    missing = set(needed) - set(table.column_names)
+    if missing:
+        raise BadCallError.missing_columns(stage, missing, table.column_names)
+    columns = []
+    for field in BORDER_COLUMNS:
+        if field.name in table.column_names:
+            columns.append(_cast(stage, table[field.name], field))
+        else:
+            empty = pa.array([False] * len(table)) if field.name in _FLAGS else pa.nulls(len(table), field.type)
+            columns.append(pa.chunked_array([empty]))
+    canonical = pa.Table.from_arrays(columns, schema=BORDER_COLUMNS)
+    if "fingerprint" not in table.column_names:
+        content = [c for c in table.column_names if c not in ("sent_at", "received_at") and not c.startswith("said_")]
+        texts = [orjson.dumps(row, default=str, option=orjson.OPT_SORT_KEYS).decode() for row in table.select(content).to_pylist()]
+        canonical = canonical.set_column(BORDER_COLUMNS.get_field_index("fingerprint"), "fingerprint", pa.array(texts, pa.string()))
+    numbered = canonical.append_column("row", pa.array(range(len(table)), pa.int64()))
+    return numbered.append_column("digest", pa.nulls(len(table), pa.string()))
+
+
+def _cast(stage: str, column: pa.ChunkedArray, field: pa.Field) -> pa.ChunkedArray:
+    try:
+        if pa.types.is_timestamp(field.type) and pa.types.is_timestamp(column.type) and column.type.tz is None:
+            column = pc.assume_timezone(column, "UTC")  # a time without a zone is taken as UTC, as DuckDB gives it
+        return pc.cast(column, field.type, safe=False) if pa.types.is_timestamp(field.type) else pc.cast(column, field.type)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+        raise BadCallError(f"{stage}: the column {field.name} cannot be read as {field.type}: {error}") from error
+
+
+def _flow(stage: str, frame: Any, needed: Sequence[str], policy: Policy | None = None, as_of: datetime | None = None) -> Flow:
+    kind, _ = engine_of(frame)
+    table = _table(stage, frame, needed)
+    key = load_key()[0]
+    moment = round(as_of.timestamp() * 1_000_000) if as_of else None
+    with connect() as connection:
+        narrow = encode(connection, table)
+    return Flow(narrow, engine(kind.name), policy or load_policy(), Pseudonymiser(key), Entry(stage, len(table), len(table)), moment)
+
+
+def _like(frame: Any, table: pa.Table) -> Any:
+    """Return a table in the library of the caller's frame."""
+    if isinstance(frame, pa.Table):
+        return table
+    implementation = nw.from_native(frame).implementation
+    if implementation.is_polars():
+        import polars as pl  # noqa: PLC0415  # the caller has it
+
+        made = pl.DataFrame(table)
+        return made.lazy() if isinstance(frame, pl.LazyFrame) else made
+    if implementation.is_duckdb():
+        return engine("duckdb").frame(table).to_native()
+    import pandas as pd  # noqa: PLC0415  # the caller has it
+
+    return table.to_pandas(types_mapper=pd.ArrowDtype)
+
+
+def _joined(frame: Any, rows: pa.Table, order_by: Sequence[str] = ("row",)) -> pa.Table:
+    """Return the caller's rows that are in `rows`, with its other columns, ordered."""
+    kind, adopted = engine_of(frame)
+    original = kind.collect(adopted)
+    ordered = rows.sort_by([(name, "ascending") for name in order_by])
+    kept = original.take(ordered["row"])
+    for name in rows.column_names:
+        if name != "row" and not name.startswith("_"):
+            position = kept.column_names.index(name) if name in kept.column_names else len(kept.column_names)
+            kept = kept.set_column(position, name, ordered[name]) if name in kept.column_names else kept.append_column(name, ordered[name])
+    return kept
+
+
+def _time(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    return pc.cast(column, pa.timestamp("us", tz="UTC"))
+
+
+def _chosen(table: pa.Table, columns: Mapping[str, pa.ChunkedArray]) -> pa.Table:
+    return pa.table({"row": table["row"], **columns})
+
+
+def order(events: Any) -> StageResult:
+    """Correct times, set aside what is too late, remove duplicates, and sort into the total order (S3).
+
+    Parameters
+    ----------
+    events
+        Canonical events: at least `event_id, event_name, source, occurred_at, received_at`; times are timestamps.
+
+    Returns
+    -------
+    StageResult
+        `events` with `event_time, clock_method, clock_offset_ms, is_late`, sorted; `removed` with `removed_by`
+        (duplicate, too_late, future_time); `entry`, the accounting.
+
+    Raises
+    ------
+    BadCallError
+        If a column is missing or cannot be read.
+    """
+    flow = _flow("order", events, _REQUIRED)
+    consented = flow.clock().with_columns(allow_identity=nw.lit(1, nw.Int64))
+    rows_in = flow.ledger.rows_out
+    kept, late = flow.order(consented)
+    narrow = flow.engine.collect(kept)
+    places = narrow.sort_by([(c, "ascending") for c in ("event_time", "source_key", "device", "stretch", "sequence", "event_key", "renamed")])
+    places = places.append_column("_place", pa.array(range(len(places)), pa.int64()))
+    method = pc.if_else(pc.equal(places["clock_corrected"], 1), "device", "source")
+    columns = {
+        "event_time": _time(places["event_time"]),
+        "clock_method": method,
+        "clock_offset_ms": pc.divide(places["clock_offset"], 1000),
+        "is_late": pc.equal(places["is_late"], 1),
+        "_place": places["_place"],
+    }
+    rows_kept = set(places["row"].to_pylist())
+    late_rows = dict(zip(late["row"].to_pylist(), late["removed_by"].to_pylist(), strict=True))
+    gone = [row for row in range(rows_in) if row not in rows_kept]
+    reasons = [late_rows.get(row, "duplicate") for row in gone]
+    removed = pa.table({"row": pa.array(gone, pa.int64()), "removed_by": pa.array(reasons, pa.string())})
+    counts = {reason: reasons.count(reason) for reason in set(reasons)}
+    return StageResult(
+        _like(events, _joined(events, _chosen(places, columns), ("_place",))),
+        _like(events, _joined(events, removed)),
+        Entry("order", rows_in, len(places), counts),
+    )
+
+
+def sessionize(events: Any) -> StageResult:
+    """Number each device's sessions (S5): a new one after a gap over 30 min, or where its age is over 24 h.
+
+    Parameters
+    ----------
+    events
+        Canonical events with `anonymous_id` or `user_id`.
+
+    Returns
+    -------
+    StageResult
+        `events` with `session_index` (the device's n-th session; null without identifiers); nothing is removed.
+    """
+    flow = _flow("sessionize", events, _REQUIRED)
+    timed = flow.clock().with_columns(renamed=nw.lit(0, nw.Int64))
+    narrow = flow.engine.collect(flow.sessions(timed))
+    index = pc.if_else(pc.greater(narrow["session"], 0), narrow["session"], None)
+    result = _joined(events, _chosen(narrow, {"session_index": index}))
+    return StageResult(_like(events, result), _like(events, result.slice(0, 0)), Entry("sessionize", len(result), len(result)))
+
+
+def merge_identities(events: Any, *, registry: Mapping[str, str] | None = None) -> StageResult:  # noqa: A002, RUF100  # the contract's name
+    """Merge devices and users into people (S4), from events that allow identity.
+
+    Parameters
+    ----------
+    events
+        Canonical events with `anonymous_id` or `user_id`. Where the frame has `allow_identity`, only events for which
+        it is true give evidence; a frame without it is taken as allowed.
+    registry
+        Anchor to person id, of an earlier run.
+
+    Returns
+    -------
+    StageResult
+        `events` with `person_id`; nothing is removed.
+    """
+    kind, adopted = engine_of(events)
+    table = kind.collect(adopted)
+    flow = _flow("merge_identities", events, [*_REQUIRED])
+    allowed = table["allow_identity"].to_pylist() if "allow_identity" in table.column_names else [True] * len(table)
+    flags = flow.engine.frame(pa.table({"row": pa.array(range(len(table)), pa.int64()), "allow_identity": pa.array(map(int, map(bool, allowed)), pa.int64())}))
+    numbered = flow.sessions(flow.clock()).join(flags, on="row", how="left")
+    people = flow.identify(flow.engine.checkpoint(numbered), registry)
+    persons = dict(zip(people.of_row["row"].to_pylist(), people.of_row["person"].to_pylist(), strict=True))
+    ids = [f"p-{persons[row]:06d}" if row in persons else None for row in range(len(table))]
+    rows = pa.table({"row": pa.array(range(len(table)), pa.int64()), "person_id": pa.array(ids, pa.string())})
+    result = _joined(events, rows)
+    return StageResult(_like(events, result), _like(events, result.slice(0, 0)), Entry("merge_identities", len(result), len(result)))
+
+
+def filter_consent(
+    events: Any, purposes: Sequence[str] = ("analytics",), *, policy: str | os.PathLike[str] = "default", as_of: datetime | None = None
+) -> StageResult:
+    """Keep the events that may be used for all of some purposes (S2).
+
+    Parameters
+    ----------
+    events
+        Prepared events (their `allow_*` columns are read), or canonical events as `el.read` gives them, which are
+        decided by `policy`, as of `as_of`.
+    purposes
+        Among analytics, identity, training, personalization, advertising.
+
+    Returns
+    -------
+    StageResult
+        `events` that are allowed, `removed` those that are not, and the accounting.
+    """
+    unknown = [purpose for purpose in purposes if purpose not in PURPOSES]
+    if unknown or not purposes:
+        raise BadCallError.unknown("purpose", unknown[0] if unknown else "", PURPOSES)
+    kind, adopted = engine_of(events)
+    table = kind.collect(adopted)
+    allowed = [f"allow_{purpose}" for purpose in purposes]
+    if not set(allowed) <= set(table.column_names):
+        return _decide(events, purposes, load_policy(policy), as_of)
+    mask = pc.fill_null(table[allowed[0]], fill_value=False)
+    for name in allowed[1:]:
+        mask = pc.and_(mask, pc.fill_null(table[name], fill_value=False))
+    kept, gone = table.filter(mask), table.filter(pc.invert(mask))
+    entry = Entry("filter_consent", len(table), len(kept), {"not_allowed": len(gone)})
+    return StageResult(_like(events, kept), _like(events, gone), entry)
+
+
+def _decide(events: Any, purposes: Sequence[str], policy: Policy, as_of: datetime | None) -> StageResult:
+    flow = _flow("filter_consent", events, [*_REQUIRED, *(f"said_{purpose}" for purpose in PURPOSES)], policy, as_of)
+    rows_in = flow.ledger.rows_out
+    decided = flow.engine.collect(flow.consent(flow.clock()))
+    flags = {f"allow_{p}": pc.greater_equal(decided[f"verdict_{p}"], 16) for p in PURPOSES}
+    rules = [decided[f"verdict_{p}"].to_pylist() for p in PURPOSES]
+    texts = pa.array([" ".join(f"C{verdict % 16:02d}" for verdict in row) for row in zip(*rules, strict=True)], pa.string())
+    judged = _chosen(decided, {**flags, "consent_rule": texts})
+    mask = flags[f"allow_{purposes[0]}"]
+    for purpose in purposes[1:]:
+        mask = pc.and_(mask, flags[f"allow_{purpose}"])
+    kept = judged.filter(mask)
+    held = set(kept["row"].to_pylist())
+    gone = pa.table({"row": pa.array([row for row in range(rows_in) if row not in held], pa.int64())})
+    entry = Entry("filter_consent", rows_in, len(kept), {"not_allowed": len(gone)})
+    return StageResult(_like(events, _joined(events, kept)), _like(events, _joined(events, gone)), entry)
+
+
+def validate(event: Mapping[str, Any] | Any) -> Any:
+    """Validate one event, or a frame with a column `event` of JSON texts.
+
+    Parameters
+    ----------
+    event
+        One event as a dict, or a frame whose column `event` holds JSON texts.
+
+    Returns
+    -------
+    list of Violation or StageResult
+        For a dict every violation, none where it is valid. For a frame the valid rows, the refused ones with
+        `removed_by`, and the accounting.
+
+    Examples
+    --------
+    >>> [violation.code for violation in validate({"event_name": "page_veiw", "schema_version": "1-0-0"})]
+    ['unknown_event']
+    """
+    if isinstance(event, Mapping):
+        return registry().violations(event)
+    kind, adopted = engine_of(event)
+    table = kind.collect(adopted)
+    if "event" not in table.column_names:
+        raise BadCallError.missing_columns("validate", ["event"], table.column_names)
+    codes = [_code(text) for text in table["event"].to_pylist()]
+    kept = table.filter(pa.array([code is None for code in codes]))
+    gone = table.append_column("removed_by", pa.array(codes, pa.string())).filter(pa.array([code is not None for code in codes]))
+    counts = {code: codes.count(code) for code in set(codes) if code is not None}
+    return StageResult(_like(event, kept), _like(event, gone), Entry("validate", len(table), len(kept), counts))
+
+
+def _code(text: object) -> str | None:
+    from eventlib.sources.decode import decode  # noqa: PLC0415  # the row world, for those who validate texts
+
+    record = decode(str(text).encode())
+    found = record if isinstance(record, Violation) else registry().judge(record)
+    return found.code if found else None
