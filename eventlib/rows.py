@@ -253,7 +253,8 @@ def _run(tasks: Iterator[tuple[Chunk, int, _Task]], *, parallel: bool) -> Iterat
 def _quarantine_table(rows: Sequence[QuarantineRow], paths: Sequence[Path], *, keep_raw: bool) -> pa.Table:
     schema = QUARANTINE_COLUMNS.append(pa.field("raw", pa.string())) if keep_raw else QUARANTINE_COLUMNS
     named = [{**row, "source_file": os.fspath(paths[int(row["source_file"])])} for row in rows]
-    return pa.Table.from_pylist(named, schema=schema)
+    # column by column: Table.from_pylist would load pandas, a second that most runs need not wait for
+    return pa.Table.from_arrays([pa.array([row.get(f.name) for row in named], f.type) for f in schema], schema=schema)
 
 
 def _sources(paths: Sequence[Path], source: str) -> list[tuple[str, str]]:
@@ -271,19 +272,21 @@ def _learn(paths: Sequence[Path], names: Sequence[tuple[str, str]]) -> dict[str,
     return learned
 
 
-def _repair_rows(repairs: Mapping[str, Counter[tuple[str, str, str]]], learned: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
-    return [
-        {
-            "source": source,
-            "scope": scope,
-            "field": name,
-            "repair": repair,
-            "rows": count,
-            "evidence": learned[source].get("evidence", {}).get(scope) if name.endswith("ordinal") else None,
-        }
+def _repair_rows(
+    repairs: Mapping[str, Counter[tuple[str, str, str]]], learned: Mapping[str, Mapping[str, Any]]
+) -> list[dict[str, Any]]:
+    """List every repair with its rows, and what was found to need none, each with the evidence."""
+    rows = [
+        {"source": source, "scope": scope, "field": name, "repair": repair, "rows": count, "evidence": None}
         for source, counts in sorted(repairs.items())
         for (scope, name, repair), count in sorted(counts.items())
     ]
+    for source, known in sorted(learned.items()):
+        for scope, (name, finding, evidence) in sorted(known.get("evidence", {}).items()):
+            counted = repairs.get(source, Counter())[scope, name, finding]
+            rows = [row for row in rows if (row["source"], row["scope"], row["field"], row["repair"]) != (source, scope, name, finding)]
+            rows.append({"source": source, "scope": scope, "field": name, "repair": finding, "rows": counted, "evidence": evidence})
+    return rows
 
 
 def read_rows(

@@ -186,7 +186,7 @@ def _mint(found: Partition, seen: Mapping[Node, _Seen], pseudonym: Pseudonymiser
         registry[_anchor_text(anchor, pseudonym)] = ids[label]
         following += 1
     rows = sorted((person_id, anchor) for anchor, person_id in registry.items())
-    return _Minted(ids, pa.Table.from_pylist([{"person_id": p, "anchor": a} for p, a in rows], schema=_REGISTRY))
+    return _Minted(ids, _table([{"person_id": p, "anchor": a} for p, a in rows], _REGISTRY))
 
 
 def _rows(engine: Engine, assigned: Frame, persons: Mapping[tuple[int, int, int, int], str]) -> pa.Table:
@@ -223,7 +223,12 @@ def _people_table(found: Partition, evidence: Evidence, seen: Mapping[Node, _See
             }
         )
     rows.sort(key=lambda row: (_number(str(row["person_id"])), row["namespace"], row["identifier"], row["rule"]))
-    return pa.Table.from_pylist(rows, schema=_PEOPLE)
+    return _table(rows, _PEOPLE)
+
+
+def _table(rows: Sequence[Mapping[str, object]], schema: pa.Schema) -> pa.Table:
+    """Return rows as a table; Table.from_pylist would load pandas, which most runs need not wait for."""
+    return pa.Table.from_arrays([pa.array([row[field.name] for row in rows], field.type) for field in schema], schema=schema)
 
 
 def _refused_table(refusals: Sequence[Refusal], pseudonym: Pseudonymiser) -> pa.Table:
@@ -242,4 +247,4 @@ def _refused_table(refusals: Sequence[Refusal], pseudonym: Pseudonymiser) -> pa.
             }
         )
     rows.sort(key=lambda row: tuple(map(str, row.values())))
-    return pa.Table.from_pylist(rows, schema=_REFUSED)
+    return _table(rows, _REFUSED)

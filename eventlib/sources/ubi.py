@@ -26,6 +26,8 @@ _BULK_ACTIONS: Final = frozenset({"index", "create"})
 _RANKED: Final = frozenset({"impression", "click", "item_click"})
 _BARE_OFFSET: Final = re.compile(r"([+-][0-9]{2})([0-9]{2})$", re.ASCII)
 _VERSION: Final = "1-0-0"
+_ORDINAL: Final = "event_attributes.position.ordinal"
+_FROM_ZERO: Final = "counted from 0, read as from 1"
 
 
 def _text(record: Mapping[str, Any], name: str, scope: str, repairs: Repairs) -> str | None:
@@ -80,6 +82,13 @@ def _ordinal(record: Mapping[str, Any]) -> object:
     return _mapping(_mapping(record.get("event_attributes")).get("position")).get("ordinal")
 
 
+def _evidence(lowest: int, seen: int) -> tuple[str, str, str]:
+    """Return field, finding and evidence of how an application counts its results."""
+    if lowest == 0:
+        return _ORDINAL, _FROM_ZERO, f"an ordinal 0 among {seen} ranked events"
+    return _ORDINAL, "counted from 1, left as it is", f"no ordinal 0 among {seen} ranked events"
+
+
 def _application(record: Mapping[str, Any]) -> str:
     value = record.get("application")
     return value if isinstance(value, str) and value else "unnamed"
@@ -98,7 +107,7 @@ class _Ranked:
         self.content_id = _text(thing, "object_id", scope, repairs)
         ordinal = _ordinal(record)
         if learned.get("zero_based", {}).get(scope) and _is_count(ordinal):
-            repairs.add(scope, "event_attributes.position.ordinal", "counted from 0, read as from 1")
+            repairs.add(scope, _ORDINAL, _FROM_ZERO)
             ordinal = int(ordinal) + 1  # type: ignore[call-overload]  # _is_count has just looked
         self.position = ordinal
 
@@ -180,13 +189,10 @@ class UbiAdapter(Adapter):
             if record.get("action_name") in _RANKED and _is_count(ordinal):
                 scope = _application(record)
                 seen[scope] += 1
-                lowest[scope] = min(lowest.get(scope, 1), int(ordinal))  # type: ignore[call-overload]  # _is_count has just looked
+                lowest[scope] = min(lowest.get(scope, 1), max(0, int(ordinal)))  # type: ignore[call-overload]  # _is_count has just looked
         return {
             "zero_based": {scope: low == 0 for scope, low in lowest.items()},
-            "evidence": {
-                scope: f"{'an ordinal 0' if lowest[scope] == 0 else 'no ordinal below 1'} among {seen[scope]} ranked events"
-                for scope in lowest
-            },
+            "evidence": {scope: _evidence(low, seen[scope]) for scope, low in lowest.items()},
         }
 
     def adapt(self, record: Event, previous: bytes, learned: Mapping[str, Any], repairs: Repairs) -> Event | Skipped:

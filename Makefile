@@ -1,0 +1,48 @@
+# Everything a person or CI does with a checkout. `make help` lists it.
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+PREPARED := prepared
+
+.DEFAULT_GOAL := help
+.PHONY: help setup report test check lint types lab bench lock clean
+
+help: ## list what can be made
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 18
+
+$(VENV)/ready: requirements.lock pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	touch $@
+
+setup: $(VENV)/ready ## create .venv from the lock file
+
+report: setup ## prepare the sample log, run every notebook, publish the reports
+	$(BIN)/eventlib prepare data/sample.ndjson.gz --out $(PREPARED)
+	$(BIN)/eventlib report --prepared $(PREPARED) --out reports
+
+test: setup ## run the tests
+	$(BIN)/python -m pytest
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: setup
+	$(BIN)/mypy
+
+check: lint types test ## lint, types, tests: what CI runs
+
+lab: setup ## open JupyterLab on the notebooks
+	EVENTLIB_PREPARED=$(abspath $(PREPARED)) $(BIN)/jupyter lab --notebook-dir notebooks
+
+bench: setup ## measure against peers and limits; prints tables
+	$(BIN)/python benchmarks/prepare.py
+
+lock: $(VENV)/ready ## write requirements.lock anew from pyproject.toml
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header \
+		--group dev --extra polars pyproject.toml --output-file requirements.lock
+
+clean: ## remove what was made, the environment included
+	rm -rf $(VENV) $(PREPARED) .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist
