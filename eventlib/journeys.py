@@ -1,0 +1,328 @@
+"""How people move: funnels, transitions, steps, time to convert; intervals count people, not clicks."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import pandas as pd
+from scipy import sparse
+from scipy.stats import norm
+
+from eventlib.intervals import wilson
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy.typing as npt
+
+__all__ = [
+    "MIN_PEOPLE",
+    "arrivals",
+    "funnel",
+    "funnel_by_arrival",
+    "group_sizes",
+    "human_events",
+    "refusals",
+    "step_matrix",
+    "time_to_convert",
+    "transitions",
+]
+
+MIN_PEOPLE: Final = 10
+"""Under so many distinct people nothing is shown (S7.10)."""
+
+_Z90: Final = float(norm.ppf(0.95))
+
+
+def human_events(events: pd.DataFrame, *, steps_only: bool = True) -> pd.DataFrame:
+    """Return the events that may be analysed as behaviour: allowed for analytics, by people, not by agents.
+
+    Parameters
+    ----------
+    events
+        A prepared dataset's events.
+    steps_only
+        Leave out heartbeats and consent bookkeeping, which are no steps of a journey.
+    """
+    kept = events["allow_analytics"].astype(bool) & events["agent"].isna() & events["anonymous_id"].notna()
+    if steps_only:
+        kept &= ~events["event_name"].isin(
+            ["page_engage", "consent_update", "citation_show", "identity_link"]
+        )
+    return events[kept]
+
+
+def _unit(events: pd.DataFrame, by: str) -> pd.Series[str]:
+    """Return who is counted: the person where known, else the device; never nobody."""
+    return events[by].fillna(events["anonymous_id"]) if by in events else events["anonymous_id"]
+
+
+def _first_times(events: pd.DataFrame, steps: Sequence[str], by: str) -> pd.DataFrame:
+    """Return when each unit reached each step: a later step counts only after the one before it."""
+    frame = pd.DataFrame(
+        {
+            "unit": _unit(events, by).to_numpy(),
+            "name": events["event_name"].to_numpy(),
+            "time": pd.DatetimeIndex(events["event_time"]),
+        }
+    )
+    reached: pd.Series[pd.Timestamp] | None = None
+    columns = {}
+    for step in steps:
+        rows = frame[frame["name"] == step]
+        if reached is not None:
+            known = rows[rows["unit"].isin(reached.index)]
+            rows = known[known["time"].to_numpy() >= reached.reindex(known["unit"]).to_numpy()]
+        reached = rows.groupby("unit")["time"].min()
+        columns[step] = reached
+    return pd.DataFrame(columns, columns=list(steps))
+
+
+def funnel(events: pd.DataFrame, steps: Sequence[str], by: str = "person_id") -> pd.DataFrame:
+    """Return how many people reach each step in this order.
+
+    Parameters
+    ----------
+    events
+        From `human_events`.
+    steps
+        Event names, first to last.
+    by
+        `person_id` counts people, `anonymous_id` devices.
+
+    Returns
+    -------
+    pandas.DataFrame
+        `step`, `people`, `share` of the first step with `lower`, `upper` (90 % Wilson, by people),
+        `from_previous`. A step that under 10 people reached is null.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> times = pd.to_datetime(["2026-10-01", "2026-10-02"] * 12, utc=True)
+    >>> people = [f"p-{i // 2}" for i in range(24)]
+    >>> log = pd.DataFrame({"event_name": ["page_view", "conversion_complete"] * 12, "event_time": times,
+    ...     "person_id": people, "anonymous_id": people})
+    >>> funnel(log, ["page_view", "conversion_complete"])["people"].tolist()
+    [12, 12]
+    """
+    reached = _first_times(events, steps, by).notna().sum()
+    counts = pd.array([int(reached[step]) for step in steps], dtype="Int64")
+    frame = pd.DataFrame({"step": list(steps), "people": counts})
+    return _shares(frame)
+
+
+def _shares(frame: pd.DataFrame) -> pd.DataFrame:
+    counts = frame["people"].to_numpy(dtype=float)
+    first = counts[0] if len(counts) else 0.0
+    frame["share"] = counts / first if first else np.nan
+    frame["lower"], frame["upper"] = wilson(counts, np.full(len(counts), first))
+    before = np.r_[first, counts[:-1]]
+    frame["from_previous"] = np.divide(counts, before, out=np.full(len(counts), np.nan), where=before > 0)
+    small = counts < MIN_PEOPLE
+    frame.loc[small, ["share", "lower", "upper", "from_previous"]] = np.nan
+    frame.loc[small, "people"] = pd.NA
+    return frame
+
+
+def arrivals(events: pd.DataFrame, by: str = "person_id") -> pd.DataFrame:
+    """Return how each person arrived: by an AI answer if any of their events carries an AI engine.
+
+    Clicks in AI overviews look like organic search (S6), so that `other` holds some of them.
+
+    Returns
+    -------
+    pandas.DataFrame
+        `unit`, `arrival` (`AI answer` or `other`).
+    """
+    engine = events["ai_engine"].notna() & (events["ai_engine"] != "site_assistant")
+    by_unit = engine.astype(bool).groupby(_unit(events, by).to_numpy()).any()
+    return pd.DataFrame({"unit": by_unit.index, "arrival": np.where(by_unit, "AI answer", "other")})
+
+
+def funnel_by_arrival(events: pd.DataFrame, steps: Sequence[str]) -> pd.DataFrame:
+    """Return the funnel of AI-referred and other visitors, counted once as people and once as devices.
+
+    Counted by devices, one person with two devices is two visitors, of whom one never converts.
+
+    Returns
+    -------
+    pandas.DataFrame
+        `counted_by`, `arrival`, then the columns of `funnel`.
+    """
+    frames = []
+    for noun, by in (("people", "person_id"), ("devices", "anonymous_id")):
+        how = arrivals(events, by).set_index("unit")["arrival"]
+        arrival = _unit(events, by).map(how)
+        for name in ("AI answer", "other"):
+            part = events[(arrival == name).to_numpy(dtype=bool, na_value=False)]
+            frames.append(funnel(part, steps, by).assign(counted_by=noun, arrival=name))
+    columns = ["counted_by", "arrival", "step", "people", "share", "lower", "upper", "from_previous"]
+    return pd.concat(frames, ignore_index=True)[columns]
+
+
+def _pairs(events: pd.DataFrame) -> pd.DataFrame:
+    """Return each step and the next one within a session; repeats of the same step are one."""
+    frame = pd.DataFrame(
+        {
+            "session": events["session_id"].to_numpy(),
+            "unit": _unit(events, "person_id").to_numpy(),
+            "source": events["event_name"].to_numpy(),
+        }
+    ).dropna(subset=["session"])
+    repeated = (frame["session"] == frame.groupby("session")["session"].shift()) & (
+        frame["source"] == frame.groupby("session")["source"].shift()
+    )
+    frame = frame[~repeated.fillna(value=False).astype(bool)]
+    frame["target"] = frame.groupby("session")["source"].shift(-1).fillna("(end)")
+    return frame
+
+
+def _bootstrap(
+    counts: sparse.csr_matrix, owner: npt.NDArray[np.int64], draws: int, seed: int
+) -> npt.NDArray[np.float64]:
+    """Return share draws: people drawn with replacement, each edge over the total of its source."""
+    rng = np.random.default_rng(seed)
+    people = counts.shape[0]
+    shares = np.full((draws, counts.shape[1]), np.nan)
+    for draw in range(draws):
+        totals = counts.T @ rng.multinomial(people, np.full(people, 1 / people))
+        of_source = np.bincount(owner, weights=totals)[owner]
+        np.divide(totals, of_source, out=shares[draw], where=of_source > 0)
+    return shares
+
+
+def transitions(events: pd.DataFrame, draws: int = 200, seed: int = 0) -> pd.DataFrame:
+    """Return what follows what within a session.
+
+    Parameters
+    ----------
+    events
+        From `human_events`, in total order.
+    draws, seed
+        Bootstrap by person: moves of one person are not independent.
+
+    Returns
+    -------
+    pandas.DataFrame
+        `source`, `target` (`(end)` ends the session), `moves`, `people`, `share` of moves from `source`, with
+        `lower`, `upper` (90 %); edges that under 10 people took are left out.
+    """
+    pairs = _pairs(events)
+    columns = ["source", "target", "moves", "people", "share", "lower", "upper"]
+    if pairs.empty:
+        return pd.DataFrame(columns=columns)
+    edges = (
+        pairs.groupby(["source", "target"])
+        .agg(moves=("unit", "size"), people=("unit", "nunique"))
+        .reset_index()
+    )
+    edge = edges.reset_index().set_index(["source", "target"])["index"]
+    column = edge.reindex(pd.MultiIndex.from_frame(pairs[["source", "target"]])).to_numpy()
+    unit, units = pd.factorize(pairs["unit"])
+    counts = sparse.csr_matrix((np.ones(len(pairs)), (unit, column)), shape=(len(units), len(edges)))
+    owner = pd.factorize(edges["source"])[0].astype(np.int64)
+    shares = _bootstrap(counts, owner, draws, seed)
+    edges["share"] = edges["moves"] / edges.groupby("source")["moves"].transform("sum")
+    edges["lower"], edges["upper"] = np.nanquantile(shares, [0.05, 0.95], axis=0)
+    kept = edges[edges["people"] >= MIN_PEOPLE]
+    return kept.sort_values("moves", ascending=False, ignore_index=True)[columns]
+
+
+def step_matrix(events: pd.DataFrame, steps: int = 8) -> pd.DataFrame:
+    """Return where sessions are at each of their first steps.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per event (and `(end)`, sessions that are over), one column per step `1…steps`: shares of all
+        sessions. Events that under 10 people have in these steps are left out.
+    """
+    pairs = _pairs(events)
+    columns = list(range(1, steps + 1))
+    if pairs.empty:
+        return pd.DataFrame(columns=["event_name", *columns])
+    pairs["step"] = pairs.groupby("session").cumcount() + 1
+    early = pairs[pairs["step"] <= steps]
+    enough = early.groupby("source")["unit"].nunique() >= MIN_PEOPLE
+    counts = pd.crosstab(early["source"], early["step"]).reindex(columns=columns, fill_value=0)
+    sessions = pairs["session"].nunique()
+    shares = counts / sessions
+    shares.loc["(end)"] = 1 - shares.sum()
+    shares = shares[[bool(enough.get(name, name == "(end)")) for name in shares.index]]
+    shares.index.name = "event_name"
+    return shares.reset_index()
+
+
+def time_to_convert(events: pd.DataFrame, goal: str = "conversion_complete") -> pd.DataFrame:
+    """Return the share of people who have converted by a time after their first event, by arrival.
+
+    Kaplan and Meier's estimate: who has not converted yet is censored at the end of the log. Interval by
+    Greenwood's formula on the log(-log) scale.
+
+    Returns
+    -------
+    pandas.DataFrame
+        `arrival`, `days`, `share`, `lower`, `upper` (90 %), `at_risk`; empty where under 10 people converted.
+    """
+    unit = pd.Series(_unit(events, "person_id").to_numpy())
+    time = pd.Series(pd.DatetimeIndex(events["event_time"]))
+    is_goal = pd.Series((events["event_name"] == goal).to_numpy(dtype=bool, na_value=False))
+    first = time.groupby(unit).min()
+    converted = time[is_goal].groupby(unit[is_goal]).min().reindex(first.index)
+    waited = (converted.fillna(time.max()) - first).dt.total_seconds() / 86400
+    how = arrivals(events).set_index("unit")["arrival"].reindex(first.index)
+    frames = []
+    for arrival in ("AI answer", "other"):
+        mine = (how == arrival).to_numpy(dtype=bool)
+        if int(converted[mine].notna().sum()) >= MIN_PEOPLE:
+            curve = _kaplan_meier(
+                waited[mine].to_numpy(dtype=np.float64), converted[mine].notna().to_numpy(dtype=bool)
+            )
+            frames.append(curve.assign(arrival=arrival))
+    columns = ["arrival", "days", "share", "lower", "upper", "at_risk"]
+    return pd.concat(frames, ignore_index=True)[columns] if frames else pd.DataFrame(columns=columns)
+
+
+def _kaplan_meier(waited: npt.NDArray[np.floating[Any]], happened: npt.NDArray[np.bool_]) -> pd.DataFrame:
+    times, events = np.unique(waited[happened], return_counts=True)
+    at_risk = np.array([(waited >= time).sum() for time in times])
+    survival = np.cumprod(1 - events / at_risk)
+    rest = np.maximum(at_risk - events, 1)
+    greenwood = np.sqrt(np.cumsum(events / (at_risk * rest)))
+    log = np.log(np.clip(survival, 1e-12, 1 - 1e-12))
+    spread = np.exp(_Z90 * greenwood / np.abs(log))
+    bounds = (1 - survival ** (1 / spread), 1 - survival**spread)
+    return pd.DataFrame(
+        {"days": times, "share": 1 - survival, "lower": bounds[0], "upper": bounds[1], "at_risk": at_risk}
+    )
+
+
+def group_sizes(people: pd.DataFrame) -> pd.DataFrame:
+    """Return how many people have how many identifiers.
+
+    Returns
+    -------
+    pandas.DataFrame
+        `identifiers` (1, 2, 3, 4, 5 to 9, 10 or more), `people`, `share`.
+    """
+    sizes = people.groupby("person_id").size() if len(people) else pd.Series(dtype=int)
+    bands = pd.cut(sizes, [0, 1, 2, 3, 4, 9, np.inf], labels=["1", "2", "3", "4", "5 to 9", "10 or more"])
+    counts = bands.value_counts(sort=False)
+    share = counts / max(len(sizes), 1)
+    return pd.DataFrame(
+        {"identifiers": counts.index.astype(str), "people": counts.to_numpy(), "share": share.to_numpy()}
+    )
+
+
+def refusals(refused_merges: pd.DataFrame) -> pd.DataFrame:
+    """Return the merges that were refused, by the rule that refused them.
+
+    Returns
+    -------
+    pandas.DataFrame
+        `rule`, `pairs`, `events` (the evidence behind them), most pairs first.
+    """
+    counts = refused_merges.groupby("rule").agg(pairs=("rule", "size"), events=("events", "sum"))
+    return counts.sort_values("pairs", ascending=False).reset_index()
