@@ -1,23 +1,26 @@
-"""A simulated world with known truth: people, content, answer engines and everything that goes wrong on the way."""
+"""A simulated world with known truth: people, content, answer engines, and what goes wrong on the way."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from eventlib.errors import BadCallError
 from eventlib.simulate.parameters import CHUNK_LINES, WorldParameters
 from eventlib.simulate.world import World, chunks
 from eventlib.simulate.write import LogWriter, TruthWriter, write_world
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 __all__ = ["SimulationResult", "WorldParameters", "simulate"]
 
 
 @dataclass(frozen=True, slots=True)
 class SimulationResult:
-    """What was written: the log's files in order, the folder of the truth, and lines by planted fault ("" is none)."""
+    """What was written: files in order, the folder of the truth, lines by planted fault ("" is none)."""
 
     files: list[Path]
     truth: Path
@@ -73,7 +76,11 @@ def simulate(
     Traceback (most recent call last):
     eventlib.errors.BadCallError: events=-1 cannot be simulated; it must be at least 0
     """
-    for name, value, least in (("events", events, 0), ("seed", seed, 0), ("lines_per_file", lines_per_file, 1)):
+    for name, value, least in (
+        ("events", events, 0),
+        ("seed", seed, 0),
+        ("lines_per_file", lines_per_file, 1),
+    ):
         if value < least:
             raise BadCallError(f"{name}={value} cannot be simulated; it must be at least {least}")
     world = World.build(events, seed, parameters or WorldParameters())

@@ -115,8 +115,16 @@ class Content:
         return 1 + (time >= self.edit_at[page]).astype(np.int64)
 
     def lifted(self, page: Ints, time: Ints, stage: int, engine: int = -1) -> Floats:
-        """Return an edit's effect on one stage (0 cite, 1 click, 2 satisfy) at a time, 0 before it is known."""
-        return self.lift[page, stage] * (time >= self.edit_seen[page, engine])
+        """Return an edit's effect on a stage (0 cite, 1 click, 2 satisfy), 0 before it is known."""
+        return np.asarray(self.lift[page, stage] * (time >= self.edit_seen[page, engine]))
+
+    def dwell_ms(
+        self, rng: np.random.Generator, page: Ints, time: Ints, person: Floats, p: WorldParameters
+    ) -> Ints:
+        """Draw how long readings last, ms: log-normal around the page's median, up to twenty minutes."""
+        median = self.dwell_log_s[page] + self.lifted(page, time, 2) + person
+        seconds = np.exp(median + p.dwell_sd * rng.normal(size=len(page)))
+        return np.asarray(np.clip(seconds * 1000, 400, 1_200_000), dtype=np.int64)
 
     def drifted(self, page: Ints, time: Ints, start: int) -> Floats:
         """Return the page's weekly drift at a time."""
@@ -145,7 +153,7 @@ def _features(rng: np.random.Generator, quality: Floats) -> list[dict[str, Any]]
     return [dict(zip(FEATURES, row, strict=True)) for row in zip(*(c.tolist() for c in columns), strict=True)]
 
 
-_MOVED: Final = {
+_MOVED: Final[dict[str, dict[str, float]]] = {
     "add_statistics": {"statistic_count": 6, "word_count": 60},
     "add_quotations": {"quotation_count": 4, "word_count": 90},
     "cite_sources": {"source_count": 6, "word_count": 30},
@@ -182,7 +190,9 @@ def _edits(rng: np.random.Generator, n: int, p: WorldParameters) -> dict[str, An
     }
 
 
-def _prompts(rng: np.random.Generator, n_prompts: int, topic: Ints, quality: Floats, p: WorldParameters) -> dict[str, Any]:
+def _prompts(
+    rng: np.random.Generator, n_prompts: int, topic: Ints, quality: Floats, p: WorldParameters
+) -> dict[str, Any]:
     """Draw prompts with their pools: who is retrieved, cited, clicked and placed how (kappa, S7.11)."""
     topics = int(topic.max()) + 1
     prompt_topic = np.arange(n_prompts) % topics
@@ -234,7 +244,10 @@ def build_content(size: WorldSize, parameters: WorldParameters, seed: int) -> Co
     return Content(
         ids=[f"c-{i:03d}" for i in range(n)],
         urls=[f"{SITE}/{name}/c-{i:03d}" for i, name in enumerate(names)],
-        titles=[_TITLES[i // topics % len(_TITLES)].format(name.replace("_", " ")).capitalize() for i, name in enumerate(names)],
+        titles=[
+            _TITLES[i // topics % len(_TITLES)].format(name.replace("_", " ")).capitalize()
+            for i, name in enumerate(names)
+        ],
         kinds=[_KINDS[k] for k in rng.choice(len(_KINDS), n, p=[0.45, 0.25, 0.15, 0.1, 0.05])],
         topics=names,
         topic=topic,

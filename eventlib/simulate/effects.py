@@ -1,4 +1,4 @@
-"""What edits truly do, in the units of the reports: log ratios of citations, clicks and satisfied readings."""
+"""What edits truly do, in the reports' own units: log ratios of citations, clicks and satisfied readings."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import Final
 import numpy as np
 from scipy.special import ndtr
 
+from eventlib.simulate.assistant import CITED_MAX, RETRIEVAL_NOISE, RETRIEVED
 from eventlib.simulate.content import NEVER, Content
-from eventlib.simulate.journeys import CITED_MAX, RETRIEVED
 from eventlib.simulate.parameters import Floats, Ints, WorldParameters, generator
 
 __all__ = ["edit_effects", "satisfaction"]
@@ -29,7 +29,7 @@ def _cited_share(content: Content, page: int, prompts: Ints, lift: float, seed: 
     rng = generator(seed, 8, page)
     q = rng.choice(prompts, _DRAWS, p=content.prompt_weight[prompts] / content.prompt_weight[prompts].sum())
     pool = content.pool[q]
-    noisy = content.retrieval[q] + rng.normal(0, 0.4, pool.shape)
+    noisy = content.retrieval[q] + rng.normal(0, RETRIEVAL_NOISE, pool.shape)
     limit = -np.partition(-noisy, RETRIEVED - 1, axis=1)[:, [RETRIEVED - 1]]
     logit = content.cite[q] + lift * (pool == page) + rng.gumbel(size=pool.shape)
     logit = np.where(noisy >= limit, logit, -np.inf)

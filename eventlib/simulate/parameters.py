@@ -10,7 +10,16 @@ from numpy.typing import NDArray
 
 from eventlib.errors import BadCallError
 
-__all__ = ["ENGINES", "ENGINES_THIRD_PARTY", "Bools", "Floats", "Ints", "WorldParameters", "WorldSize", "generator"]
+__all__ = [
+    "ENGINES",
+    "ENGINES_THIRD_PARTY",
+    "Bools",
+    "Floats",
+    "Ints",
+    "WorldParameters",
+    "WorldSize",
+    "generator",
+]
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -114,7 +123,9 @@ class WorldParameters:
             if field.name.endswith("_share") and not 0 <= value <= 1:
                 raise BadCallError(f"{field.name}={value} is not a share; it must lie in [0, 1]")
         if not 0 <= self.kappa <= 1 or self.swap_noise < 0:
-            raise BadCallError(f"kappa={self.kappa} must lie in [0, 1] and swap_noise={self.swap_noise} be at least 0")
+            raise BadCallError(
+                f"kappa={self.kappa} must lie in [0, 1] and swap_noise={self.swap_noise} be at least 0"
+            )
         if self.days < 42 or self.topics < 1:
             raise BadCallError(f"days={self.days} must be at least 42 and topics={self.topics} at least 1")
 

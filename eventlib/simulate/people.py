@@ -3,41 +3,40 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
-import orjson
 
 from eventlib.simulate.parameters import DAY, SECOND, Bools, Floats, Ints, WorldParameters
+from eventlib.simulate.statements import Crowd, Said, Stays, change_minds, draw_patterns, draw_statements
+
+if TYPE_CHECKING:
+    import orjson
 
 __all__ = ["JUNK_USERS", "USER_AGENTS", "People", "Visits", "draw_people", "draw_visits", "scramble"]
 
-JUNK_USERS: Final = ("undefined", "null", "guest", "00000000-0000-0000-0000-000000000000", "anonymous", "[object Object]")
+JUNK_USERS: Final = (
+    "undefined",
+    "null",
+    "guest",
+    "00000000-0000-0000-0000-000000000000",
+    "anonymous",
+    "[object Object]",
+)
+_CHROME: Final = "AppleWebKit/537.36 (KHTML, like Gecko) Chrome/141.0.0.0"
+_SAFARI: Final = "AppleWebKit/605.1.15 (KHTML, like Gecko) Version/19.0"
 USER_AGENTS: Final = (
-    "Mozilla/5.0 (iPhone; CPU iPhone OS 19_0 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/19.0 Safari/604.1",
-    "Mozilla/5.0 (Linux; Android 16; Pixel 9) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/141.0.0.0 Mobile Safari/537.36",
-    "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/141.0.0.0 Safari/537.36",
-    "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/19.0 Safari/605.1.15",
+    f"Mozilla/5.0 (iPhone; CPU iPhone OS 19_0 like Mac OS X) {_SAFARI} Safari/604.1",
+    f"Mozilla/5.0 (Linux; Android 16; Pixel 9) {_CHROME} Mobile Safari/537.36",
+    f"Mozilla/5.0 (Windows NT 10.0; Win64; x64) {_CHROME} Safari/537.36",
+    f"Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) {_SAFARI} Safari/605.1.15",
     "Mozilla/5.0 (X11; Linux x86_64; rv:143.0) Gecko/20100101 Firefox/143.0",
 )
 PHONE, LAPTOP, WORK, TABLET, KIOSK = range(5)
 OPT_OUT: Final = ("US-CA", "US-TX", "US-VA")
-_HOURS: Final = np.array([1, 1, 1, 1, 1, 2, 4, 7, 9, 10, 10, 9, 9, 9, 9, 9, 9, 9, 10, 11, 11, 9, 6, 3], dtype=np.float64)
-
-# what can be said to a banner, by purpose: analytics, identity, training, personalization, advertising
-_ALL = (True, True, True, True, True)
-PATTERNS: Final[tuple[tuple[bool | None, ...] | None, ...]] = (
-    _ALL,
-    (True, True, True, False, False),
-    (True, False, False, False, False),
-    (False, False, False, False, False),
-    None,  # the banner was left unanswered: purposes are absent
-    None,  # opt-out regime: notice given, nothing said
-    (None, None, False, False, False),  # opt-out regime: opted out
-    (True, True, False, False, False),  # withdrew in part
+_HOURS: Final = np.array(
+    [1, 1, 1, 1, 1, 2, 4, 7, 9, 10, 10, 9, 9, 9, 9, 9, 9, 9, 10, 11, 11, 9, 6, 3], dtype=np.float64
 )
-SILENT, NOTICE, OPTED_OUT, IN_PART = 4, 5, 6, 7
-_PURPOSES: Final = ("analytics", "identity", "training", "personalization", "advertising")
 
 
 def scramble(values: Ints, salt: int) -> list[str]:
@@ -77,10 +76,9 @@ class Visits:
     user: list[str | None]
     login: Bools
     logout: Bools
-    reset: Bools
+    reset: Bools  # logouts that drop the cookie
     statement: list[orjson.Fragment | None]
-    said: list[tuple[str, dict[str, bool | None]] | None]  # a consent_update at the start: method, purposes
-    fresh: Bools  # first visit of its cookie
+    said: list[Said]  # the consent_update at the start, if any
     cookie_label: list[str]
     agent: list[str]
 
@@ -101,19 +99,12 @@ def _devices(rng: np.random.Generator, n: int, p: WorldParameters) -> tuple[Ints
     tablet = _households(rng, n, p)
     table[:, TABLET] = np.where(tablet >= 0, count + tablet, -1)
     count += int(tablet.max(initial=-1)) + 1
-    kiosks = -(-n // 1000)
+    kiosks = round(n / 1000 + 0.1)
     kiosk = np.zeros(n, dtype=bool)
     users = rng.permutation(n)[: min(n, kiosks * p.kiosk_people)]
     kiosk[users] = True
-    table[users, KIOSK] = count + np.arange(len(users)) % kiosks
+    table[users, KIOSK] = count + np.arange(len(users)) % max(kiosks, 1)
     return table, kiosk
-
-
-def _patterns(rng: np.random.Generator, opt_out: Bools, p: WorldParameters) -> Ints:
-    n = len(opt_out)
-    shares = np.cumsum([p.accept_all_share, p.partial_share / 2, p.partial_share / 2, p.refuse_share])
-    asked = np.searchsorted(shares, rng.random(n), side="right")
-    return np.where(opt_out, np.where(rng.random(n) < p.opt_out_share, OPTED_OUT, NOTICE), np.minimum(asked, SILENT))
 
 
 def draw_people(rng: np.random.Generator, n: int, batch: str, p: WorldParameters) -> People:
@@ -138,8 +129,11 @@ def draw_people(rng: np.random.Generator, n: int, batch: str, p: WorldParameters
         jurisdiction=[names[w] for w in where],
         opt_out=opt_out,
         account=[f"u-{batch}-{tags[i]}" if a else None for i, a in enumerate(account)],
-        email=[m if a else None for m, a in zip(mail, account & (rng.random(n) < p.email_link_share), strict=True)],
-        pattern=_patterns(rng, opt_out, p),
+        email=[
+            m if a else None
+            for m, a in zip(mail, account & (rng.random(n) < p.email_link_share), strict=True)
+        ],
+        pattern=draw_patterns(rng, opt_out, p),
         gpc=rng.random(n) < p.gpc_share,
         click=rng.normal(0, p.person_click_sd, n),
         dwell=rng.normal(0, p.person_dwell_sd, n),
@@ -156,7 +150,7 @@ def _starts(rng: np.random.Generator, n: int, p: WorldParameters) -> Ints:
     within = rng.integers(0, DAY // 24, n)
     # visits that begin in the window's last two hours would run over its end
     start = p.start_us + rng.integers(0, p.days, n) * DAY + hour * (DAY // 24) + within
-    return np.minimum(start, p.end_us - 2 * 3600 * SECOND)
+    return np.asarray(np.minimum(start, p.end_us - 2 * 3600 * SECOND), dtype=np.int64)
 
 
 def _choose_devices(rng: np.random.Generator, people: People, person: Ints) -> Ints:
@@ -164,75 +158,15 @@ def _choose_devices(rng: np.random.Generator, people: People, person: Ints) -> I
     edge = np.cumsum(weight, axis=1)
     drawn = rng.random((len(person), 1)) * edge[:, -1:]
     column = np.minimum((drawn >= edge).sum(axis=1), 4)
-    chosen: Ints = people.devices[person, column]
-    return chosen
+    return np.asarray(people.devices[person, column], dtype=np.int64)
 
 
-def _statement(people: People, person: int, pattern: int, updated: int) -> orjson.Fragment:
-    """Write one consent object; it stays the same bytes on every event that repeats it."""
-    said = PATTERNS[pattern]
-    consent: dict[str, object] = {"jurisdiction": people.jurisdiction[person]}
-    if said is not None:
-        consent["purposes"] = dict(zip(_PURPOSES, said, strict=True))
-    if people.gpc[person]:
-        consent["gpc"] = True
-    if people.opt_out[person]:
-        consent["us_privacy"] = "1YYN" if pattern == OPTED_OUT else "1YNN"
-    if pattern != SILENT:
-        consent["notice_version"] = "2026-05"
-        consent["updated_at"] = np.datetime_as_string(np.datetime64(updated, "us"), unit="s") + "Z"
-    return orjson.Fragment(orjson.dumps(consent))
-
-
-Said = tuple[str, dict[str, bool | None]] | None
-
-
-def _base_statements(
-    rng: np.random.Generator, people: People, cookie: Ints, device: Ints, start: Ints, fresh: Bools, p: WorldParameters
-) -> tuple[list[orjson.Fragment | None], list[Said]]:
-    """Each cookie's statement: made at its first visit, or before the log began where the cookie is that old."""
-    heads = np.flatnonzero(fresh)
-    owner = people.device_first[device[heads]]
-    same = rng.random(len(heads)) < 0.9
-    pattern = np.where(same, people.pattern[owner], _patterns(rng, people.opt_out[owner], p))
-    old = (rng.random(len(heads)) < 0.4) & np.append(True, device[heads][1:] != device[heads][:-1])
-    age = rng.uniform(1, 405, len(heads)) * DAY
-    updated = np.where(old, p.start_us - age.astype(np.int64), start[heads])
-    fragments = [
-        None if k == SILENT and o % 3 == 0 else _statement(people, int(o), int(k), int(u))
-        for o, k, u in zip(owner, pattern, updated, strict=True)
-    ]
-    said: list[Said] = [None] * len(cookie)
-    for position, k, before in zip(heads.tolist(), pattern.tolist(), old.tolist(), strict=True):
-        purposes = PATTERNS[k]
-        if purposes is not None and not before:
-            said[position] = ("banner", dict(zip(_PURPOSES, purposes, strict=True)))
-    return [fragments[c] for c in cookie.tolist()], said
-
-
-def _change_minds(
-    rng: np.random.Generator, people: People, person: Ints, cookie: Ints, start: Ints, device: Ints,
-    statement: list[orjson.Fragment | None], said: list[Said], p: WorldParameters,
-) -> None:  # fmt: skip
-    """Let some withdraw on one device, and some of those grant again later; written into both lists."""
-    for who in np.flatnonzero(rng.random(len(people.label)) < p.withdraw_share).tolist():
-        own = np.flatnonzero((person == who) & (people.device_kind[device] != KIOSK))
-        own = own[np.argsort(start[own], kind="stable")]
-        if len(own) < 2:
-            continue
-        at = int(rng.integers(1, len(own)))
-        later = own[at:][cookie[own[at:]] == cookie[own[at]]]
-        again = len(later) > 2 and rng.random() < p.regrant_share
-        stages = [(later, 3 if rng.random() < 0.5 else IN_PART)] + ([(later[2:], 0)] if again else [])
-        for visits, pattern in stages:
-            changed = _statement(people, who, pattern, int(start[visits[0]]))
-            for visit in visits.tolist():
-                statement[visit] = changed
-            said[int(visits[0])] = ("settings", dict(zip(_PURPOSES, PATTERNS[pattern] or _ALL, strict=True)))
-
-
-def _users(rng: np.random.Generator, people: People, person: Ints, shared: Bools, kiosk: Bools, p: WorldParameters) -> list[str | None]:
-    wants = rng.random(len(person)) < np.where(kiosk, 1.0, np.where(shared, 0.85, p.login_share))
+def _users(
+    rng: np.random.Generator, people: People, person: Ints, kind: Ints, p: WorldParameters
+) -> list[str | None]:
+    """Return the user id of each visit: nearly always on public and shared devices, at times junk."""
+    own = p.login_share
+    wants = rng.random(len(person)) < np.array([own, own, own, 0.85, 1.0])[kind]
     junk = rng.random(len(person)) < p.junk_login_share
     which = rng.integers(0, len(JUNK_USERS), len(person))
     return [
@@ -241,27 +175,43 @@ def _users(rng: np.random.Generator, people: People, person: Ints, shared: Bools
     ]
 
 
+def _seats(rng: np.random.Generator, people: People, p: WorldParameters) -> tuple[Ints, Ints, Ints]:
+    """Draw who comes when with which device, in the order (device, start)."""
+    person = np.repeat(np.arange(len(people.label)), 1 + rng.negative_binomial(0.9, 0.38, len(people.label)))
+    start, device = _starts(rng, len(person), p), _choose_devices(rng, people, person)
+    order = np.lexsort((start, device))
+    return person[order], start[order], device[order]
+
+
 def draw_visits(rng: np.random.Generator, people: People, batch: str, p: WorldParameters) -> Visits:
     """Draw all visits of a batch of people and what identifies each of them."""
-    n = len(people.label)
-    counts = 1 + rng.negative_binomial(0.9, 0.38, n)
-    person = np.repeat(np.arange(n), counts)
-    start = _starts(rng, len(person), p)
-    device = _choose_devices(rng, people, person)
-    order = np.lexsort((start, device))
-    person, start, device = person[order], start[order], device[order]
-    kind = people.device_kind[device]
-    user = _users(rng, people, person, kind == TABLET, kind == KIOSK, p)
+    person, start, device = _seats(rng, people, p)
+    n, kind = len(person), people.device_kind[device]
+    user = _users(rng, people, person, kind, p)
     known = np.array([u is not None for u in user], dtype=bool)
-    logout = known & (rng.random(len(person)) < np.choose(kind, [0.05, 0.05, 0.1, 0.5, 1.0]))
-    reset = logout & (kind != KIOSK) & (rng.random(len(person)) < p.reset_share)
-    cleared = (rng.random(len(person)) < p.cookie_clear_share) & (kind != KIOSK)
-    fresh = np.append(True, (device[1:] != device[:-1]) | reset[:-1] | cleared[1:])
+    logout = known & (rng.random(n) < np.array([0.05, 0.05, 0.1, 0.5, 1.0])[kind])
+    reset = logout & (kind != KIOSK) & (rng.random(n) < p.reset_share)
+    fresh = (rng.random(n) < p.cookie_clear_share) & (kind != KIOSK)
+    fresh[1:] |= (device[1:] != device[:-1]) | reset[:-1]
+    fresh[:1] = True
     cookie = np.cumsum(fresh) - 1
-    statement, said = _base_statements(rng, people, cookie, device, start, fresh, p)
-    _change_minds(rng, people, person, cookie, start, device, statement, said, p)
-    labels = [f"a-{batch}-{tag}" for tag in scramble(np.arange(int(cookie[-1]) + 1), int(rng.integers(1 << 31)))]
-    browsers = np.where(kind == PHONE, device % 2, np.where(kind == TABLET, 0, 2 + device % 3))
-    login = known & ((rng.random(len(person)) < 0.5) | (kind >= TABLET))
-    agent = [USER_AGENTS[b] for b in browsers.tolist()]
-    return Visits(person, device, cookie, start, user, login, logout, reset, statement, said, fresh, labels, agent)
+    stays = Stays(person, device, cookie, start, np.flatnonzero(fresh))
+    crowd = Crowd(people.jurisdiction, people.opt_out, people.pattern, people.gpc)
+    statement, said = draw_statements(rng, crowd, stays, people.device_first, p)
+    change_minds(rng, crowd, stays, people.device_kind == KIOSK, spoken=(statement, said), p=p)
+    labels = scramble(np.arange(int(cookie[-1]) + 1), int(rng.integers(1 << 31)))
+    browser = np.where(kind == PHONE, device % 2, np.where(kind == TABLET, 0, 2 + device % 3))
+    return Visits(
+        person=person,
+        device=device,
+        cookie=cookie,
+        start=start,
+        user=user,
+        login=known & ((rng.random(n) < 0.5) | (kind >= TABLET)),
+        logout=logout,
+        reset=reset,
+        statement=statement,
+        said=said,
+        cookie_label=[f"a-{batch}-{label}" for label in labels],
+        agent=[USER_AGENTS[b] for b in browser.tolist()],
+    )

@@ -1,107 +1,69 @@
-"""How events reach the log: device clocks, queues, retries, pipeline delays, and the lines that come of it."""
+"""How events reach the log: device clocks, queues, retries, delays, and the lines that come of it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
 
-from eventlib.simulate.parameters import DAY, SECOND, Bools, Ints, WorldParameters
-from eventlib.simulate.people import JUNK_USERS, People, Visits
-from eventlib.simulate.reading import Block, rows
+from eventlib.simulate.lines import Labels, Lines, pack, stamp
+from eventlib.simulate.parameters import DAY, SECOND, Bools, Ints
+from eventlib.simulate.people import JUNK_USERS
+from eventlib.simulate.scene import Block, Scene, rows
 
-__all__ = ["Lines", "send", "stamp", "visit_blocks"]
+__all__ = ["send", "visit_blocks"]
 
 _HOUR: Final = 3600 * SECOND
 _FLUSH: Final = 5 * SECOND
-LATE: Final = _HOUR
-TOO_LATE: Final = 3 * DAY
+_TOO_LATE: Final = 3 * DAY
+_FUTURE: Final = 23 * _HOUR
 
 
-@dataclass
-class Lines:
-    """Lines of the log before they are written: decoded events beside their truth."""
-
-    events: list[dict[str, Any]]
-    received: Ints  # µs
-    true_time: Ints  # µs
-    person: list[str]
-    fault: list[str]
-
-    def __len__(self) -> int:
-        return len(self.events)
-
-    def head(self, n: int) -> Lines:
-        """Return the first n lines."""
-        return Lines(self.events[:n], self.received[:n], self.true_time[:n], self.person[:n], self.fault[:n])
-
-    @classmethod
-    def of(cls, parts: list[Lines]) -> Lines:
-        """Concatenate."""
-        return cls(
-            [event for part in parts for event in part.events],
-            np.concatenate([part.received for part in parts]),
-            np.concatenate([part.true_time for part in parts]),
-            [person for part in parts for person in part.person],
-            [fault for part in parts for fault in part.fault],
-        )
+def _framed(
+    name: str, index: Ints, time: Ints, properties: list[dict[str, Any]], *, server: bool = False
+) -> Block:
+    nowhere: list[str | None] = [None] * len(index)
+    return Block(name, index, time[index], properties, nowhere, nowhere, server)
 
 
-def stamp(times: Ints) -> list[str]:
-    """Return RFC 3339 texts with milliseconds.
-
-    >>> stamp(np.array([1_785_715_200_123_000]))
-    ['2026-08-03T00:00:00.123Z']
-    """
-    texts: list[str] = np.datetime_as_string((times // 1000).astype("M8[ms]"), timezone="UTC").tolist()
-    return texts
-
-
-def visit_blocks(people: People, visits: Visits, blocks: list[Block]) -> list[Block]:
+def visit_blocks(scene: Scene, blocks: list[Block]) -> list[Block]:
     """Return what frames the visits: consent, login, links, and the logout after the last event."""
+    people, visits = scene.people, scene.visits
     end = visits.start + 5 * SECOND
     for block in blocks:
         np.maximum.at(end, block.visit, block.time)
-    told = [i for i, said in enumerate(visits.said) if said is not None]
-    said = [visits.said[i] for i in told]
-    consents = [{"purposes": s[1], "method": s[0]} for s in said if s is not None]
+    said = {i: said for i, said in enumerate(visits.said) if said is not None}
     login, logout = np.flatnonzero(visits.login), np.flatnonzero(visits.logout)
-    linked = [i for i in login.tolist() if visits.user[i] not in JUNK_USERS and people.email[visits.person[i]]]
+    mails = {
+        i: people.email[int(visits.person[i])] for i in login.tolist() if visits.user[i] not in JUNK_USERS
+    }
+    linked = np.array([i for i, mail in mails.items() if mail], dtype=np.int64)
     links = [
-        {"identifiers": [{"namespace": "user_id", "value": visits.user[i]}, {"namespace": "email", "value": people.email[visits.person[i]]}]}
-        for i in linked
-    ]  # fmt: skip
-
-    def framed(name: str, index: Any, time: Ints, properties: list[dict[str, Any]], *, server: bool = False) -> Block:
-        where = np.asarray(index, dtype=np.int64)
-        nothing: list[str | None] = [None] * len(where)
-        return Block(name, where, time[where], properties, nothing, nothing, server)
-
+        {
+            "identifiers": [
+                {"namespace": "user_id", "value": visits.user[i]},
+                {"namespace": "email", "value": mails[i]},
+            ]
+        }
+        for i in linked.tolist()
+    ]
+    consents = [{"purposes": purposes, "method": method} for method, purposes in said.values()]
     return [
-        framed("consent_update", told, visits.start, consents),
-        framed("user_login", login, visits.start + SECOND, rows(method=["password"] * len(login))),
-        framed("identity_link", linked, visits.start + SECOND + 90_000, links, server=True),
-        framed("user_logout", logout, end + 2 * SECOND, rows(reset=visits.reset[logout].tolist())),
+        _framed("consent_update", np.array(list(said), dtype=np.int64), visits.start, consents),
+        _framed("user_login", login, visits.start + SECOND, rows(method=["password"] * len(login))),
+        _framed("identity_link", linked, visits.start + SECOND + 90_000, links, server=True),
+        _framed("user_logout", logout, end + 2 * SECOND, rows(reset=visits.reset[logout].tolist())),
     ]
 
 
-def _skews(rng: np.random.Generator, devices: int, visits: Visits, p: WorldParameters) -> tuple[Ints, Bools]:
-    """Return each visit's clock error, µs, and whether its clock had jumped by then."""
-    size = np.exp(rng.uniform(np.log(60), np.log(2_700), devices))  # a minute to three quarters of an hour
-    hours = rng.random(devices)
-    size = np.where(hours < 0.1, rng.uniform(1, 20, devices) * 3_600, size)
-    sign = np.where(rng.random(devices) < 0.5, -1, 1)
-    size = np.where(hours > 0.985, 26 * 3_600, size)  # set a day ahead: past what can be taken
-    sign = np.where(hours > 0.985, 1, sign)
-    error = np.where(rng.random(devices) < p.skew_share, sign * size, 0)
-    jumps = rng.random(devices) < p.clock_jump_share
-    at = p.start_us + rng.integers(p.days // 3 * DAY, p.days * 2 // 3 * DAY, devices)
-    step = np.where(rng.random(devices) < 0.5, -1, 1) * rng.uniform(300, 10_000, devices)
-    jumped = jumps[visits.device] & (visits.start >= at[visits.device])
-    total = error[visits.device] + jumped * step[visits.device]
-    return (total * 1000).astype(np.int64) * 1000, jumped
+@dataclass(frozen=True)
+class _Events:
+    """Events of a batch as they happened."""
+
+    visit: Ints
+    time: Ints  # µs, true
+    server: Bools
 
 
 @dataclass(frozen=True)
@@ -112,102 +74,152 @@ class _Sent:
     sent: Ints
     received: Ints
     fault: list[str]
-    retried: Bools
 
 
-def _first_of_group(values: Ints, group: Ints) -> Ints:
-    _, first, inverse = np.unique(group, return_index=True, return_inverse=True)
-    taken: Ints = values[first][inverse]
-    return taken
+def _sign(rng: np.random.Generator, n: int) -> Ints:
+    return np.where(rng.random(n) < 0.5, -1, 1)
 
 
-def _transport(rng: np.random.Generator, visits: Visits, devices: int, visit: Ints, time: Ints, server: Bools, p: WorldParameters) -> _Sent:
-    n = len(time)
-    error, jumped = _skews(rng, devices, visits, p)
-    start, end = visits.start.copy(), visits.start.copy()
-    np.maximum.at(end, visit, time)
+def _clock_errors(scene: Scene) -> tuple[Ints, Bools]:
+    """Return each visit's clock error, µs, and whether its clock had jumped by then."""
+    rng, p, n = scene.rng, scene.parameters, scene.people.device_count
+    sign, kind = _sign(rng, n), rng.random(n)
+    seconds = sign * np.exp(
+        rng.uniform(np.log(60), np.log(2_700), n)
+    )  # a minute to three quarters of an hour
+    seconds = np.where(kind < 0.1, sign * rng.uniform(1, 20, n) * 3_600, seconds)
+    seconds = np.where(kind > 0.985, 26 * 3_600, seconds)  # set a day ahead: past what can be taken
+    seconds = np.where(rng.random(n) < p.skew_share, seconds, 0)
+    jumps = rng.random(n) < p.clock_jump_share
+    at = p.start_us + rng.integers(p.days // 3 * DAY, p.days * 2 // 3 * DAY, n)
+    step = _sign(rng, n) * rng.uniform(300, 10_000, n)
+    device = scene.visits.device
+    jumped = jumps[device] & (scene.visits.start >= at[device])
+    total = seconds[device] + jumped * step[device]
+    return (total * 1000).astype(np.int64) * 1000, jumped
+
+
+def _pipeline_delays(scene: Scene, batch: Ints) -> Ints:
+    """Return each event's way to the collector, µs: one delay for all that was sent together."""
+    rng, n = scene.rng, len(batch)
+    hours = np.where(rng.random(n) < 0.1, rng.uniform(74, 120, n), rng.uniform(1.1, 48, n))
+    slow = rng.random(n) < scene.parameters.late_share
+    delay = ((np.exp(rng.normal(np.log(0.12), 0.5, n)) + slow * hours * 3600) * 1000).astype(np.int64) * 1000
+    _, first, inverse = np.unique(batch, return_index=True, return_inverse=True)
+    return np.asarray(delay[first][inverse], dtype=np.int64)
+
+
+def _transport(scene: Scene, events: _Events) -> _Sent:
+    """Queue, flush and deliver; the server's own events pass no device clock and no queue."""
+    rng, p, visit = scene.rng, scene.parameters, events.visit
+    error, jumped = _clock_errors(scene)
+    start, end = scene.visits.start, scene.visits.start.copy()
+    np.maximum.at(end, visit, events.time)
     offline = rng.random(len(start)) < p.offline_share
     far = offline & (rng.random(len(start)) < p.offline_too_late_share)
-    queue = np.where(far, rng.uniform(73, 140, len(start)), rng.exponential(0.8, len(start)) + 0.02) * 3600
-    flush = start[visit] + ((time - start[visit]) // _FLUSH + 1) * _FLUSH
-    sent = np.where(offline[visit], end[visit] + (queue[visit] * 1000).astype(np.int64) * 1000, flush)
-    batch = visit * 10_000 + np.where(offline[visit], 0, (time - start[visit]) // _FLUSH)
-    delay = np.exp(rng.normal(np.log(0.12), 0.5, n))
-    slow = rng.random(n) < p.late_share
-    delay = delay + slow * np.where(rng.random(n) < 0.1, rng.uniform(74, 120, n), rng.uniform(1.1, 48, n)) * 3600
-    delay_us = _first_of_group((delay * 1000).astype(np.int64) * 1000, batch)
-    received = np.where(server, time + 40_000, sent + delay_us)
-    clock = np.where(server, 0, error[visit])
-    gaps = (offline[visit] & ~server, clock != 0, jumped[visit] & ~server, delay_us * ~server > LATE)
-    worst = (clock > 23 * _HOUR, (far[visit] & ~server) | (delay_us * ~server > TOO_LATE))
-    names = np.array(["", "offline", "clock_skew", "clock_jump", "late", "future_time", "too_late"])
+    hours = np.where(far, rng.uniform(73, 140, len(start)), rng.exponential(0.8, len(start)) + 0.02)
+    queued = end + (hours * 3_600_000).astype(np.int64) * 1000
+    beat = np.where(offline[visit], 0, (events.time - start[visit]) // _FLUSH)
+    sent = np.where(offline[visit], queued[visit], start[visit] + (beat + 1) * _FLUSH)
+    delay = _pipeline_delays(scene, visit * 10_000 + beat)
+    client = ~events.server
+    clock = np.where(client, error[visit], 0)
+    masks = {
+        "offline": offline[visit] & client,
+        "clock_skew": clock != 0,
+        "clock_jump": jumped[visit] & client,
+        "late": (delay > _HOUR) & client,
+        "future_time": clock > _FUTURE,
+        "too_late": (far[visit] | (delay > _TOO_LATE)) & client,
+    }
+    received = np.where(client, sent + delay, events.time + 40_000)
+    return _Sent(events.time + clock, sent + clock, received, _worst(masks, len(visit)))
+
+
+def _worst(masks: dict[str, Bools], n: int) -> list[str]:
+    """Return the last mask's name that holds for each event."""
     level = np.zeros(n, dtype=np.int64)
-    for rank, mask in enumerate((*gaps, *worst), start=1):
-        level = np.where(mask, rank, level)
-    return _Sent(time + clock, sent + clock, received, names[level].tolist(), ~server & (rng.random(n) < p.duplicate_share))
+    for rank, mask in enumerate(masks.values(), start=1):
+        level[mask] = rank
+    names = ("", *masks)
+    return [names[k] for k in level.tolist()]
 
 
-def _sequence(rng: np.random.Generator, visits: Visits, visit: Ints, time: Ints, server: Bools, p: WorldParameters) -> list[int | None]:
+def _sequence(scene: Scene, events: _Events) -> list[int | None]:
     """Count each cookie's client events; some begin again midway, as after a reinstall."""
-    restart = rng.random(len(visits.cookie_label)) < p.sequence_restart_share
+    visits, p = scene.visits, scene.parameters
+    restart = scene.rng.random(len(visits.cookie_label)) < p.sequence_restart_share
     half = restart[visits.cookie] & (visits.start > (p.start_us + p.end_us) // 2)
-    key = visits.cookie * 2 + half
-    order = np.lexsort((time, key[visit], server))
-    keys = key[visit][order]
-    first = np.append(True, keys[1:] != keys[:-1])[: len(keys)]
-    position = np.arange(len(keys))
-    counted = np.empty(len(keys), dtype=np.int64)
+    key = np.where(events.server, -1, (visits.cookie * 2 + half)[events.visit])
+    order = np.lexsort((events.time, key))
+    keys, position = key[order], np.arange(len(order))
+    first = np.ones(len(order), dtype=bool)
+    first[1:] = keys[1:] != keys[:-1]
+    counted = np.empty(len(order), dtype=np.int64)
     counted[order] = position - np.maximum.accumulate(np.where(first, position, 0)) + 1
-    return [None if s else c for c, s in zip(counted.tolist(), server.tolist(), strict=True)]
+    return [None if k < 0 else c for c, k in zip(counted.tolist(), key.tolist(), strict=True)]
+
+
+def _contexts(scene: Scene, blocks: list[Block], which: Ints, events: _Events) -> list[dict[str, str | None]]:
+    urls = [url for block in blocks for url in block.url]
+    referrers = [referrer for block in blocks for referrer in block.referrer]
+    agent, server = scene.visits.agent, events.server.tolist()
+    visit = events.visit.tolist()
+    return [
+        {"url": urls[i], "referrer": referrers[i], "user_agent": None if server[i] else agent[visit[i]]}
+        for i in which.tolist()
+    ]
 
 
 def _envelopes(
-    blocks: list[Block], people: People, visits: Visits, which: Ints, visit: Ints, server: Bools, sent: _Sent, sequence: list[int | None],
-    ids: list[str],
-) -> list[dict[str, Any]]:  # fmt: skip
-    def of(name: str) -> list[Any]:
-        everything = [value for block in blocks for value in getattr(block, name)]
-        return [everything[i] for i in index]
-
-    index, where = which.tolist(), visit[which].tolist()
+    scene: Scene, blocks: list[Block], which: Ints, events: _Events, sent: _Sent, *, ids: list[str]
+) -> list[dict[str, Any]]:
+    """Return whole events, in the order of `which`."""
     names = [block.name for block in blocks for _ in block.properties]
-    columns = zip(
-        ids, [names[i] for i in index], stamp(sent.occurred[which]), stamp(sent.sent[which]), stamp(sent.received[which]),
-        [sequence[i] for i in index], server[which].tolist(), where, of("url"), of("referrer"), of("properties"), strict=True,
-    )  # fmt: skip
+    properties = [what for block in blocks for what in block.properties]
+    sequence, index = _sequence(scene, events), which.tolist()
+    visits = scene.visits
     label = [visits.cookie_label[c] for c in visits.cookie.tolist()]
-    user, consent, agent = visits.user, visits.statement, visits.agent
+    user, consent = visits.user, visits.statement
+    times = (stamp(sent.occurred[which]), stamp(sent.sent[which]), stamp(sent.received[which]))
+    by_server, visit = events.server[which].tolist(), events.visit[which].tolist()
+    contexts = _contexts(scene, blocks, which, events)
     return [
         {
             "event_id": event_id,
-            "event_name": name,
+            "event_name": names[i],
             "schema_version": "1-0-0",
             "occurred_at": occurred,
-            "sent_at": None if by_server else sent_at,
+            "sent_at": None if server else sent_at,
             "received_at": received,
-            "sequence": number,
-            "source": "backend" if by_server else "web",
-            "channel": "server" if by_server else "client",
+            "sequence": sequence[i],
+            "source": "backend" if server else "web",
+            "channel": "server" if server else "client",
             "anonymous_id": label[v],
             "user_id": user[v],
             "consent": consent[v],
-            "context": {"url": url, "referrer": referrer, "user_agent": None if by_server else agent[v]},
-            "properties": properties,
+            "context": context,
+            "properties": properties[i],
         }
-        for event_id, name, occurred, sent_at, received, number, by_server, v, url, referrer, properties in columns
+        for event_id, i, occurred, sent_at, received, server, v, context in zip(
+            ids, index, *times, by_server, visit, contexts, strict=True
+        )
     ]
 
 
 def _again(event: dict[str, Any], delay_us: int, *, changed: bool) -> dict[str, Any]:
-    """Send an event again: the same but for when it was sent and received; or, by a fault, something else under its id."""
-    later = {name: np.array([event[name][:-1]], dtype="M8[us]").astype(np.int64) + delay_us for name in ("sent_at", "received_at")}
-    copy = {**event, **{name: stamp(time)[0] for name, time in later.items()}}
-    return {**copy, "context": {**copy["context"], "referrer": "https://retry.example.net/"}} if changed else copy
+    """Send an event again: only sent and received later, or, by a fault, something else under the same id."""
+    texts = np.array([event["sent_at"][:-1], event["received_at"][:-1]], dtype="M8[us]")
+    sent, received = stamp(texts.astype(np.int64) + delay_us)
+    copy = {**event, "sent_at": sent, "received_at": received}
+    return (
+        {**copy, "context": {**copy["context"], "referrer": "https://retry.example.net/"}}
+        if changed
+        else copy
+    )
 
 
-def send(
-    rng: np.random.Generator, people: People, visits: Visits, blocks: list[Block], labels: Callable[[int], list[str]], limit: int, p: WorldParameters
-) -> tuple[Lines, Ints]:
+def send(scene: Scene, blocks: list[Block], labels: Labels, limit: int) -> tuple[Lines, Ints]:
     """Turn a batch's events into lines, person by person, at most `limit` of them.
 
     Returns
@@ -215,27 +227,45 @@ def send(
     lines, visits
         The lines, and the visits that have any.
     """
-    visit = np.concatenate([block.visit for block in blocks])
-    time = np.concatenate([block.time for block in blocks]) // 1000 * 1000
-    server = np.concatenate([np.full(len(block.visit), block.server) for block in blocks])
-    sent = _transport(rng, visits, people.device_count, visit, time, server, p)
-    sequence = _sequence(rng, visits, visit, time, server, p)
-    order = np.lexsort((time, visits.person[visit]))
-    order = np.repeat(order, 1 + sent.retried[order])[:limit]
-    copy = np.append(False, order[1:] == order[:-1])[: len(order)]
+    rng, p = scene.rng, scene.parameters
+    events = _Events(
+        np.concatenate([block.visit for block in blocks]),
+        np.concatenate([block.time for block in blocks]) // 1000 * 1000,
+        np.concatenate([np.full(len(block.visit), block.server) for block in blocks]),
+    )
+    sent = _transport(scene, events)
+    retried = ~events.server & (rng.random(len(events.visit)) < p.duplicate_share)
+    order = np.lexsort((events.time, scene.visits.person[events.visit]))
+    order = np.repeat(order, 1 + retried[order])[:limit]
+    copy = np.zeros(len(order), dtype=bool)
+    copy[1:] = order[1:] == order[:-1]
     which = order[~copy]
-    events = _envelopes(blocks, people, visits, which, visit, server, sent, sequence, labels(len(which)))
-    person = [people.label[i] for i in visits.person[visit[which]].tolist()]
+    made = _envelopes(scene, blocks, which, events, sent, ids=labels(len(which)))
+    person = [scene.people.label[i] for i in scene.visits.person[events.visit[which]].tolist()]
     fault = [sent.fault[i] for i in which.tolist()]
-    lines = Lines(events, sent.received[which], time[which], person, fault)
-    return _with_copies(rng, lines, np.cumsum(~copy)[copy] - 1, p), np.unique(visit[which])
+    copied = np.cumsum(~copy)[copy] - 1
+    lines = pack(rng, made, sent.received[which], events.time[which], p, person=person, fault=fault)
+    return Lines.of([lines, _copies(scene, made, lines, copied)]), np.unique(events.visit[which])
 
 
-def _with_copies(rng: np.random.Generator, lines: Lines, copied: Ints, p: WorldParameters) -> Lines:
+def _copied_fault(fault: str) -> str:
+    return (
+        fault if fault.startswith("unknown") else "duplicate"
+    )  # what no schema knows is refused before it is compared
+
+
+def _copies(scene: Scene, made: list[dict[str, Any]], lines: Lines, copied: Ints) -> Lines:
+    """Return the retries: seconds to two hours later, nearly all of them the same event."""
+    rng, p = scene.rng, scene.parameters
     delay = (np.exp(rng.uniform(np.log(2), np.log(7_200), len(copied))) * 1000).astype(np.int64) * 1000
-    changed = rng.random(len(copied)) < p.duplicate_changed_share / max(p.duplicate_share, 1e-9)
-    again = [
-        _again(lines.events[i], d, changed=c) for i, d, c in zip(copied.tolist(), delay.tolist(), changed.tolist(), strict=True)
+    changed = (rng.random(len(copied)) < p.duplicate_changed_share / max(p.duplicate_share, 1e-9)).tolist()
+    where = copied.tolist()
+    again = [_again(made[i], d, changed=c) for i, d, c in zip(where, delay.tolist(), changed, strict=True)]
+    names = [
+        "duplicate_changed" if c else _copied_fault(lines.fault[i])
+        for i, c in zip(where, changed, strict=True)
     ]
-    names = ["duplicate_changed" if c else "duplicate" for c in changed.tolist()]
-    return Lines.of([lines, Lines(again, lines.received[copied] + delay, lines.true_time[copied], [lines.person[i] for i in copied], names)])
+    person = [lines.person[i] for i in where]
+    planned = replace(p, off_plan_share=0.0)  # a retry repeats what was sent
+    received, true_time = lines.received[copied] + delay, lines.true_time[copied]
+    return pack(rng, again, received, true_time, planned, person=person, fault=names)

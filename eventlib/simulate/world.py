@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
-import orjson
 
 from eventlib.simulate.content import Content, build_content
-from eventlib.simulate.faults import break_lines, go_off_plan
 from eventlib.simulate.journeys import journeys
-from eventlib.simulate.machines import bot_lines, content_lines, fetch_lines, probe_lines, probe_runs
+from eventlib.simulate.lines import Labels, Lines, break_lines, stamp
+from eventlib.simulate.machines import BOT, Machines, probe_runs
 from eventlib.simulate.parameters import CHUNK_LINES, Ints, WorldParameters, WorldSize, generator
 from eventlib.simulate.people import JUNK_USERS, People, Visits, draw_people, draw_visits, scramble
-from eventlib.simulate.transport import Lines, send, stamp, visit_blocks
+from eventlib.simulate.scene import Scene
+from eventlib.simulate.transport import send, visit_blocks
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 __all__ = ["Chunk", "World", "chunks"]
 
 _LINES_PER_PERSON: Final = 52
-_PEOPLE_AT_ONCE: Final = 1_000
+_PEOPLE_AT_ONCE: Final = 500
 _PARTS: Final = {"content": 1, "machines": 2, "people": 3, "faults": 4}
 
 Identifier = tuple[str, str, str, bool, bool]
@@ -69,33 +71,31 @@ class _Labels:
         return [label + self._tail for label in scramble(numbers, self._salt)]
 
 
-def _machine_lines(world: World, chunk: int, of: int, n: int, labels: _Labels) -> Lines:
-    p, content, tag = world.parameters, world.content, f"{chunk:02x}"
+def _machine_lines(world: World, chunk: int, of: int, n: int, labels: Labels) -> Lines:
+    p = world.parameters
     rng = generator(world.seed, _PARTS["machines"], chunk)
-    runs = probe_runs(world.size, p)[chunk::of]
-    parts = [content_lines(rng, content, labels, p)] if chunk == 0 else []
-    parts.append(fetch_lines(rng, content, int(p.agent_fetch_share * n), labels, p, edits=chunk == 0))
-    parts.append(probe_lines(rng, content, runs, tag, labels, p))
-    parts.append(bot_lines(rng, content, int(p.bot_view_share * n), tag, labels, p))
+    machines = Machines(rng, world.content, f"{chunk:02x}", labels, p)
+    parts = [machines.catalogue(), machines.edits(), machines.discoveries()] if chunk == 0 else []
+    parts.append(machines.crawls(int(p.agent_fetch_share * n)))
+    parts.append(machines.probes(probe_runs(world.size, p)[chunk::of]))
+    parts.append(machines.bots(int(p.bot_view_share * n)))
     return Lines.of(parts).head(max(1, n * 6 // 10))
 
 
-def _people_lines(world: World, chunk: int, n: int, labels: _Labels) -> tuple[list[Lines], list[Identifier]]:
+def _people_lines(world: World, chunk: int, n: int, labels: Labels) -> tuple[list[Lines], list[Identifier]]:
     """Simulate people until the chunk is full; the last one may be cut short."""
     parts: list[Lines] = []
     identifiers: list[Identifier] = []
-    missing, batch = n, 0
+    missing, batch, p = n, 0, world.parameters
     while missing > 0:
         rng = generator(world.seed, _PARTS["people"], chunk, batch)
-        name = f"{chunk:02x}{batch:x}"
-        count = int(np.clip(missing // _LINES_PER_PERSON, 20, _PEOPLE_AT_ONCE))
-        people = draw_people(rng, count, name, world.parameters)
-        visits = draw_visits(rng, people, name, world.parameters)
-        blocks = journeys(rng, world.content, people, visits, name, world.parameters)
-        blocks += visit_blocks(people, visits, blocks)
-        lines, kept = send(rng, people, visits, blocks, labels, missing, world.parameters)
+        tag = f"{chunk:02x}{batch:x}"
+        people = draw_people(rng, int(np.clip(missing // _LINES_PER_PERSON, 20, _PEOPLE_AT_ONCE)), tag, p)
+        scene = Scene(rng, world.content, people, draw_visits(rng, people, tag, p), tag, p)
+        blocks = journeys(scene)
+        lines, kept = send(scene, [*blocks, *visit_blocks(scene, blocks)], labels, missing)
         parts.append(lines)
-        identifiers += _identifiers(people, visits, kept)
+        identifiers += _identifiers(people, scene.visits, kept)
         missing, batch = missing - len(lines), batch + 1
     return parts, identifiers
 
@@ -110,7 +110,13 @@ def _identifiers(people: People, visits: Visits, kept: Ints) -> list[Identifier]
         if visits.user[visit] == people.account[person]:
             owners.add(person)
     found: list[Identifier] = [
-        ("anonymous_id", visits.cookie_label[c], people.label[users.most_common(1)[0][0]], len(users) > 1, False)
+        (
+            "anonymous_id",
+            visits.cookie_label[c],
+            people.label[users.most_common(1)[0][0]],
+            len(users) > 1,
+            False,
+        )
         for c, users in sorted(cookies.items())
     ]
     mails: dict[str, list[int]] = {}
@@ -126,22 +132,16 @@ def _identifiers(people: People, visits: Visits, kept: Ints) -> list[Identifier]
 
 def _chunk(world: World, chunk: int, of: int, n: int) -> Chunk:
     labels = _Labels(world.seed, chunk)
-    machine = _machine_lines(world, chunk, of, n, labels)
-    people, identifiers = _people_lines(world, chunk, n - len(machine), labels)
-    bots = {e["anonymous_id"]: who for e, who, f in zip(machine.events, machine.person, machine.fault, strict=True) if f == "bot"}
-    identifiers += [("anonymous_id", name, who, False, True) for name, who in bots.items()]
+    machines = _machine_lines(world, chunk, of, n, labels)
+    people, identifiers = _people_lines(world, chunk, n - len(machines), labels)
+    bots = sorted({person for person in machines.person if person.startswith(BOT)})
+    identifiers += [("anonymous_id", f"a-{bot}", bot, False, True) for bot in bots]
     if chunk == 0 and world.parameters.junk_login_share > 0:
         identifiers += [("user_id", junk, "", True, False) for junk in JUNK_USERS]
-    lines = Lines.of([machine, *people])
     rng = generator(world.seed, _PARTS["faults"], chunk)
-    go_off_plan(rng, lines, world.parameters)
-    order = np.argsort(lines.received, kind="stable")
-    raw, fault = [orjson.dumps(lines.events[i]) for i in order.tolist()], [lines.fault[i] for i in order.tolist()]
-    ids = [lines.events[i]["event_id"] for i in order.tolist()]
-    break_lines(rng, raw, fault, world.parameters)
-    person = [lines.person[i] for i in order.tolist()]
-    truth = list(zip(ids, stamp(lines.true_time[order]), person, fault, strict=True))
-    return Chunk(raw, truth, identifiers, Counter(fault))
+    lines = break_lines(rng, Lines.of([machines, *people]).sorted(), world.parameters)
+    truth = list(zip(lines.ids, stamp(lines.true_time), lines.person, lines.fault, strict=True))
+    return Chunk(lines.raw, truth, identifiers, Counter(lines.fault))
 
 
 def chunks(world: World) -> Iterator[Chunk]:

@@ -6,19 +6,22 @@ import csv
 import gzip
 import io
 import re
-from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import orjson
 
 from eventlib.simulate.content import FEATURES, NEVER, Content
 from eventlib.simulate.effects import edit_effects, satisfaction
+from eventlib.simulate.lines import stamp
 from eventlib.simulate.parameters import ENGINES_THIRD_PARTY, WorldParameters
-from eventlib.simulate.transport import stamp
-from eventlib.simulate.world import Chunk, World
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from eventlib.simulate.world import Chunk, World
 
 __all__ = ["LogWriter", "TruthWriter", "write_world"]
 
@@ -71,7 +74,7 @@ class LogWriter:
 
 
 class TruthWriter:
-    """Write the truth that grows with the log: `events.csv.gz`, one row per line in the log's order, and `identifiers.csv`."""
+    """Write the truth that grows with the log: `events.csv.gz`, a row per line; `identifiers.csv`."""
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
@@ -85,7 +88,9 @@ class TruthWriter:
     def add(self, chunk: Chunk) -> None:
         """Add a chunk's truth; no field holds a comma or a quote."""
         self._packed.write("".join([",".join(row) + "\n" for row in chunk.truth]).encode())
-        self._csv.writerows((*names, str(shared).lower(), str(bot).lower()) for *names, shared, bot in chunk.identifiers)
+        self._csv.writerows(
+            (*names, str(shared).lower(), str(bot).lower()) for *names, shared, bot in chunk.identifiers
+        )
 
     def close(self) -> None:
         """Finish both files."""
@@ -127,7 +132,7 @@ def _pages(content: Content, parameters: WorldParameters) -> Iterable[dict[str, 
 
 
 def _topic_relevance(content: Content, topics: int) -> Any:
-    """Return the mean probability of a click once seen, by topic of the prompt (rows) and page; nan if never retrieved."""
+    """Return the mean probability of a click once seen, by topic of the prompt and page; nan if none."""
     total, count = np.zeros((topics, len(content.ids))), np.zeros((topics, len(content.ids)))
     for q, topic in enumerate(content.prompt_topic.tolist()):
         total[topic, content.pool[q]] += 1 / (1 + np.exp(-content.click[q]))
@@ -169,7 +174,12 @@ def _prompts(content: Content, tracked: int) -> Iterable[dict[str, Any]]:
 def _relevance(content: Content) -> Iterable[dict[str, Any]]:
     attractive = 1 / (1 + np.exp(-content.click))
     for q, prompt in enumerate(content.prompt_ids):
-        columns = (content.pool[q].tolist(), _rounded(attractive[q]), _rounded(content.cite[q]), _rounded(content.usual[q]))
+        columns = (
+            content.pool[q].tolist(),
+            _rounded(attractive[q]),
+            _rounded(content.cite[q]),
+            _rounded(content.usual[q]),
+        )
         for page, click, cite, usual in zip(*columns, strict=True):
             yield {
                 "prompt_id": prompt,
