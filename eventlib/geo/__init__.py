@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from eventlib.properties import properties
+from eventlib.typed import properties
 
 if TYPE_CHECKING:
     import pandas as pd

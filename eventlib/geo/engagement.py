@@ -19,7 +19,7 @@ from scipy.sparse import csr_array
 from eventlib.exposure import Exposure, conditional_fit, shown_citations
 from eventlib.geo.cells import SMALL_CELL, hide_small_cells
 from eventlib.geo.satisfaction import engine_visits
-from eventlib.geo.shrinkage import cluster_weights, dispersion, posterior_draws, shrunk_ratio
+from eventlib.geo.shrinkage import cluster_weights, dispersion, join_stages, posterior_draws, shrunk_ratio
 from eventlib.geo.stages import STAGES, Stage, candidate_rows, cite_stage, click_stage, satisfy_stage
 
 if TYPE_CHECKING:
@@ -101,6 +101,15 @@ def _counts(stage: Stage, contents: pd.Index, clusters: pd.Index) -> _Counts:
 def _sums(counts: _Counts, column: NDArray[np.int64], values: Floats, width: int, clusters: int) -> csr_array:
     """Clusters by columns, summed: a replicate's totals are then one product with its weights."""
     return csr_array((values, (counts.cluster, column)), shape=(clusters, width))
+
+
+def _spread(counts: _Counts, blocks: Sequence[Floats]) -> Floats:
+    """Return the dispersion of each content's counts over the bootstrap's replicates."""
+    _replicate(counts, blocks)
+    residuals = np.concatenate(counts.residuals)
+    stage, theta = counts.stage, shrunk_ratio(counts.observed, counts.expected)
+    added = stage.model_error**2 * theta * counts.expected / (1 - np.minimum(stage.base * theta, 0.9))
+    return dispersion(counts.observed, counts.expected, stage.base, residuals) + added
 
 
 def _replicate(counts: _Counts, blocks: Sequence[Floats]) -> None:
@@ -193,14 +202,17 @@ def score_engine(
     rng = np.random.default_rng(seed)
     blocks = list(cluster_weights(rng, len(clusters), replicates))
     frame = pd.DataFrame({"content_id": contents})
+    counted = [_counts(stage, contents, clusters) for stage in stages]
+    spreads = [_spread(counts, blocks) for counts in counted]
+    drawn = [
+        posterior_draws(counts.observed, counts.expected, spread, counts.stage.base, draws, rng)
+        for counts, spread in zip(counted, spreads, strict=True)
+    ]
     logs, strength = np.zeros((draws, len(contents))), np.full(len(contents), np.inf)
-    for stage in stages:
-        counts = _counts(stage, contents, clusters)
-        _replicate(counts, blocks)
-        phi = dispersion(counts.observed, counts.expected, np.concatenate(counts.residuals))
-        log_theta = np.log(posterior_draws(counts.observed, counts.expected, phi, draws, rng))
-        frame = frame.assign(**_stage_columns(counts, phi, log_theta, level))
-        logs += log_theta
+    for counts, spread, theta in zip(counted, spreads, join_stages(drawn, rng), strict=True):
+        phi = spread * (1 - np.minimum(counts.stage.base * theta.mean(axis=0), 0.98))
+        frame = frame.assign(**_stage_columns(counts, phi, np.log(theta), level))
+        logs += np.log(theta)
         strength = np.minimum(strength, counts.expected / phi)
     people = pd.concat([pd.DataFrame({"content": s.content, "cluster": s.cluster}) for s in stages])
     frame["people"] = contents.map(people.groupby("content")["cluster"].nunique()).astype(np.int64)

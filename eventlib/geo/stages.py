@@ -30,6 +30,7 @@ STAGES: Final = ("cite", "click", "satisfy")
 _DAY_US: Final = 86_400_000_000
 _ALL_CITED: Final = 0.95
 _ROUNDS: Final = 8
+_CITE_ERROR: Final = 0.04  # of the logistic stand-in for how engines choose, against simulated choices
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +43,12 @@ class Stage:
         Codes per row into `contents` and `clusters` of the score.
     observed, expected
         0/1 and the chance of an average page, float64 per row; they sum to the same.
-    swaps, reach
-        Of the click stage: what a bootstrap replicate refits the exposure on, and which positions connect.
+    base
+        The overall chance that `expected` is a multiple of: theta * base is a chance, below 1.
+    swaps, log_exposure
+        Of the click stage: what a bootstrap replicate refits the exposure on, and where it starts from.
+    model_error
+        Error of the expectation itself, sd of its log: what no amount of data removes.
     """
 
     name: str
@@ -51,8 +56,10 @@ class Stage:
     cluster: NDArray[np.object_]
     observed: Floats
     expected: Floats
+    base: float
     swaps: Swaps | None = None
     log_exposure: Floats | None = None
+    model_error: float = 0.0
 
 
 def candidate_rows(answers: pd.DataFrame, shows: pd.DataFrame) -> pd.DataFrame:
@@ -103,7 +110,9 @@ def cite_stage(rows: pd.DataFrame) -> tuple[Stage | None, str]:
     expected = _average_chance(answer.astype(np.int64), content.astype(np.int64), cited, len(names))
     expected *= cited.sum() / expected.sum()
     content_id, cluster = rows["content_id"].to_numpy(dtype=object), rows["cluster"].to_numpy(dtype=object)
-    return Stage("cite", content_id, cluster, cited, expected), ""
+    return Stage(
+        "cite", content_id, cluster, cited, expected, float(expected.mean()), model_error=_CITE_ERROR
+    ), ""
 
 
 def _average_chance(answer: Ints, content: Ints, cited: Floats, contents: int) -> Floats:
@@ -151,10 +160,13 @@ def click_stage(rows: pd.DataFrame) -> tuple[Stage | None, Exposure]:
     swaps = harvest_swaps(rows)
     log_exposure, _ = conditional_fit(*swaps.matrices())
     weight = np.exp(log_exposure)[swaps.position]
-    expected = weight * swaps.clicked.sum() / weight.sum()
+    base = swaps.clicked.sum() / weight.sum()
+    expected = weight * base
     content = rows["content_id"].to_numpy(dtype=object)
     cluster = rows["person_id"].to_numpy(dtype=object)
-    return Stage("click", content, cluster, swaps.clicked, expected, swaps, log_exposure), exposure
+    return Stage(
+        "click", content, cluster, swaps.clicked, expected, float(base), swaps, log_exposure
+    ), exposure
 
 
 def satisfy_stage(visits: pd.DataFrame) -> tuple[Stage | None, str]:
@@ -164,4 +176,4 @@ def satisfy_stage(visits: pd.DataFrame) -> tuple[Stage | None, str]:
         return None, "no visit was tracked" if not len(visits) else "no visit satisfied"
     expected = np.full(len(visits), satisfied.mean())
     content, person = visits["content_id"].to_numpy(dtype=object), visits["person_id"].to_numpy(dtype=object)
-    return Stage("satisfy", content, person, satisfied, expected), ""
+    return Stage("satisfy", content, person, satisfied, expected, float(satisfied.mean())), ""
