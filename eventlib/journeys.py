@@ -23,6 +23,8 @@ __all__ = [
     "funnel_by_arrival",
     "group_sizes",
     "human_events",
+    "largest_people",
+    "last_share",
     "refusals",
     "step_matrix",
     "time_to_convert",
@@ -160,6 +162,15 @@ def funnel_by_arrival(events: pd.DataFrame, steps: Sequence[str]) -> pd.DataFram
             frames.append(funnel(part, steps, by).assign(counted_by=noun, arrival=name))
     columns = ["counted_by", "arrival", "step", "people", "share", "lower", "upper", "from_previous"]
     return pd.concat(frames, ignore_index=True)[columns]
+
+
+def last_share(compared: pd.DataFrame, arrival: str) -> tuple[float | None, float | None, float | None]:
+    """Return the last step's share of people with its bounds, from `funnel_by_arrival`; Nones if small."""
+    rows = compared[(compared["counted_by"] == "people") & (compared["arrival"] == arrival)]
+    if rows.empty or pd.isna(rows["share"].iloc[-1]):
+        return None, None, None
+    share, lower, upper = (float(rows[name].iloc[-1]) for name in ("share", "lower", "upper"))
+    return share, lower, upper
 
 
 def _pairs(events: pd.DataFrame) -> pd.DataFrame:
@@ -314,6 +325,14 @@ def group_sizes(people: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(
         {"identifiers": counts.index.astype(str), "people": counts.to_numpy(), "share": share.to_numpy()}
     )
+
+
+def largest_people(people: pd.DataFrame, most: int = 10) -> pd.DataFrame:
+    """Return the people with the most identifiers: `person_id`, `identifiers`, `first_seen`, `last_seen`."""
+    grouped = people.groupby("person_id").agg(
+        identifiers=("identifier", "size"), first_seen=("first_seen", "min"), last_seen=("last_seen", "max")
+    )
+    return grouped.sort_values("identifiers", ascending=False, kind="stable").head(most).reset_index()
 
 
 def refusals(refused_merges: pd.DataFrame) -> pd.DataFrame:

@@ -12,15 +12,22 @@ from eventlib.intervals import wilson
 
 if TYPE_CHECKING:
     from eventlib.ledger import Ledger
+    from eventlib.prepared import Prepared
 
 __all__ = [
+    "by_reason",
+    "caveats",
     "channel_coverage",
     "clock_offsets",
     "daily_volume",
     "delays",
+    "hidden",
     "ledger_frame",
+    "offset_bands",
     "overview",
     "rejections",
+    "session_sizes",
+    "share_removed",
 ]
 
 _MEANINGS: Final = {
@@ -135,6 +142,28 @@ def daily_volume(events: pd.DataFrame, by: str = "source") -> pd.DataFrame:
     )
 
 
+def share_removed(ledger: Ledger, stage: str) -> float | None:
+    """Return what share of the input lines a stage removed; None of an empty log."""
+    return sum(ledger.removed(stage).values()) / ledger.rows_in if ledger.rows_in else None
+
+
+def by_reason(rejected: pd.DataFrame, most: int = 15) -> pd.DataFrame:
+    """Return rejections by reason alone, the rarest summed up as `other`; columns `reason`, `rows`."""
+    counts = rejected.groupby("reason")["rows"].sum().sort_values(ascending=False)
+    kept = counts.head(most)
+    if len(counts) > most:
+        kept["other"] = counts.iloc[most:].sum()
+    return kept.reset_index()
+
+
+def session_sizes(sessions: pd.DataFrame) -> pd.DataFrame:
+    """Return sessions by how many events they hold: `events` (a band), `sessions`, `share`."""
+    labels = ["1", "2", "3 to 5", "6 to 10", "11 to 20", "21 to 50", "over 50"]
+    bands = pd.cut(sessions["events"].astype(float), [0, 1, 2, 5, 10, 20, 50, np.inf], labels=labels)
+    counts = bands.value_counts(sort=False).to_numpy()
+    return pd.DataFrame({"events": labels, "sessions": counts, "share": counts / max(len(sessions), 1)})
+
+
 _DELAY_EDGES: Final = (-np.inf, 0.1, 1, 10, 60, 600, 3600, 86400, np.inf)
 _DELAY_LABELS: Final = (
     "under 0.1 s",
@@ -193,6 +222,15 @@ def clock_offsets(events: pd.DataFrame) -> pd.DataFrame:
     return grouped[["device", "offset_s", "events"]]
 
 
+def offset_bands(offsets: pd.DataFrame) -> pd.DataFrame:
+    """Return devices by their largest offset, from `clock_offsets`: `offset` (a band), `devices`, `share`."""
+    labels = ["under 1 s", "1 to 60 s", "1 to 60 min", "1 to 24 h", "over 1 day"]
+    largest = offsets["offset_s"].abs().groupby(offsets["device"]).max().astype(float)
+    bands = pd.cut(largest, [-np.inf, 1, 60, 3600, 86400, np.inf], labels=labels)
+    counts = bands.value_counts(sort=False).to_numpy()
+    return pd.DataFrame({"offset": labels, "devices": counts, "share": counts / max(len(largest), 1)})
+
+
 def _keyed(rows: pd.DataFrame, key: str) -> pd.DataFrame:
     values = [orjson.loads(text).get(key) for text in rows["properties"]]
     times = pd.DatetimeIndex(rows["event_time"])
@@ -231,3 +269,42 @@ def channel_coverage(events: pd.DataFrame, tolerance: str = "10min") -> pd.DataF
     frame["hidden_share"] = frame["server_only"] / seen.where(seen > 0)
     frame["lower"], frame["upper"] = wilson(frame["server_only"], seen)
     return frame
+
+
+def hidden(coverage: pd.DataFrame) -> tuple[float | None, float | None, float | None]:
+    """Return share and bounds of the action that the client hides most, from `channel_coverage`."""
+    known = coverage.dropna(subset=["hidden_share"])
+    if known.empty:
+        return None, None, None
+    row = known.sort_values("hidden_share").iloc[-1]
+    return float(row["hidden_share"]), float(row["lower"]), float(row["upper"])
+
+
+def caveats(prepared: Prepared) -> list[str]:
+    """Return what a reader must know before using any figure of this dataset, in words.
+
+    Examples
+    --------
+    >>> from types import SimpleNamespace
+    >>> from eventlib.ledger import Entry, Ledger
+    >>> ledger = Ledger([Entry("read", 100, 90, {"broken_json": 10}), Entry("consent", 90, 90)])
+    >>> caveats(SimpleNamespace(ledger=ledger))
+    ['10.0 % of the input lines were rejected, most as broken_json: see the event quality report.']
+    """
+    ledger = prepared.ledger
+    if not ledger.rows_out:
+        return ["No event was kept: every figure here is empty."]
+    said = []
+    for stage, least, words in (
+        ("read", 0.05, "rejected"),
+        ("consent", 0.20, "withheld for lack of consent"),
+    ):
+        removed = ledger.removed(stage)
+        share = sum(removed.values()) / max(ledger.rows_in, 1)
+        if share >= least:
+            most = max(removed, key=lambda code: removed[code])
+            where = "event quality" if stage == "read" else "consent and privacy"
+            said.append(
+                f"{share:.1%} of the input lines were {words}, most as {most}: see the {where} report."
+            )
+    return [text.replace("%", " %", 1) for text in said]

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 import pandas as pd
 
+from eventlib.errors import BadCallError
 from eventlib.intervals import wilson
 from eventlib.model import PURPOSES
 from eventlib.quality import meaning
@@ -13,7 +14,15 @@ from eventlib.quality import meaning
 if TYPE_CHECKING:
     from eventlib.ledger import Ledger
 
-__all__ = ["allowed_by_jurisdiction", "composition", "decisions", "withheld_by_rule", "withheld_by_segment"]
+__all__ = [
+    "allowed",
+    "allowed_by_jurisdiction",
+    "composition",
+    "decisions",
+    "withdrawn",
+    "withheld_by_rule",
+    "withheld_by_segment",
+]
 
 MIN_PEOPLE: Final = 10
 """Under so many distinct people nothing is shown (S7.10)."""
@@ -78,6 +87,39 @@ def _personal(events: pd.DataFrame) -> pd.DataFrame:
     return events[~events["consent_rule"].str.startswith("C00") & events["agent"].isna()]
 
 
+def _latest_of_devices(events: pd.DataFrame) -> pd.DataFrame:
+    device = events["anonymous_id"].fillna(events["user_id"])
+    return (
+        _personal(events.assign(device=device))
+        .dropna(subset=["device"])
+        .drop_duplicates("device", keep="last")
+    )
+
+
+def allowed(events: pd.DataFrame, purpose: str) -> tuple[float | None, float | None, float | None]:
+    """Return the share of kept devices whose latest event allows a purpose, with its 90 % Wilson bounds.
+
+    Raises
+    ------
+    BadCallError
+        There is no such purpose.
+    """
+    if purpose not in PURPOSES:
+        raise BadCallError.unknown("purpose", purpose, PURPOSES)
+    latest = _latest_of_devices(events)
+    if len(latest) < MIN_PEOPLE:
+        return None, None, None
+    yes = int(latest[f"allow_{purpose}"].sum())
+    lower, upper = wilson([yes], [len(latest)])
+    return yes / len(latest), float(lower[0]), float(upper[0])
+
+
+def withdrawn(events: pd.DataFrame, ledger: Ledger) -> int:
+    """Return how many events lost a purpose, or all, to a withdrawal (C07): those for erasure review."""
+    withheld = sum(count for code, count in ledger.removed("consent").items() if code.startswith("C07"))
+    return withheld + int(events["consent_rule"].str.contains("C07").sum())
+
+
 def allowed_by_jurisdiction(events: pd.DataFrame) -> pd.DataFrame:
     """Return the share of kept devices that allow each purpose, by jurisdiction, small cells left out.
 
@@ -88,12 +130,7 @@ def allowed_by_jurisdiction(events: pd.DataFrame) -> pd.DataFrame:
     pandas.DataFrame
         `jurisdiction`, `purpose`, `devices`, `share`, `lower`, `upper` (90 % Wilson).
     """
-    device = events["anonymous_id"].fillna(events["user_id"])
-    latest = (
-        _personal(events.assign(device=device))
-        .dropna(subset=["device"])
-        .drop_duplicates("device", keep="last")
-    )
+    latest = _latest_of_devices(events)
     latest = latest.assign(jurisdiction=latest["jurisdiction"].fillna("unknown"))
     rows = []
     for jurisdiction, part in latest.groupby("jurisdiction"):

@@ -259,6 +259,7 @@ def show_summary(
     _publish({"text/html": html, "text/plain": question})
 
 
+_LEFT: Final = ' style="text-align:left"'  # JupyterLab puts all cells to the right
 _FROM_PREPARED: Final = (
     "run_id",
     "started_at",
@@ -337,7 +338,13 @@ def run_stamp(prepared: Prepared, parameters: Mapping[str, object] | None = None
         "schema versions": _versions(source.get("schema_versions", {})),
         "libraries": _pairs(source.get("libraries", {})),
     }
-    shown = _definition_list({key: value for key, value in items.items() if value not in ("", None)}, "stamp")
+    rows = "".join(
+        f'<tr><th scope="row"{_LEFT}>{safe.escape_html(key)}</th>'
+        f"<td{_LEFT}>{safe.escape_html(value)}</td></tr>"
+        for key, value in items.items()
+        if value not in ("", None)
+    )
+    shown = f'<table class="stamp"><tbody>{rows}</tbody></table>'
     inputs = _inputs_table(source.get("inputs", []))
     html = f'<section class="run-stamp" aria-label="Run stamp">{shown}{inputs}</section>'
     _publish({RUN_MIME: stamp, "text/html": html, "text/plain": f"run {stamp['run_id']}"})

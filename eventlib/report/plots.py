@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from eventlib.report.tables import format_value
+
 if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Sequence
@@ -17,9 +19,12 @@ __all__ = [
     "INK",
     "PALETTE",
     "SYMBOLS",
+    "bars",
     "empty",
     "figure",
+    "heatmap",
     "interval_bars",
+    "lines",
     "period",
     "template",
 ]
@@ -58,11 +63,11 @@ def template() -> go.layout.Template:
             "font": {"family": _FONT, "size": 14, "color": INK},
             "title": {
                 "x": 0,
-                "xref": "paper",
                 "xanchor": "left",
-                "yref": "container",
-                "y": 0.96,
+                "y": 1,
                 "yanchor": "top",
+                "pad": {"t": 16, "l": 2},
+                "font": {"size": 18},
             },
             "colorway": list(PALETTE),
             "colorscale": {"sequential": "Viridis"},
@@ -121,11 +126,12 @@ def period(n: int, noun: str, times: pd.Series[Any] | Sequence[dt.datetime] | No
     >>> period(1234, "events", [datetime(2026, 10, 1), datetime(2026, 10, 31)])
     'n = 1,234 events · 1 Oct to 31 Oct 2026'
     """
-    start = end = None
-    if times is not None and len(times):
-        start, end = min(times), max(times)
-    if start is None or end is None or start != start:  # noqa: PLR0124 - a missing time is unequal to itself
+    import pandas as pd  # noqa: PLC0415 - there already wherever a frame is
+
+    known = pd.Series(pd.DatetimeIndex(list(times) if times is not None else []))
+    if known.empty:
         return f"n = {n:,} {noun}"
+    start, end = known.min(), known.max()
     year = "" if start.year == end.year else f" {start.year}"
     return f"n = {n:,} {noun} · {start.day} {start:%b}{year} to {end.day} {end:%b} {end.year}"
 
@@ -185,7 +191,8 @@ def interval_bars(
             y=[str(item) for item in frame[label]],
             mode="markers+text",
             marker={"size": 10, "color": PALETTE[0]},
-            text=[f"{item:{'.1%' if percent else ',.3g'}}" for item in values],
+            text=[format_value(item, "percent" if percent else None) for item in values],
+            cliponaxis=False,
             textposition="top center",
             error_x={
                 "type": "data",
@@ -200,4 +207,155 @@ def interval_bars(
     )
     fig.update_yaxes(type="category", autorange="reversed")
     fig.update_xaxes(tickformat=".0%" if percent else "")
+    return fig
+
+
+def bars(
+    frame: pd.DataFrame,
+    label: str,
+    value: str,
+    *,
+    title: str,
+    subtitle: str = "",
+    x: str,
+    form: str | None = None,
+    flagged: str | None = None,
+) -> go.Figure:
+    """Return labelled horizontal bars, first row on top.
+
+    Parameters
+    ----------
+    frame
+        One row per bar; as many as shall be drawn.
+    label, value
+        Its columns.
+    title, subtitle, x
+        As in `figure`.
+    form
+        Format of the labels, as in `show_table`.
+    flagged
+        A boolean column: flagged bars are hatched and orange.
+    """
+    import plotly.graph_objects as go  # noqa: PLC0415 - as above
+
+    if frame.empty:
+        return empty(title, "none")
+    marks = [bool(item) for item in frame[flagged]] if flagged else [False] * len(frame)
+    fig = figure(title, subtitle, x, height=150 + 26 * len(frame))
+    fig.add_trace(
+        go.Bar(
+            x=[float(item) for item in frame[value]],
+            y=[str(item) for item in frame[label]],
+            orientation="h",
+            marker={
+                "color": [PALETTE[1] if mark else PALETTE[0] for mark in marks],
+                "pattern": {
+                    "shape": ["/" if mark else "" for mark in marks],
+                    "fgcolor": "#ffffff",
+                    "fgopacity": 0.6,
+                },
+            },
+            text=[format_value(item, form) for item in frame[value]],
+            textposition="outside",
+            cliponaxis=False,
+            hovertemplate="%{y}: %{text}<extra></extra>",
+        )
+    )
+    fig.update_yaxes(type="category", autorange="reversed", ticks="")
+    fig.update_xaxes(rangemode="tozero")
+    fig.update_layout(margin={"r": 90})
+    return fig
+
+
+def lines(
+    frame: pd.DataFrame,
+    x: str,
+    y: str,
+    by: str,
+    *,
+    title: str,
+    subtitle: str = "",
+    x_title: str,
+    y_title: str,
+) -> go.Figure:
+    """Return one line per group with its name at its end: colour, dash and label tell them apart."""
+    import plotly.graph_objects as go  # noqa: PLC0415 - as above
+
+    if frame.empty:
+        return empty(title, "none")
+    fig = figure(title, subtitle, x_title, y_title, height=440)
+    for index, (name, part) in enumerate(frame.groupby(by, sort=False)):
+        colour = PALETTE[index % len(PALETTE)]
+        fig.add_trace(
+            go.Scatter(
+                x=list(part[x]),
+                y=[float(item) for item in part[y]],
+                name=str(name),
+                mode="lines" if len(part) > 1 else "markers",
+                line={"color": colour, "dash": DASHES[index % len(DASHES)], "width": 2},
+                marker={"symbol": SYMBOLS[index % len(SYMBOLS)], "size": 9},
+            )
+        )
+    fig.update_yaxes(rangemode="tozero")
+    fig.update_layout(hovermode="x unified", margin={"t": 110})
+    return fig
+
+
+def heatmap(
+    values: pd.DataFrame,
+    *,
+    title: str,
+    subtitle: str = "",
+    x: str,
+    y: str,
+    form: str = "percent",
+    faint: float = 0.0,
+) -> go.Figure:
+    """Return a labelled heat map: rows and columns as in the frame, whose index names the rows.
+
+    Parameters
+    ----------
+    values
+        Numbers; missing cells stay white.
+    title, subtitle, x, y
+        As in `figure`.
+    form
+        Format of the labels, as in `show_table`.
+    faint
+        Cells below it carry no label.
+    """
+    import plotly.graph_objects as go  # noqa: PLC0415 - as above
+
+    if values.empty:
+        return empty(title, "none")
+    cells = [
+        [None if gap else float(item) for item, gap in zip(row, gaps, strict=True)]
+        for row, gaps in zip(values.to_numpy(), values.isna().to_numpy(), strict=True)
+    ]
+    top = max((item for row in cells for item in row if item is not None), default=1.0)
+    text = [
+        [format_value(item, form) if item is not None and item >= faint else "" for item in row]
+        for row in cells
+    ]
+    fig = figure(title, subtitle, x, y, height=190 + 32 * len(values))
+    fig.add_trace(
+        go.Heatmap(
+            z=cells,
+            x=[str(item) for item in values.columns],
+            y=[str(item) for item in values.index],
+            text=text,
+            texttemplate="%{text}",
+            textfont={"size": 12},
+            colorscale="Viridis",
+            reversescale=True,
+            zmin=0,
+            zmax=top,
+            xgap=2,
+            ygap=2,
+            showscale=False,
+            hovertemplate="%{y}, %{x}: %{text}<extra></extra>",
+        )
+    )
+    fig.update_xaxes(type="category", showgrid=False, ticks="", side="bottom")
+    fig.update_yaxes(type="category", showgrid=False, ticks="", autorange="reversed")
     return fig

@@ -130,7 +130,7 @@ def html_table(
     >>> "1,200" in html_table(pd.DataFrame({"events": [1200]}))
     True
     """
-    formats = formats or {}
+    formats = {str(name): spec for name, spec in (formats or {}).items()}
     columns = [str(column) for column in frame.columns]
     for name in (*formats, *ids):
         if name not in columns:

@@ -1,0 +1,215 @@
+"""Figures of notebook 03: funnels, transitions, steps, time to convert."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+from eventlib.report.plots import DASHES, GREY, PALETTE, SYMBOLS, empty, figure, heatmap
+from eventlib.report.tables import format_value
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import plotly.graph_objects as go
+
+__all__ = ["convert_curves", "funnel", "funnel_by_arrival", "steps", "transition_graph"]
+
+
+def _bounds(part: pd.DataFrame) -> dict[str, Any]:
+    share, low, high = (part[name].astype(float) for name in ("share", "lower", "upper"))
+    return {
+        "type": "data",
+        "symmetric": False,
+        "array": list(high - share),
+        "arrayminus": list(share - low),
+        "thickness": 2,
+        "width": 6,
+        "color": "#1b1b1b",
+    }
+
+
+def funnel(frame: pd.DataFrame, subtitle: str = "") -> go.Figure:
+    """Return a funnel with its 90 % intervals, from `journeys.funnel`."""
+    import plotly.graph_objects as go  # noqa: PLC0415 - half a second that tables do not need
+
+    title = "How many people get how far"
+    shown = frame.dropna(subset=["share"])
+    if shown.empty:
+        return empty(title, "under 10 people at every step: not shown")
+    labels = [
+        f"{format_value(n)} people · {share:.1%}"
+        for n, share in zip(shown["people"], shown["share"], strict=True)
+    ]
+    fig = figure(
+        title, subtitle, "share of those at the first step, with 90 % interval", height=150 + 48 * len(shown)
+    )
+    fig.add_trace(
+        go.Bar(
+            x=[float(item) for item in shown["share"]],
+            y=list(shown["step"]),
+            orientation="h",
+            error_x=_bounds(shown),
+            marker={"color": PALETTE[5]},
+            text=labels,
+            textposition="inside",
+            insidetextanchor="start",
+            constraintext="none",
+            textfont={"color": "#1b1b1b"},
+            hovertemplate="%{y}: %{text}<extra></extra>",
+        )
+    )
+    fig.update_xaxes(tickformat=".0%", rangemode="tozero")
+    fig.update_yaxes(type="category", autorange="reversed", ticks="")
+    return fig
+
+
+def funnel_by_arrival(frame: pd.DataFrame, subtitle: str = "") -> go.Figure:
+    """Return the last step's share for AI-referred and other visitors, counted as people and as devices."""
+    import plotly.graph_objects as go  # noqa: PLC0415 - as above
+
+    last = frame.groupby(["counted_by", "arrival"], sort=False).tail(1).dropna(subset=["share"])
+    title = "Reaching the last step: people against devices, AI answers against other arrivals"
+    if last.empty:
+        return empty(title, "under 10 people reached it: not shown")
+    fig = figure(title, subtitle, "share of those at the first step, with 90 % interval", height=330)
+    for index, (arrival, part) in enumerate(last.groupby("arrival", sort=False)):
+        values = [float(item) for item in part["share"]]
+        fig.add_trace(
+            go.Scatter(
+                x=values,
+                y=[f"counted by {noun}, {arrival}" for noun in part["counted_by"]],
+                mode="markers+text",
+                name=str(arrival),
+                marker={"size": 11, "color": PALETTE[index], "symbol": SYMBOLS[index]},
+                text=[f"{item:.1%}" for item in values],
+                textposition="top center",
+                cliponaxis=False,
+                error_x=_bounds(part) | {"color": PALETTE[index]},
+                showlegend=False,
+            )
+        )
+    fig.update_xaxes(tickformat=".0%", rangemode="tozero")
+    fig.update_yaxes(type="category", autorange="reversed")
+    return fig
+
+
+def _places(names: list[str]) -> dict[str, tuple[float, float]]:
+    """Return places on an ellipse, the busiest event on top, clockwise."""
+    turn = 2 * math.pi / max(len(names), 1)
+    return {name: (1.5 * math.sin(i * turn), math.cos(i * turn)) for i, name in enumerate(names)}
+
+
+def transition_graph(frame: pd.DataFrame, subtitle: str = "", least: float = 0.05) -> go.Figure:
+    """Return what follows what as a graph: an arrow per move with its share, wider for more moves.
+
+    Parameters
+    ----------
+    frame
+        From `journeys.transitions`.
+    subtitle
+        As in `plots.figure`.
+    least
+        Moves below this share of their source are not drawn; the table has them.
+    """
+    import plotly.graph_objects as go  # noqa: PLC0415 - as above
+
+    title = "What follows what within a session"
+    drawn = frame[(frame["share"] >= least) & (frame["source"] != frame["target"])]
+    if drawn.empty:
+        return empty(title, "under 10 people on every move: not shown")
+    busy = drawn.groupby("source")["moves"].sum().sort_values(ascending=False)
+    names = [*busy.index, *sorted(set(drawn["target"]) - set(busy.index))]
+    places = _places(names)
+    fig = figure(title, subtitle, height=640)
+    most = float(drawn["moves"].max())
+    for move in drawn.itertuples():
+        _arrow(fig, places[str(move.source)], places[str(move.target)], move, most)
+    fig.add_trace(
+        go.Scatter(
+            x=[places[name][0] for name in names],
+            y=[places[name][1] for name in names],
+            mode="markers+text",
+            marker={"size": 16, "color": PALETTE[0], "line": {"color": "#ffffff", "width": 2}},
+            text=names,
+            textposition=["top center" if places[name][1] >= 0 else "bottom center" for name in names],
+            cliponaxis=False,
+            hoverinfo="text",
+        )
+    )
+    fig.update_xaxes(visible=False, range=[-2.0, 2.0])
+    fig.update_yaxes(visible=False, range=[-1.3, 1.25])
+    return fig
+
+
+def _arrow(
+    fig: go.Figure, start: tuple[float, float], end: tuple[float, float], move: Any, most: float
+) -> None:
+    """Draw one move as an arrow that keeps to its right: there and back do not lie on one another."""
+    length = math.hypot(end[0] - start[0], end[1] - start[1]) or 1.0
+    unit = ((end[0] - start[0]) / length, (end[1] - start[1]) / length)
+    aside = (unit[1] * 0.03, -unit[0] * 0.03)
+    tail = (start[0] + unit[0] * 0.07 + aside[0], start[1] + unit[1] * 0.07 + aside[1])
+    head = (end[0] - unit[0] * 0.08 + aside[0], end[1] - unit[1] * 0.08 + aside[1])
+    width = 1 + 5 * float(move.moves) / most
+    fig.add_annotation(
+        x=head[0], y=head[1], ax=tail[0], ay=tail[1], xref="x", yref="y", axref="x", ayref="y",
+        showarrow=True, arrowhead=2, arrowsize=max(0.5, 1.6 / width), arrowwidth=width,
+        arrowcolor="#8fb4cc", text="",
+    )  # fmt: skip
+    fig.add_annotation(
+        x=tail[0] + (head[0] - tail[0]) * 0.38,
+        y=tail[1] + (head[1] - tail[1]) * 0.38,
+        text=f"{move.share:.0%}",
+        showarrow=False,
+        font={"size": 12, "color": "#1b1b1b"},
+        bgcolor="rgba(255,255,255,0.85)",
+        borderpad=1,
+    )
+
+
+def steps(frame: pd.DataFrame, subtitle: str = "") -> go.Figure:
+    """Return the step matrix, from `journeys.step_matrix`."""
+    title = "Where sessions are at each step"
+    if frame.empty:
+        return empty(title, "under 10 people: not shown")
+    matrix = frame.set_index("event_name")
+    matrix = matrix.loc[matrix.sum(axis=1).sort_values(ascending=False).index]
+    return heatmap(matrix, title=title, subtitle=subtitle, x="step of the session", y="event", faint=0.005)
+
+
+def convert_curves(frame: pd.DataFrame, subtitle: str = "") -> go.Figure:
+    """Return who has converted by when, with a 90 % band, from `journeys.time_to_convert`."""
+    import plotly.graph_objects as go  # noqa: PLC0415 - as above
+
+    title = "Time to convert"
+    if frame.empty:
+        return empty(title, "under 10 people converted: not shown")
+    fig = figure(title, subtitle, "days since the first event", "share who converted, 90 % band", height=460)
+    for index, (arrival, part) in enumerate(frame.groupby("arrival", sort=False)):
+        days = [float(item) for item in part["days"]]
+        red, green, blue = (int(PALETTE[index][i : i + 2], 16) for i in (1, 3, 5))
+        band = {"fill": "toself", "fillcolor": f"rgba({red},{green},{blue},0.15)", "line": {"width": 0}}
+        edge = [*part["upper"].astype(float), *reversed(part["lower"].astype(float).tolist())]
+        shape = {"shape": "hv", "width": 0}
+        fig.add_trace(
+            go.Scatter(
+                x=[*days, *reversed(days)],
+                y=edge,
+                **band | {"line": shape},
+                hoverinfo="skip",
+                showlegend=False,
+            )
+        )
+        fig.add_trace(
+            go.Scatter(
+                x=days,
+                y=[float(item) for item in part["share"]],
+                mode="lines",
+                name=str(arrival),
+                line={"shape": "hv", "color": PALETTE[index], "dash": DASHES[index], "width": 2.5},
+            )
+        )
+    fig.update_yaxes(tickformat=".0%", rangemode="tozero")
+    fig.update_xaxes(rangemode="tozero")
+    fig.update_layout(margin={"t": 110}, legend={"font": {"color": GREY}})
+    return fig

@@ -1,0 +1,177 @@
+"""Figures of notebooks 00 to 02: what came in, what was removed, how it was measured, what consent left."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from eventlib.report.plots import PALETTE, SYMBOLS, bars, empty, figure, heatmap, lines
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import plotly.graph_objects as go
+
+    from eventlib.ledger import Ledger
+
+__all__ = ["composition", "consent_map", "delays", "payload", "purposes", "volume", "waterfall"]
+
+
+def waterfall(ledger: Ledger, subtitle: str = "") -> go.Figure:
+    """Return the accounting as a waterfall: rows in, what each stage removed, rows kept."""
+    import plotly.graph_objects as go  # noqa: PLC0415 - half a second that tables do not need
+
+    title = "From input lines to kept events"
+    if not ledger.rows_in:
+        return empty(title, "the log is empty")
+    removed = [(entry.stage, -sum(entry.removed.values())) for entry in ledger if entry.removed]
+    names = ["lines in", *(f"removed by {stage}" for stage, _ in removed), "events kept"]
+    values = [ledger.rows_in, *(count for _, count in removed), ledger.rows_out]
+    fig = figure(title, subtitle, y="rows", height=430)
+    fig.add_trace(
+        go.Waterfall(
+            x=names,
+            y=values,
+            measure=["absolute", *["relative"] * len(removed), "absolute"],
+            text=[f"{value:,}" for value in values],
+            textposition="outside",
+            cliponaxis=False,
+            decreasing={"marker": {"color": PALETTE[1]}},
+            increasing={"marker": {"color": PALETTE[0]}},
+            totals={"marker": {"color": PALETTE[0]}},
+            connector={"line": {"color": "#8a8a8a", "width": 1}},
+            hovertemplate="%{x}: %{text}<extra></extra>",
+        )
+    )
+    fig.update_xaxes(type="category")
+    fig.update_yaxes(rangemode="tozero")
+    return fig
+
+
+def volume(frame: pd.DataFrame, by: str = "source", subtitle: str = "") -> go.Figure:
+    """Return events per day, from `quality.daily_volume`."""
+    return lines(
+        frame,
+        "day",
+        "events",
+        by,
+        title=f"Events per day by {by}",
+        subtitle=subtitle,
+        x_title="day (UTC)",
+        y_title="events",
+    )
+
+
+def delays(frame: pd.DataFrame, subtitle: str = "") -> go.Figure:
+    """Return how long events waited, from `quality.delays`."""
+    import plotly.graph_objects as go  # noqa: PLC0415 - as above
+
+    title = "How long events waited on the device and in the pipeline"
+    if not frame["events"].sum():
+        return empty(title, "no event carries the times that this needs")
+    fig = figure(title, subtitle, "waited", "share of events", height=420)
+    for index, (name, part) in enumerate(frame.groupby("delay", sort=False)):
+        fig.add_trace(
+            go.Bar(
+                x=list(part["band"]),
+                y=[float(item) for item in part["share"]],
+                name=str(name),
+                marker={
+                    "color": PALETTE[index],
+                    "pattern": {"shape": ("", "/")[index % 2], "fgcolor": "#ffffff"},
+                },
+                text=[f"{item:.1%}" if item >= 0.0005 else "" for item in part["share"]],
+                textposition="outside",
+                cliponaxis=False,
+            )
+        )
+    fig.update_xaxes(type="category")
+    fig.update_yaxes(tickformat=".0%")
+    fig.update_layout(barmode="group", margin={"t": 110})
+    return fig
+
+
+def payload(frame: pd.DataFrame, stop: pd.DataFrame, rows: int = 20) -> go.Figure:
+    """Return the heaviest properties, hatched where they could be stopped (`schema.payload`)."""
+    names = frame["event_name"].astype(str) + "." + frame["property"].astype(str)
+    flagged = set(stop["event_name"].astype(str) + "." + stop["property"].astype(str))
+    heavy = frame.assign(label=names, could_stop=[name in flagged for name in names]).head(rows)
+    total, shown = int(frame["bytes"].sum()), int(heavy["bytes"].sum())
+    return bars(
+        heavy,
+        "label",
+        "bytes",
+        title="The heaviest properties",
+        subtitle=f"{shown / max(total, 1):.0%} of {total / 1e6:,.1f} MB; hatched: could be stopped",
+        x="bytes, as JSON",
+        form="bytes",
+        flagged="could_stop",
+    )
+
+
+def purposes(frame: pd.DataFrame, subtitle: str = "") -> go.Figure:
+    """Return by purpose which rule decided which share of the kept events (`withheld.decisions`)."""
+    import plotly.graph_objects as go  # noqa: PLC0415 - as above
+
+    title = "What the kept events may be used for, and by which rule"
+    if frame.empty:
+        return empty(title, "no event was kept")
+    fig = figure(title, subtitle, "share of kept events", height=430)
+    patterns = ("", "/", "x", ".", "+", "-", "|", "\\")
+    for index, ((rule, allowed), part) in enumerate(frame.groupby(["rule", "allowed"])):
+        fig.add_trace(
+            go.Bar(
+                y=list(part["purpose"]),
+                x=[float(item) for item in part["share"]],
+                orientation="h",
+                name=f"{rule} {'allows' if allowed else 'denies'}",
+                marker={
+                    "color": PALETTE[index % len(PALETTE)],
+                    "pattern": {"shape": "" if allowed else patterns[1 + index % 7], "fgcolor": "#ffffff"},
+                },
+                text=[f"{rule} {item:.0%}" if item >= 0.06 else "" for item in part["share"]],
+                textposition="inside",
+                insidetextanchor="middle",
+            )
+        )
+    fig.update_xaxes(tickformat=".0%", range=[0, 1])
+    fig.update_yaxes(type="category", autorange="reversed", ticks="")
+    fig.update_layout(barmode="stack", margin={"t": 130})
+    return fig
+
+
+def consent_map(frame: pd.DataFrame, subtitle: str = "") -> go.Figure:
+    """Return which share of devices allows each purpose (`withheld.allowed_by_jurisdiction`)."""
+    title = "Devices that allow each purpose, by jurisdiction"
+    if frame.empty:
+        return empty(title, "under 10 devices in every jurisdiction: not shown")
+    sizes = frame.drop_duplicates("jurisdiction").set_index("jurisdiction")["devices"]
+    wide = frame.pivot_table(
+        index="jurisdiction", columns="purpose", values="share", sort=False, dropna=False
+    )
+    wide.index = wide.index.map(lambda name: f"{name} (n = {int(sizes[name]):,})")
+    return heatmap(wide, title=title, subtitle=subtitle, x="purpose", y="jurisdiction")
+
+
+def composition(frame: pd.DataFrame, purpose: str, subtitle: str = "") -> go.Figure:
+    """Return who is in the log against who is left for a purpose (`withheld.composition`)."""
+    import plotly.graph_objects as go  # noqa: PLC0415 - as above
+
+    title = f"Who is in the log, and who is left for {purpose}"
+    if frame.empty:
+        return empty(title, "no event about a person was kept")
+    fig = figure(title, subtitle, "share of events about people", height=190 + 34 * len(frame))
+    labels = [str(item) for item in frame["jurisdiction"]]
+    for kept, allowed, label in zip(frame["kept_share"], frame["allowed_share"], labels, strict=True):
+        line: dict[str, Any] = {"color": "#9a9a9a", "width": 3}
+        fig.add_trace(
+            go.Scatter(x=[kept, allowed], y=[label, label], mode="lines", line=line, showlegend=False)
+        )
+    for index, (column, name) in enumerate(
+        (("kept_share", "in the log"), ("allowed_share", f"left for {purpose}"))
+    ):
+        marker = {"symbol": SYMBOLS[index], "size": 12, "color": PALETTE[index]}
+        values = [float(item) for item in frame[column]]
+        fig.add_trace(go.Scatter(x=values, y=labels, mode="markers", marker=marker, name=name))
+    fig.update_xaxes(tickformat=".0%", rangemode="tozero")
+    fig.update_yaxes(type="category", autorange="reversed")
+    fig.update_layout(margin={"t": 110})
+    return fig
