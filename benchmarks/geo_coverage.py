@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from scipy.special import expit
 
 from eventlib.geo.engagement import score_engine
-from eventlib.geo.stages import Stage, cite_stage, click_stage, satisfy_stage
+from eventlib.geo.stages import cite_stage, click_stage, satisfy_stage
 
 Floats = NDArray[np.float64]
 
@@ -53,12 +53,13 @@ def simulate(rng: np.random.Generator, answers: int = 1_100, people: int = 350, 
     interest = expit(-0.6 + 0.7 * quality[shown] + mood_click[person][:, None])
     clicked = rng.random(shown.shape) < TRUE * interest
     pleased = expit(0.4 + 0.5 * quality[shown] + mood_read[person][:, None])
-    flat = lambda values: np.broadcast_to(values, shown.shape).ravel()  # noqa: E731  # local shorthand
+    asked, reader = np.repeat(prompt, CITED), np.repeat(person, CITED)
+    rank, seen = np.tile(np.arange(1, CITED + 1), answers), np.tile(TRUE, answers)
     rows = pd.DataFrame(
         {
-            "prompt_id": flat(prompt[:, None]), "content_id": shown.ravel(), "content_version": "", "month": 0,
-            "engine": "e", "slot": "inline", "rank": flat(np.arange(1, CITED + 1)), "clicked": clicked.ravel(),
-            "person_id": flat(person[:, None]),
+            "prompt_id": asked, "content_id": shown.ravel(), "content_version": "", "month": 0,
+            "engine": "e", "slot": "inline", "rank": rank, "clicked": clicked.ravel(),
+            "person_id": reader,
         }
     )  # fmt: skip
     visits = rows[rows["clicked"]].assign(satisfied=rng.random(int(clicked.sum())) < pleased[clicked])
@@ -70,7 +71,7 @@ def simulate(rng: np.random.Generator, answers: int = 1_100, people: int = 350, 
     )  # fmt: skip
     truth = {
         "cite": _ratio(content.ravel(), *_chances(rng, strength)),
-        "click": _ratio(shown.ravel(), (TRUE * interest).ravel(), flat(TRUE)),
+        "click": _ratio(shown.ravel(), (TRUE * interest).ravel(), seen),
         "satisfy": _ratio(shown[clicked], pleased[clicked], np.ones(int(clicked.sum()))),
     }
     return World(candidates, rows, visits, truth)
@@ -111,25 +112,8 @@ def main(worlds: int = 40, kappa: float = 0.6) -> None:
         spent += time.perf_counter() - start
         frame = score.frame.set_index("content_id")
         truth = pd.DataFrame(made.truth).reindex(frame.index)
-        for name in STAGES:
-            found.append(
-                _judge(
-                    name,
-                    truth[name],
-                    frame[f"{name}_lower"],
-                    frame[f"{name}_upper"],
-                    frame[f"expected_{name}"],
-                )
-            )
-        found.append(
-            _judge(
-                "score",
-                truth.prod(axis=1, skipna=False),
-                frame["lower"],
-                frame["upper"],
-                frame["expected_satisfy"],
-            )
-        )
+        found += [_judge(frame, name, truth[name], f"{name}_", name) for name in STAGES]
+        found.append(_judge(frame, "score", truth.prod(axis=1, skipna=False), "", "satisfy"))
     table = pd.concat(found).dropna()
     print(f"{worlds} worlds, kappa {kappa}, {spent / worlds:.2f} s per score")
     print(table.groupby("stage")["inside"].agg(["mean", "size"]).round(3))
@@ -139,10 +123,9 @@ def main(worlds: int = 40, kappa: float = 0.6) -> None:
     print(table.pivot_table(index="decile", columns="stage", values="inside").round(3))
 
 
-def _judge(
-    stage: str, truth: pd.Series, lower: pd.Series, upper: pd.Series, expected: pd.Series
-) -> pd.DataFrame:
-    inside = (lower <= truth) & (truth <= upper)
+def _judge(frame: pd.DataFrame, stage: str, truth: pd.Series, prefix: str, counted: str) -> pd.DataFrame:
+    inside = (frame[f"{prefix}lower"] <= truth) & (truth <= frame[f"{prefix}upper"])
+    expected = frame[f"expected_{counted}"]
     return pd.DataFrame(
         {"stage": stage, "truth": truth, "inside": inside.where(truth.notna()), "expected": expected}
     )

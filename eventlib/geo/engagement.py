@@ -109,7 +109,8 @@ def _spread(counts: _Counts, blocks: Sequence[Floats]) -> Floats:
     residuals = np.concatenate(counts.residuals)
     stage, theta = counts.stage, shrunk_ratio(counts.observed, counts.expected)
     added = stage.model_error**2 * theta * counts.expected / (1 - np.minimum(stage.base * theta, 0.9))
-    return dispersion(counts.observed, counts.expected, stage.base, residuals) + added
+    spread: Floats = dispersion(counts.observed, counts.expected, stage.base, residuals) + added
+    return spread
 
 
 def _replicate(counts: _Counts, blocks: Sequence[Floats]) -> None:
@@ -117,11 +118,8 @@ def _replicate(counts: _Counts, blocks: Sequence[Floats]) -> None:
     size, clusters = len(counts.observed), blocks[0].shape[1]
     theta = shrunk_ratio(counts.observed, counts.expected)
     observed = _sums(counts, counts.cell, counts.stage.observed, size, clusters)
-    hope = (
-        _fixed_hope(counts, size, clusters)
-        if counts.stage.swaps is None
-        else _refit_hope(counts, size, clusters)
-    )
+    make = _fixed_hope if counts.stage.swaps is None else _refit_hope
+    hope = make(counts, size, clusters)
     for weights in blocks:
         seen, hoped = weights @ observed, hope(weights)
         hoped *= seen.sum(axis=1, keepdims=True) / np.maximum(hoped.sum(axis=1, keepdims=True), 1e-12)
@@ -146,9 +144,8 @@ def _refit_hope(counts: _Counts, size: int, clusters: int) -> Callable[[Floats],
 
     def hope(weights: Floats) -> Floats:
         curves = _refit(weights @ shows, weights @ clicks, places, counts.stage.log_exposure)
-        expected: Floats = np.einsum(
-            "rcp,rp->rc", (weights @ placed).reshape(len(weights), size, places), curves
-        )
+        placings = (weights @ placed).reshape(len(weights), size, places)
+        expected: Floats = np.einsum("rcp,rp->rc", placings, curves)
         return expected
 
     return hope
@@ -205,7 +202,7 @@ def score_engine(
     counted = [_counts(stage, contents, clusters) for stage in stages]
     spreads = [_spread(counts, blocks) for counts in counted]
     drawn = [
-        posterior_draws(counts.observed, counts.expected, spread, counts.stage.base, draws, rng)
+        posterior_draws(counts.observed, counts.expected, spread, counts.stage.base, draws=draws, rng=rng)
         for counts, spread in zip(counted, spreads, strict=True)
     ]
     logs, strength = np.zeros((draws, len(contents))), np.full(len(contents), np.inf)

@@ -106,7 +106,7 @@ class Posterior:
 
 
 def posterior_draws(
-    observed: Floats, expected: Floats, spread: Floats, base: float, draws: int, rng: np.random.Generator
+    observed: Floats, expected: Floats, spread: Floats, base: float, *, draws: int, rng: np.random.Generator
 ) -> Posterior:
     """Draw theta of every cell.
 
@@ -120,7 +120,7 @@ def posterior_draws(
     Examples
     --------
     >>> rng, counts = np.random.default_rng(0), (np.array([300.0, 1.0]), np.array([100.0, 1.0]))
-    >>> theta = posterior_draws(*counts, np.ones(2), 0.1, 4000, rng).theta
+    >>> theta = posterior_draws(*counts, np.ones(2), 0.1, draws=4000, rng=rng).theta
     >>> bool(2.5 < theta[:, 0].mean() < 3.1)  # much evidence: near 3
     True
     """
@@ -164,7 +164,7 @@ def _sample(density: Floats, grid: Floats, count: int, rng: np.random.Generator)
 
 
 def join_stages(posteriors: Sequence[Posterior], rng: np.random.Generator) -> list[Floats]:
-    """Return the stages' draws of theta, reordered within each cell so that stages err together as they should.
+    """Return the stages' draws of theta, reordered within each cell so that stages err together.
 
     A page that is better than its numbers show is so at several stages: where data are few, errors of the
     stages go together, and independent draws would make the product's interval too narrow. The correlation of

@@ -246,7 +246,8 @@ def engine_visibility(
         cited[name] = (cited[name] * cited["own"]).fillna(0.0)
     per_answer = cited.groupby("answer_id").agg(
         any_own=("own", "max"), own=("own", "sum"), all=("one", "sum"),
-        word_share=("word_share", "sum"), position_adjusted=("position_adjusted", "sum"), words=("words", "max"),
+        word_share=("word_share", "sum"), position_adjusted=("position_adjusted", "sum"),
+        words=("words", "max"),
     )  # fmt: skip
     joined = (
         head.join(per_answer, on="answer_id").fillna(dict.fromkeys(per_answer.columns, 0.0)).assign(one=1.0)
