@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
+import weakref
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -49,7 +51,6 @@ class ReadLog:
 
     log: Log
     source: str
-    _folder: tempfile.TemporaryDirectory[str]
 
     @property
     def ledger(self) -> Ledger:
@@ -97,9 +98,15 @@ def read(logs: Paths, *, source: str = "auto", schemas: Path | None = None, key:
     BadCallError
         If a path names nothing, or the format is unknown.
     """
-    folder = tempfile.TemporaryDirectory(prefix="eventlib-")
-    log = read_rows(logs, source=source, schemas=schemas, key=load_key(key)[0], work=Path(folder.name))
-    return ReadLog(log, source, folder)
+    key_bytes = load_key(key)[0]
+    folder = tempfile.mkdtemp(prefix="eventlib-")
+    try:
+        made = ReadLog(read_rows(logs, source=source, schemas=schemas, key=key_bytes, work=Path(folder)), source)
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    weakref.finalize(made, shutil.rmtree, folder, ignore_errors=True)
+    return made
 
 
 def prepare(
@@ -140,16 +147,23 @@ def prepare(
         If too much is rejected or withheld.
     """
     options = Options(source, policy, as_of, registry, key, engine, schemas, plain_identifiers, keep_raw, max_rejected)
-    temporary = None if out is not None else tempfile.TemporaryDirectory(prefix="eventlib-")
-    target = Path(temporary.name) if temporary is not None else Path(os.fspath(out or ""))
-    if isinstance(logs, ReadLog):
-        with workplace(target) as work:
-            prepared = prepare_log(logs.log, target, options, work)
-    else:
-        prepared = prepare_to(logs, target, options)
-    if temporary is not None:
-        prepared.keep(temporary.cleanup)
+    target = Path(out) if out is not None else Path(tempfile.mkdtemp(prefix="eventlib-"))
+    try:
+        prepared = _prepare(logs, target, options)
+    except BaseException:
+        if out is None:
+            shutil.rmtree(target, ignore_errors=True)
+        raise
+    if out is None:
+        weakref.finalize(prepared, shutil.rmtree, target, ignore_errors=True)
     return prepared
+
+
+def _prepare(logs: Paths | ReadLog, target: Path, options: Options) -> Prepared:
+    if not isinstance(logs, ReadLog):
+        return prepare_to(logs, target, options)
+    with workplace(target) as work:
+        return prepare_log(logs.log, target, options, work)
 
 
 def _nodes(prepared: Prepared, identifier: str, pseudonym: Pseudonymiser) -> list[tuple[str, str]]:

@@ -85,8 +85,8 @@ def _raw(identifiers: Identifiers, code: int) -> Node:
 
 
 class _Gatherer:
-    def __init__(self, identifiers: Identifiers, limits: Limits) -> None:
-        self.identifiers, self.limits = identifiers, limits
+    def __init__(self, identifiers: Identifiers, limits: Limits, *, public_edges: bool) -> None:
+        self.identifiers, self.limits, self.public_edges = identifiers, limits, public_edges
         self.clean: dict[int, Node | None] = {0: None, **_clean(identifiers)}
         self.edges: dict[tuple[Node, Node, int], tuple[int, int]] = {}
         self.refusals: list[Refusal] = []
@@ -117,7 +117,7 @@ class _Gatherer:
             self.refuse(_raw(self.identifiers, pair.anonymous), _raw(self.identifiers, pair.user), "junk_identifier", pair)
         if not device or not user:
             return device or user
-        if device.value in self.public:
+        if device.value in self.public and not self.public_edges:
             self.refuse(device, user, "public_device", pair)
             return Node("device_user", f"{device.value}\x1f{user.value}")
         node = Node("device_user", f"{device.value}\x1f{user.value}") if device.value in self.shared else device
@@ -147,7 +147,14 @@ def _touches(node: Node, shared: set[str]) -> bool:
     return node.namespace == "anonymous_id" and node.value in shared
 
 
-def gather(pairs: Sequence[Pair], identifiers: Identifiers, links: Sequence[Link] = (), limits: Limits | None = None) -> Evidence:
+def gather(
+    pairs: Sequence[Pair],
+    identifiers: Identifiers,
+    links: Sequence[Link] = (),
+    limits: Limits | None = None,
+    *,
+    public_edges: bool = False,
+) -> Evidence:
     """Turn pairs seen together and explicit links into nodes and edges, guards applied.
 
     Parameters
@@ -160,6 +167,9 @@ def gather(pairs: Sequence[Pair], identifiers: Identifiers, links: Sequence[Link
         Explicit links.
     limits
         Sizes at which guards act.
+    public_edges
+        Whether a user's share of a public device is joined to the user: a refusal must reach all that is the user's,
+        and through such a share it reaches nobody else.
 
     Examples
     --------
@@ -168,7 +178,7 @@ def gather(pairs: Sequence[Pair], identifiers: Identifiers, links: Sequence[Link
     >>> found.node_of[1, 0] == found.node_of[1, 2], found.edges[0].count
     (True, 3)
     """
-    work = _Gatherer(identifiers, limits or Limits())
+    work = _Gatherer(identifiers, limits or Limits(), public_edges=public_edges)
     work.find_shared(pairs)
     for pair in pairs:
         work.node_of[pair.anonymous, pair.user] = work.place(pair)

@@ -5,8 +5,7 @@ from __future__ import annotations
 import html
 import os
 import shutil
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -45,11 +44,6 @@ class Prepared:
     folder: Path
     run: dict[str, Any]
     ledger: Ledger
-    _keep: Callable[[], None] | None = field(default=None, repr=False)
-
-    def keep(self, cleanup: Callable[[], None]) -> None:
-        """Hold what removes a temporary dataset, so that it lives as long as this object."""
-        self._keep = cleanup
 
     def _table(self, name: str) -> pd.DataFrame:
         import pandas as pd  # noqa: PLC0415  # the command line need not wait for it

@@ -47,7 +47,7 @@ def subjects(pairs: Sequence[Pair], identifiers: Mapping[int, tuple[str, str]], 
     limits
         Sizes at which guards act.
     """
-    evidence = gather(pairs, identifiers, links, limits)
+    evidence = gather(pairs, identifiers, links, limits, public_edges=True)
     found = partition(evidence.nodes, evidence.edges, limits)
     number = {node: index for index, node in enumerate(sorted(found.component), 1)}
     sizes = Counter(found.component.values())

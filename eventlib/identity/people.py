@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from eventlib.engine import Engine, Frame
 from eventlib.evidence import Evidence, Link, gather, read_pairs
-from eventlib.graph import Limits, Node, Partition, Refusal, partition
+from eventlib.graph import Limits, Node, Partition, Refusal, is_junk, normalise, partition
 from eventlib.pseudonyms import Pseudonymiser
 from eventlib.stage import require
 
@@ -79,14 +79,22 @@ def _assign(frame: Frame) -> Frame:
     return joined.with_columns(guess=guess).with_columns(owner=nw.col("guess").fill_null(0))
 
 
-def _node(evidence: Evidence, anonymous: int, user: int, owner: int, device: str | None, *, allowed: bool) -> Node | None:
-    """Return the node of an event: its device alone where identity is not allowed."""
-    if not allowed:
-        return Node("device_only", device) if device is not None else None
-    plain = evidence.node_of.get((anonymous, user))
-    if user == 0 and owner and plain is not None and plain.value in evidence.shared and plain.value not in evidence.public:
-        return evidence.node_of.get((anonymous, owner), plain)
-    return plain
+def _node(evidence: Evidence, identifiers: Mapping[int, tuple[str, str]], kind: Mapping[str, int]) -> Node | None:
+    """Return the node that an event belongs to.
+
+    An event that names its user is that user's: a user id is unique, whatever became of its device (S4.3). Without a
+    user it is its device's, or on a shared device of the one user of its session (S4.4); and where identity is not
+    allowed it is its device's alone (S2.4).
+    """
+    anonymous, owner = kind["anonymous"], kind["owner"]
+    if not kind["allow_identity"]:
+        return Node("device_only", identifiers[anonymous][1]) if anonymous else None
+    plain = evidence.node_of.get((anonymous, kind["user"]))
+    user = Node("user_id", normalise(*identifiers[owner])) if owner and not is_junk(*identifiers[owner]) else None
+    if kind["user"]:
+        return user or plain
+    own_session = plain is not None and plain.value in evidence.shared and plain.value not in evidence.public
+    return user if user is not None and own_session else plain
 
 
 def merge_people(
@@ -132,8 +140,7 @@ def merge_people(
     seen: dict[Node, _Seen] = {}
     node_of_kind: dict[tuple[int, int, int, int], Node] = {}
     for kind in kinds:
-        device = identifiers[kind["anonymous"]][1] if kind["anonymous"] else None
-        node = _node(evidence, kind["anonymous"], kind["user"], kind["owner"], device, allowed=bool(kind["allow_identity"]))
+        node = _node(evidence, identifiers, kind)
         if node is not None:
             node_of_kind[kind["anonymous"], kind["user"], kind["owner"], kind["allow_identity"]] = node
             before = seen.get(node, _Seen(kind["first"], kind["last"]))

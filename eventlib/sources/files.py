@@ -5,13 +5,12 @@ from __future__ import annotations
 import glob
 import gzip
 import hashlib
-import io
 import os
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, Final
+from typing import Any, Final
 
 import orjson
 import pyarrow.parquet as pq
@@ -23,6 +22,7 @@ __all__ = ["CHUNK_BYTES", "MAX_LINE_BYTES", "Chunk", "chunks", "digest_file", "f
 
 CHUNK_BYTES: Final = 8 << 20
 MAX_LINE_BYTES: Final = 1 << 20
+_ARCHIVE_BYTES: Final = 1 << 19
 SUFFIXES: Final = (".ndjson", ".jsonl", ".json", ".ndjson.gz", ".jsonl.gz", ".json.gz", ".ndjson.zst", ".jsonl.zst", ".parquet")
 _BROKEN_ARCHIVE = (EOFError, zlib.error, gzip.BadGzipFile, zstandard.ZstdError)
 
@@ -94,13 +94,19 @@ def digest_file(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _open(path: Path) -> BinaryIO:
-    if path.name.endswith(".gz"):
-        return gzip.open(path, "rb")  # type: ignore[return-value]  # a GzipFile reads like any binary file
-    if path.name.endswith(".zst"):
-        raw = path.open("rb")
-        return io.BufferedReader(zstandard.ZstdDecompressor().stream_reader(raw, read_across_frames=True, closefd=True))
-    return path.open("rb")
+def _zst_blocks(path: Path) -> Iterator[bytes]:
+    """Decompress frame by frame: the library's own reader takes a frame that breaks off for one that ends."""
+    decompressor = zstandard.ZstdDecompressor()
+    frame = None
+    with path.open("rb") as file:
+        while block := file.read(_ARCHIVE_BYTES):
+            while block:
+                frame = frame or decompressor.decompressobj()
+                yield frame.decompress(block)
+                block = frame.unused_data if frame.eof else b""  # noqa: PLW2901  # the next frame begins where this one ended
+                frame = None if frame.eof else frame
+    if frame is not None:
+        raise EOFError
 
 
 def _parquet_rows(path: Path) -> Iterator[bytes]:
@@ -125,7 +131,10 @@ def _blocks(path: Path, size: int) -> Iterator[bytes]:
     if path.name.endswith(".parquet"):
         yield from _parquet_rows(path)
         return
-    with _open(path) as file:
+    if path.name.endswith(".zst"):
+        yield from _zst_blocks(path)
+        return
+    with gzip.open(path, "rb") if path.name.endswith(".gz") else path.open("rb") as file:
         while block := file.read(size):
             yield block
 

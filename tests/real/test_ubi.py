@@ -1,0 +1,35 @@
+"""The UBI sample of a public demonstration, as it is found in the wild."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+import eventlib as el
+from eventlib.errors import DataRefusedError
+from tests.factory import lenient_policy
+
+REAL = Path(os.environ.get("EVENTLIB_REAL", Path(__file__).parents[3] / "shared" / "real"))
+LOG = REAL / "ubi" / "ubi_queries_events.ndjson"
+
+pytestmark = pytest.mark.skipif(not LOG.exists(), reason="real data is not here; name its folder in EVENTLIB_REAL")
+
+
+def test_every_line_is_an_event_a_bulk_action_or_in_the_quarantine(tmp_path: Path):
+    basis = {"jurisdiction": "EEA", "purposes": ["analytics", "training"], "basis": "sample data", "owner": "me", "expires": "2027-12-31"}
+    found = el.prepare(LOG, policy=lenient_policy(tmp_path, sources={"ubi": basis}))
+    assert found.ledger.rows_in == LOG.read_bytes().count(b"\n") == 7842
+    assert found.ledger.removed() == {"bulk_action": 3921, "schema_required": 6}
+    assert (len(found.events), len(found.quarantine)) == (3915, 6)
+    shows = el.properties(found.events, "citation_show")
+    assert shows.groupby("engine")["position"].agg(["min", "max"]).to_numpy().tolist() == [[1, 20], [1, 5]]
+    repairs = {(r["scope"], r["repair"]): r["rows"] for r in found.run["repairs"]}
+    assert repairs["esci_ubi_sample", "counted from 0, read as from 1"] == 1060
+    assert repairs["ubi-demo", "milliseconds since 1970 read as a time"] == 429
+
+
+def test_without_a_stated_basis_it_is_refused():
+    with pytest.raises(DataRefusedError, match=r"C13_no_signal 3,915(.|\n)*ubi: \{jurisdiction"):
+        el.prepare(LOG)

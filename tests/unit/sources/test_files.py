@@ -1,0 +1,55 @@
+"""Files as chunks of whole lines, broken archives included."""
+
+from __future__ import annotations
+
+import gzip
+from pathlib import Path
+
+import pytest
+import zstandard
+
+from eventlib.errors import BadCallError
+from eventlib.sources.files import MAX_LINE_BYTES, chunks, find_logs
+
+LINES = b"".join(b'{"n":%d}\n' % number for number in range(1000))
+
+
+@pytest.mark.parametrize("size", [10, 100, 4096, 1 << 20])
+def test_chunks_join_to_the_file_and_know_where_they_stand(tmp_path: Path, size: int):
+    path = tmp_path / "log.ndjson"
+    path.write_bytes(LINES + b'{"last":1}')
+    found = list(chunks(path, 0, size))
+    assert b"".join(chunk.data for chunk in found) == LINES + b'{"last":1}'
+    for chunk in found:
+        assert (LINES + b'{"last":1}')[chunk.offset :].startswith(chunk.data)
+        assert chunk.first_line == LINES[: chunk.offset].count(b"\n") + 1
+    assert [chunk.previous for chunk in found[1:]] == [c.data.rstrip(b"\n").rsplit(b"\n", 1)[-1] for c in found[:-1]]
+
+
+@pytest.mark.parametrize("name", ["log.ndjson.gz", "log.ndjson.zst"])
+def test_truncated_archive_ends_in_one_truncated_line(tmp_path: Path, name: str):
+    whole = gzip.compress(LINES) if name.endswith("gz") else zstandard.compress(LINES)
+    (tmp_path / name).write_bytes(whole[: len(whole) * 2 // 3])
+    found = list(chunks(tmp_path / name, 0, 256))
+    assert [chunk.truncated for chunk in found] == [False] * (len(found) - 1) + [True]
+    assert LINES.startswith(b"".join(chunk.data for chunk in found))
+
+
+def test_endless_line_is_cut_but_what_follows_keeps_its_place(tmp_path: Path):
+    long = b"x" * (3 * MAX_LINE_BYTES)
+    path = tmp_path / "log.ndjson"
+    path.write_bytes(b'{"a":1}\n' + long + b'\n{"b":2}\n')
+    found = list(chunks(path, 0, 1 << 16))
+    assert max(len(chunk.data) for chunk in found) <= MAX_LINE_BYTES + (1 << 17)
+    assert found[-1].data.endswith(b'{"b":2}\n')
+    last = found[-1]
+    assert last.offset + last.data.index(b'{"b"') == len(b'{"a":1}\n') + len(long) + 1
+
+
+def test_find_logs_names_each_file_once_and_refuses_the_unknown(tmp_path: Path):
+    for name in ("b.ndjson", "a.jsonl.gz", "notes.txt"):
+        (tmp_path / name).write_bytes(b"")
+    found = find_logs([tmp_path, tmp_path / "b.ndjson", str(tmp_path / "*.ndjson")])
+    assert [path.name for path in found] == ["a.jsonl.gz", "b.ndjson"]
+    with pytest.raises(BadCallError, match=r"notes\.txt is not a log file"):
+        find_logs(tmp_path / "notes.txt")

@@ -1,0 +1,87 @@
+"""UBI as it is found in the wild: each repair is made and counted."""
+
+from __future__ import annotations
+
+import orjson
+
+from eventlib.sources import Repairs, Skipped
+from eventlib.sources.ubi import UbiAdapter
+
+ACTION = orjson.dumps({"index": {"_index": "ubi_events", "_id": "id-7"}})
+
+
+def show(ordinal: int, application: str = "shop", **fields: object) -> dict[str, object]:
+    return {
+        "application": application,
+        "action_name": "impression",
+        "query_id": "q-1",
+        "client_id": "a-1",
+        "user_id": "",
+        "timestamp": "2025-01-24T07:31:30.699+0000",
+        "event_attributes": {"object": {"object_id": "p-9"}, "position": {"ordinal": ordinal}},
+        **fields,
+    }
+
+
+def adapt(record: dict[str, object], learned: dict[str, object] | None = None) -> tuple[dict[str, object], Repairs]:
+    repairs = Repairs()
+    found = UbiAdapter().adapt(dict(record), ACTION, learned or {}, repairs)
+    assert isinstance(found, dict)
+    return found, repairs
+
+
+def test_each_application_counts_from_where_it_counts():
+    records = [show(0, "zero"), show(3, "zero"), show(1, "one"), show(2, "one")]
+    learned = UbiAdapter().learn(records)
+    assert learned["zero_based"] == {"zero": True, "one": False}
+    assert [adapt(record, learned)[0]["properties"]["position"] for record in records] == [1, 4, 1, 2]  # type: ignore[index]
+    assert learned["evidence"]["zero"][2] == "an ordinal 0 among 2 ranked events"
+
+
+def test_repairs_are_counted():
+    found, repairs = adapt(show(1))
+    assert found["occurred_at"] == "2025-01-24T07:31:30.699+00:00"
+    assert found["user_id"] is None
+    assert found["event_id"] == "id-7"
+    assert dict(repairs.counts) == {
+        ("shop", "user_id", "empty text read as absent"): 1,
+        ("shop", "timestamp", "colon put into the offset"): 1,
+    }
+
+
+def test_milliseconds_become_a_time():
+    found, repairs = adapt(show(1, timestamp=1717527762025, user_id="u"))
+    assert found["occurred_at"] == "2024-06-04T19:02:42.025Z"
+    assert list(repairs.counts) == [("shop", "timestamp", "milliseconds since 1970 read as a time")]
+
+
+def test_query_becomes_an_answer_whose_results_are_its_candidates():
+    query = {"application": "shop", "query_id": "q-1", "client_id": "a-1", "user_query": " Red  Shoes ", "timestamp": "2025-01-01T00:00:00Z",
+             "query_response_hit_ids": ["x", "y"]}  # fmt: skip
+    found, _ = adapt(query)
+    assert found["event_name"] == "answer_generate"
+    assert found["properties"] == {
+        "observation": "owned",
+        "answer_id": "q-1",
+        "prompt_id": "red shoes",
+        "prompt_text": " Red  Shoes ",
+        "engine": "search:shop",
+        "surface": "site_search",
+        "candidates": [{"content_id": "x", "retrieval_rank": 1}, {"content_id": "y", "retrieval_rank": 2}],
+    }
+
+
+def test_unknown_action_keeps_its_name_and_content():
+    found, repairs = adapt({**show(1), "action_name": "brand_filter", "event_attributes": None, "message": "AOC", "user_id": "u"})
+    assert found["event_name"] == "brand_filter"
+    assert found["properties"] == {"query_id": "q-1", "message": "AOC", "application": "shop"}
+    assert repairs.counts["shop", "event_attributes", "null read as an empty object"] == 1
+
+
+def test_bulk_action_is_no_event():
+    assert UbiAdapter().adapt(orjson.loads(ACTION), b"", {}, Repairs()) == Skipped("bulk_action")
+
+
+def test_a_document_that_only_resembles_an_action_is_not_skipped():
+    found = UbiAdapter().adapt({"index": {"colour": "red"}}, b"", {}, Repairs())
+    assert not isinstance(found, Skipped)

@@ -1,0 +1,67 @@
+"""The shell: exit codes and messages, as a caller sees them."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.factory import event, write_log
+
+
+def run(*arguments: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "eventlib", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture(scope="module")
+def log(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_log(tmp_path_factory.mktemp("log") / "log.ndjson", [event(0), event(5), b"{\n"])
+
+
+def test_validate_names_each_refused_line_and_exits_3(log: Path):
+    found = run("validate", log)
+    assert found.returncode == 3
+    assert "3 lines, 2 valid events" in found.stdout
+    assert f"{log}:3: broken_json at $" in found.stdout
+
+
+def test_prepare_prints_the_ledger(log: Path, tmp_path: Path):
+    found = run("prepare", log, "--out", tmp_path / "out")
+    assert (found.returncode, found.stderr) == (0, "")
+    assert "3 lines in, 2 events kept" in found.stdout
+    assert "broken_json 1" in found.stdout
+    explained = run("explain", tmp_path / "out", "a-1", "a-1")
+    assert explained.stdout.startswith("One person.")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["prepare", "nowhere.ndjson", "--out", "out"], 2, "no log file matches 'nowhere.ndjson'"),
+        (["prepare", "{log}", "--out", "{tmp}/o", "--engine", "spork"], 2, "unknown engine 'spork'"),
+        (["prepare", "{log}", "--out", "{tmp}/o", "--as-of", "tomorrow"], 2, "--as-of takes a time"),
+        (["prepare", "{log}", "--out", "{tmp}/o", "--max-rejected", "0.1"], 3, "1 of 3 records were rejected"),
+        (["prepare", "{log}"], 2, "Missing option"),
+        (["validate", "nowhere"], 2, "no log file matches 'nowhere'"),
+        (["simulate", "--out", "{tmp}/s", "--events", "0"], 2, "--events"),
+        (["report", "--prepared", "{tmp}/nowhere", "--out", "{tmp}/r"], 2, "holds no prepared dataset"),
+        (["report", "-p", "broken", "--prepared", "{tmp}/nowhere"], 2, "-p takes name=value"),
+        (["explain", "{tmp}/nowhere", "a", "b"], 2, "holds no prepared dataset"),
+        (["check-signals", "{tmp}/nowhere"], 2, "nowhere"),
+        (["bogus"], 2, "No such command"),
+    ],
+)
+def test_wrong_call_has_its_exit_code_and_one_message(log: Path, tmp_path: Path, arguments: list[str], code: int, message: str):
+    found = run(*(item.format(log=log, tmp=tmp_path) for item in arguments))
+    assert found.returncode == code
+    assert message in found.stderr
+    assert "Traceback" not in found.stderr
+
+
+def test_help_lists_the_exit_codes():
+    found = run("prepare", "--help")
+    assert found.returncode == 0
+    assert "6 a gate refused" in " ".join(found.stdout.split())

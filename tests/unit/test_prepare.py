@@ -1,0 +1,232 @@
+"""The whole flow: bytes, accounting, refusals, and what a killed run leaves behind."""
+
+from __future__ import annotations
+
+import gzip
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+import zstandard
+
+import eventlib as el
+from eventlib.engine import ENGINES
+from eventlib.errors import BadCallError, DataRefusedError
+from eventlib.model import EVENT_COLUMNS, QUARANTINE_COLUMNS
+from eventlib.prepared import Prepared
+from tests.factory import ALL, consent, event, lenient_policy, line, link, login, prepared, write_log
+from tests.unit.sources.test_decode import HOSTILE
+
+
+@pytest.fixture(scope="module")
+def lines() -> list[bytes]:
+    """A few hundred lines with something of everything."""
+    chance = random.Random(7)
+    made: list[dict[str, object]] = []
+    for number in range(300):
+        device, seconds = chance.randrange(20), chance.uniform(0, 200_000)
+        user = f"u-{device // 2}" if chance.random() < 0.2 else None
+        said = consent(chance.choice(["EEA", "US-CA", None]), updated=chance.choice([-50, None, 90_000]), training=chance.choice([True, False, None]))
+        made.append(event(seconds, anonymous_id=f"a-{device}", user_id=user, skew=device * 100, sequence=chance.choice([None, number]), consent=said))
+        if chance.random() < 0.1:
+            made.append({**made[-1], "received_at": made[-1]["sent_at"]})
+        if chance.random() < 0.05:
+            made.append({**made[-1], "channel": "server"})
+        if chance.random() < 0.05:
+            made.append(event(seconds, name="agent_fetch", anonymous_id=None, consent=None, properties={"observation": "owned", "content_id": "c"}))
+    made += [login(9, anonymous_id="a-1", user_id="u-0"), link([("user_id", "u-0"), ("email", "a@b.org")], 10)]
+    made.append(event(0, sent_at=None, occurred_at="2026-10-01T12:00:00.123456789+02:00"))
+    made.append(event(0, received_at="2026-10-09T12:00:00Z"))
+    return [line(record) for record in made] + [b"\n", b"{broken\n", b'{"a":1,"a":1}\n']
+
+
+def digest(found: Prepared) -> bytes:
+    return (found.folder / "events.parquet").read_bytes()
+
+
+def test_any_order_any_split_any_archive_gives_the_same_bytes(tmp_path: Path, lines: list[bytes]):
+    whole = prepared(tmp_path, lines)
+    shuffled = lines.copy()
+    random.Random(1).shuffle(shuffled)
+    folder = tmp_path / "seven"
+    folder.mkdir()
+    for part in range(7):
+        content = b"".join(shuffled[part::7])
+        name, packed = [("ndjson", content), ("ndjson.gz", gzip.compress(content)), ("jsonl.zst", zstandard.compress(content))][part % 3]
+        (folder / f"part-{part}.{name}").write_bytes(packed)
+    split = el.prepare(folder, policy=lenient_policy(tmp_path), plain_identifiers=True, max_rejected=1.0)
+    assert digest(split) == digest(whole)
+    assert [entry.to_dict() for entry in split.ledger] == [entry.to_dict() for entry in whole.ledger]
+    assert split.run["row_digest"] == whole.run["row_digest"]
+
+
+@pytest.mark.parametrize("engine", sorted(set(ENGINES) - {"duckdb"}))
+def test_engines_give_the_same_bytes(tmp_path: Path, lines: list[bytes], engine: str):
+    pytest.importorskip(engine)
+    for table in ("events", "people", "sessions", "quarantine", "refused_merges"):
+        if table == "events":
+            one, other = prepared(tmp_path, lines), prepared(tmp_path, lines, engine=engine)
+        left, right = (pq.read_table(found.folder / f"{table}.parquet") for found in (one, other))
+        columns = [name for name in left.column_names if name != "source_file"]
+        assert left.select(columns).equals(right.select(columns))
+    assert digest(one) == digest(other)
+
+
+def test_every_line_is_accounted_for(tmp_path: Path, lines: list[bytes]):
+    found = prepared(tmp_path, lines)
+    entries = list(found.ledger)
+    assert entries[0].rows_in == len(lines)
+    assert all(entry.rows_in == entry.rows_out + sum(entry.removed.values()) for entry in entries)
+    assert entries[-1].rows_out == len(found.events)
+    refused = sum(count for code, count in found.ledger.removed("read").items() if code != "blank_line")
+    assert len(found.quarantine) == refused + sum(found.ledger.removed("lateness").values())
+
+
+def test_files_have_the_contracts_columns(tmp_path: Path, lines: list[bytes]):
+    folder = prepared(tmp_path, lines).folder
+    assert pq.read_schema(folder / "events.parquet").equals(EVENT_COLUMNS)
+    assert pq.read_schema(folder / "quarantine.parquet").equals(QUARANTINE_COLUMNS)
+
+
+def test_hostile_lines_are_refused_with_their_code_and_place_and_nothing_else_is_lost(tmp_path: Path):
+    records = [item for raw in HOSTILE for item in (line(event()), raw + b"\n")]
+    found = prepared(tmp_path, records)
+    assert len(found.events) == len(HOSTILE)
+    assert found.quarantine["code"].tolist() == list(HOSTILE.values())
+    log = b"".join(records)
+    for (raw, _), (_, row) in zip(HOSTILE.items(), found.quarantine.iterrows(), strict=True):
+        offset, length = int(row["byte_offset"]), int(row["byte_length"])
+        assert log[offset : offset + length] == raw
+
+
+def test_refused_text_is_kept_only_where_asked_for(tmp_path: Path):
+    records = [line(event()), b'{"secret": \n']
+    assert "raw" not in prepared(tmp_path, records).quarantine
+    assert prepared(tmp_path, records, keep_raw=True).quarantine["raw"].tolist() == ['{"secret": ']
+
+
+def test_empty_log_is_an_empty_dataset(tmp_path: Path):
+    found = prepared(tmp_path, [])
+    assert (len(found.events), len(found.people), len(found.sessions), found.ledger.rows_in) == (0, 0, 0, 0)
+
+
+def test_parquet_in(tmp_path: Path):
+    import pyarrow as pa
+
+    events = [event(0), event(5, user_id="u-1")]
+    table = pa.Table.from_pylist([{**e, "user_id": e.get("user_id"), "properties": line(e["properties"]).decode()} for e in events])
+    pq.write_table(table, tmp_path / "log.parquet")
+    found = el.prepare(tmp_path / "log.parquet", policy=lenient_policy(tmp_path), plain_identifiers=True)
+    assert digest(found) == digest(prepared(tmp_path, events))
+
+
+def test_too_much_rejected_is_refused_and_the_last_dataset_stays(tmp_path: Path):
+    out = tmp_path / "out"
+    good = el.prepare(write_log(tmp_path / "good.ndjson", [event()]), out=out)
+    bad = write_log(tmp_path / "bad.ndjson", [event(), b"{\n", b"{\n"])
+    with pytest.raises(DataRefusedError, match=r"2 of 3 records were rejected, over the share of 50%.*broken_json 2"):
+        el.prepare(bad, out=out)
+    assert el.load(out).folder == good.folder
+    assert sorted(path.name for path in out.iterdir()) == ["current", "versions"]
+
+
+def test_truncated_archive_is_counted_not_fatal(tmp_path: Path):
+    packed = gzip.compress(b"".join(line(event(n, padding=None) if False else event(n)) for n in range(200)))
+    (tmp_path / "log.ndjson.gz").write_bytes(packed[: len(packed) // 2])
+    found = el.prepare(tmp_path / "log.ndjson.gz", max_rejected=1.0)
+    assert found.quarantine["code"].tolist() == ["truncated_archive"]
+    assert found.ledger.rows_in == len(found.events) + 1
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"engine": "duckbd"}, r"unknown engine 'duckbd'\. Did you mean 'duckdb'\?"),
+        ({"source": "segmnt"}, r"unknown source 'segmnt'"),
+        ({"policy": "nowhere.yaml"}, r"cannot read the policy nowhere\.yaml"),
+        ({"max_rejected": 2.0}, r"max_rejected is a share from 0 to 1"),
+        ({"schemas": Path("nowhere")}, r"nowhere holds no schemas"),
+        ({"registry": Path("nowhere.parquet")}, r"nowhere\.parquet is no registry\.parquet"),
+        ({"key": Path("nowhere.key")}, r"cannot read the key file nowhere\.key"),
+    ],
+)
+def test_bad_call_names_the_argument(tmp_path: Path, options: dict[str, object], message: str):
+    with pytest.raises(BadCallError, match=message):
+        el.prepare(write_log(tmp_path / "log.ndjson", [event()]), **options)  # type: ignore[arg-type]  # wrong on purpose
+
+
+def test_save_and_load(tmp_path: Path):
+    found = el.prepare(write_log(tmp_path / "log.ndjson", [event()]))
+    found.save(tmp_path / "kept")
+    again = el.load(tmp_path / "kept")
+    assert again.events.equals(found.events)
+    assert again.run == found.run
+    with pytest.raises(BadCallError, match="exists already"):
+        found.save(tmp_path / "kept")
+
+
+def test_read_then_prepare_is_prepare(tmp_path: Path):
+    log = write_log(tmp_path / "log.ndjson", [event(), b"{\n", event(3)])
+    read = el.read(log)
+    assert (len(read.events), len(read.quarantine), read.ledger.removed()) == (2, 1, {"broken_json": 1})
+    assert digest(el.prepare(read)) == digest(el.prepare(log))
+
+
+_KILLED = """
+import sys
+from pathlib import Path
+import eventlib as el
+el.prepare(sys.argv[1], out=sys.argv[2])
+"""
+
+
+@pytest.mark.slow
+def test_killed_at_any_moment_leaves_the_last_good_dataset(tmp_path: Path):
+    out = tmp_path / "out"
+    good = el.prepare(write_log(tmp_path / "good.ndjson", [event()]), out=out)
+    log = write_log(tmp_path / "big.ndjson", (event(n * 0.5, anonymous_id=f"a-{n % 50}") for n in range(20_000)))
+    chance = random.Random(3)
+    for moment in (0.6, 1.5, *(chance.uniform(1, 6) for _ in range(4))):
+        process = subprocess.Popen([sys.executable, "-c", _KILLED, str(log), str(out)], start_new_session=True)
+        time.sleep(moment)
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        found = el.load(out)
+        assert len(found.events) in (1, 20_000)
+        assert found.folder == good.folder or len(found.events) == 20_000
+    last = el.prepare(tmp_path / "good.ndjson", out=out)
+    assert el.load(out).folder == last.folder
+    assert not list(out.glob(".work-*")), "a later run removes what killed ones left"
+
+
+def test_events_know_what_they_are_allowed(tmp_path: Path):
+    found = prepared(tmp_path, [event(consent=consent(training=False)), event()])
+    result = el.filter_consent(found.events, purposes=["analytics", "training"])
+    assert result.entry.to_dict()["removed"] == {"not_allowed": 1}
+    assert result.events["allow_training"].tolist() == [True]
+    with pytest.raises(BadCallError, match="unknown purpose 'anlytics'. Did you mean 'analytics'"):
+        el.filter_consent(found.events, purposes=["anlytics"])
+
+
+def test_properties_are_typed_by_the_schema(tmp_path: Path):
+    shown = {"observation": "owned", "citation_id": "ci", "answer_id": "an", "content_id": "c", "position": 2, "words_attributed": 3}
+    answer = {"observation": "owned", "answer_id": "an", "prompt_id": "p", "engine": "site_assistant", "candidates": [{"content_id": "c", "retrieval_rank": 1}]}
+    found = prepared(tmp_path, [event(name="citation_show", properties=shown), event(1, name="answer_generate", properties=answer)]).events
+    shows = el.properties(found, "citation_show")
+    assert (shows["position"].tolist(), shows["words_attributed"].tolist(), shows["slot"].isna().tolist()) == ([2], [3.0], [True])
+    assert "property_url" in shows
+    answers = el.properties(found, "answer_generate")
+    assert answers["candidates"].tolist()[0][0]["content_id"] == "c"
+    assert len(el.properties(found, "page_view")) == 0
+    with pytest.raises(BadCallError, match="unknown event name 'page_veiw'. Did you mean 'page_view'"):
+        el.properties(found, "page_veiw")
+
+
+def test_granted_everything_is_the_default_of_these_tests():
+    assert all(ALL.values())
