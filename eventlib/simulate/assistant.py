@@ -13,9 +13,9 @@ from eventlib.simulate.people import scramble
 from eventlib.simulate.reading import view_blocks
 from eventlib.simulate.scene import MS, Block, Scene, Views, before, cast_views, rows
 
-__all__ = ["CITED_MAX", "RETRIEVAL_NOISE", "RETRIEVED", "assistant_visits", "sentences"]
+__all__ = ["CITED_MAX", "RETRIEVAL_NOISE", "RETRIEVED", "assistant_visits", "draw_cited", "sentences"]
 
-CITED_MAX: Final = 6
+CITED_MAX: Final = 5
 RETRIEVED: Final = 8
 RETRIEVAL_NOISE: Final = 0.4
 _READING_MAX_MS: Final = 500_000  # several readings stay within one session
@@ -65,6 +65,11 @@ class _Clicks:
     views: Views
 
 
+def draw_cited(rng: np.random.Generator, n: int) -> Ints:
+    """Draw how many citations an answer of the assistant has: three to five, mostly five."""
+    return np.asarray(CITED_MAX - rng.binomial(2, 0.25, n), dtype=np.int64)
+
+
 def _draw_answers(scene: Scene, visit: Ints) -> _Answers:
     """Retrieve by score, cite by a Plackett-Luce draw, place by usual position and swap noise."""
     rng, content, p = scene.rng, scene.content, scene.parameters
@@ -76,7 +81,7 @@ def _draw_answers(scene: Scene, visit: Ints) -> _Answers:
     page, when = np.take_along_axis(pool, retrieved, 1), np.repeat(start[:, None], RETRIEVED, 1)
     logit = np.take_along_axis(content.cite[prompt], retrieved, 1) + content.lifted(page, when, 0)
     logit = logit + content.drifted(page, when, p.start_us) + rng.gumbel(size=page.shape)
-    cited = rng.integers(3, CITED_MAX + 1, n)
+    cited = draw_cited(rng, n)
     chosen = np.take_along_axis(retrieved, np.argsort(-logit, axis=1, kind="stable")[:, :CITED_MAX], 1)
     place = np.take_along_axis(content.usual[prompt], chosen, 1) + p.swap_noise * rng.normal(
         size=chosen.shape

@@ -212,7 +212,7 @@ def _prompts(
         "prompt_weight": weight / weight.sum(),
         "pool": pool,
         "cite": 0.6 * relevance + rng.normal(0, 0.3, pool.shape),
-        "click": -0.8 + 0.9 * relevance + rng.normal(0, 0.1, pool.shape),
+        "click": -0.4 + 0.9 * relevance + rng.normal(0, 0.1, pool.shape),
         "usual": p.kappa * usual + np.sqrt(1 - p.kappa**2) * rng.normal(size=pool.shape),
         "retrieval": relevance + rng.normal(0, 0.6, pool.shape),
     }

@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 from scipy.special import ndtr
 
-from eventlib.simulate.assistant import CITED_MAX, RETRIEVAL_NOISE, RETRIEVED
+from eventlib.simulate.assistant import RETRIEVAL_NOISE, RETRIEVED, draw_cited
 from eventlib.simulate.content import NEVER, Content
 from eventlib.simulate.parameters import Floats, Ints, WorldParameters, generator
 
@@ -34,7 +34,7 @@ def _cited_share(content: Content, page: int, prompts: Ints, lift: float, seed: 
     logit = content.cite[q] + lift * (pool == page) + rng.gumbel(size=pool.shape)
     logit = np.where(noisy >= limit, logit, -np.inf)
     better = (logit > logit[pool == page][:, None]).sum(axis=1)
-    cited = rng.integers(3, CITED_MAX + 1, _DRAWS)
+    cited = draw_cited(rng, _DRAWS)
     return float(np.mean((better < cited) & np.isfinite(logit[pool == page])))
 
 

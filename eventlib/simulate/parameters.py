@@ -59,13 +59,13 @@ class WorldParameters:
     examination_inline: float = 0.7  # rank k is seen with k^-this
     examination_panel: float = 0.45
     panel_seen: float = 0.8  # factor on the panel's curve
-    panel_share: float = 0.25
+    panel_share: float = 0.2
     trust_bias: float = 0.0  # share of seen but unattractive citations clicked at rank 1; falls as 1/k
     person_click_sd: float = 0.4  # logit; makes the clicks of one person alike
     person_dwell_sd: float = 0.2
     dwell_sd: float = 0.8
     heartbeat_ms: int = 15_000
-    heartbeats_max: int = 8
+    heartbeats_max: int = 6
     exit_missing_share: float = 0.2
     exit_missing_slope: float = 0.0  # log odds of a missing exit per unit of log dwell: informative if not 0
     # people
@@ -94,6 +94,7 @@ class WorldParameters:
     refuse_share: float = 0.09  # the rest says nothing
     opt_out_share: float = 0.08
     gpc_share: float = 0.06
+    us_privacy_share: float = 0.03  # of people under opt-out: their devices state a US Privacy string too
     withdraw_share: float = 0.03
     regrant_share: float = 0.3
     # machines

@@ -56,6 +56,7 @@ class People:
     email: list[str | None]
     pattern: Ints  # index into PATTERNS
     gpc: Bools
+    us_privacy: Bools
     click: Floats
     dwell: Floats
     devices: Ints  # (n, 5) device numbers by kind, -1 where there is none
@@ -135,6 +136,7 @@ def draw_people(rng: np.random.Generator, n: int, batch: str, p: WorldParameters
         ],
         pattern=draw_patterns(rng, opt_out, p),
         gpc=rng.random(n) < p.gpc_share,
+        us_privacy=opt_out & (rng.random(n) < p.us_privacy_share),
         click=rng.normal(0, p.person_click_sd, n),
         dwell=rng.normal(0, p.person_dwell_sd, n),
         devices=table,
@@ -196,7 +198,7 @@ def draw_visits(rng: np.random.Generator, people: People, batch: str, p: WorldPa
     fresh[:1] = True
     cookie = np.cumsum(fresh) - 1
     stays = Stays(person, device, cookie, start, np.flatnonzero(fresh))
-    crowd = Crowd(people.jurisdiction, people.opt_out, people.pattern, people.gpc)
+    crowd = Crowd(people.jurisdiction, people.opt_out, people.pattern, people.gpc, people.us_privacy)
     statement, said = draw_statements(rng, crowd, stays, people.device_first, p)
     change_minds(rng, crowd, stays, people.device_kind == KIOSK, spoken=(statement, said), p=p)
     labels = scramble(np.arange(int(cookie[-1]) + 1), int(rng.integers(1 << 31)))

@@ -38,6 +38,7 @@ class Crowd:
     opt_out: Bools
     pattern: Ints
     gpc: Bools
+    us_privacy: Bools
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,7 @@ def _statement(crowd: Crowd, person: int, pattern: int, updated: int) -> orjson.
         consent["purposes"] = dict(zip(_PURPOSES, said, strict=True))
     if crowd.gpc[person]:
         consent["gpc"] = True
-    if crowd.opt_out[person]:
+    if crowd.us_privacy[person]:
         consent["us_privacy"] = "1YYN" if pattern == _OPTED_OUT else "1YNN"
     if pattern != _SILENT:
         consent["notice_version"] = "2026-05"
@@ -96,7 +97,7 @@ def draw_statements(
     pattern = np.where(rng.random(n) < 0.9, crowd.pattern[owner], draw_patterns(rng, crowd.opt_out[owner], p))
     old = rng.random(n) < 0.4
     old[1:] &= device[1:] != device[:-1]
-    updated = np.where(old, p.start_us - (rng.uniform(1, 405, n) * DAY).astype(np.int64), stays.start[first])
+    updated = np.where(old, p.start_us - (rng.uniform(1, 340, n) * DAY).astype(np.int64), stays.start[first])
     drawn = list(zip(owner.tolist(), pattern.tolist(), updated.tolist(), strict=True))
     # a third of the silent devices send no consent object at all
     objects = [None if k == _SILENT and o % 3 == 0 else _statement(crowd, o, k, u) for o, k, u in drawn]

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import orjson
 
+from eventlib.simulate.assistant import CITED_MAX
 from eventlib.simulate.content import FEATURES, NEVER, Content
 from eventlib.simulate.effects import edit_effects, satisfaction
 from eventlib.simulate.lines import stamp
@@ -193,7 +194,7 @@ def _relevance(content: Content) -> Iterable[dict[str, Any]]:
 def write_world(folder: Path, world: World, faults: dict[str, int]) -> None:
     """Write the truth that does not grow with the log: `world.json`, pages, prompts, relevance, edits."""
     p, content = world.parameters, world.content
-    seen = p.examination(6)
+    seen = p.examination(CITED_MAX)
     engine = {slot: _rounded(row, 6) for slot, row in zip(("inline", "panel"), seen, strict=True)}
     overall = (1 - p.panel_share) * seen[0] + p.panel_share * seen[1]
     truth = {
