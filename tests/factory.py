@@ -26,13 +26,17 @@ def at(seconds: float) -> str:
     return (START + timedelta(seconds=seconds)).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def consent(jurisdiction: str | None = "EEA", updated: float | None = -3600, **purposes: bool | None) -> dict[str, Any]:
+def consent(
+    jurisdiction: str | None = "EEA", updated: float | None = -3600, **purposes: bool | None
+) -> dict[str, Any]:
     """A consent object: all purposes granted but those named."""
     said = {"jurisdiction": jurisdiction, "purposes": {**ALL, **purposes}}
     return said if updated is None else {**said, "updated_at": at(updated)}
 
 
-def event(seconds: float = 0, *, name: str = "page_view", skew: float = 0, delay: float = 0.5, **fields: Any) -> dict[str, Any]:
+def event(
+    seconds: float = 0, *, name: str = "page_view", skew: float = 0, delay: float = 0.5, **fields: Any
+) -> dict[str, Any]:
     """A valid event that truly happened at `seconds`, by a device clock `skew` seconds ahead."""
     number = next(_numbers)
     made = {

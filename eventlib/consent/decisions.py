@@ -10,7 +10,16 @@ from typing import Final
 import narwhals as nw
 
 from eventlib.consent.policy import Policy
-from eventlib.consent.state import CONFLICT, GRANTED, NOTHING, REFUSED, SUPERSEDED, add_states, kind_of, time_of
+from eventlib.consent.state import (
+    CONFLICT,
+    GRANTED,
+    NOTHING,
+    REFUSED,
+    SUPERSEDED,
+    add_states,
+    kind_of,
+    time_of,
+)
 from eventlib.engine import Engine, Frame
 from eventlib.model import PURPOSES
 from eventlib.stage import DAY
@@ -92,9 +101,14 @@ def _other_basis(purpose: str, policy: Policy, codes: _Codes, as_of: int) -> nw.
             continue
         holds: nw.Expr = nw.lit(value=True)
         if basis.sources is not None:
-            holds = holds & _any_of("source_key", [code for code, name in codes.sources.items() if name in basis.sources])
+            holds = holds & _any_of(
+                "source_key", [code for code, name in codes.sources.items() if name in basis.sources]
+            )
         if basis.jurisdictions is not None:
-            holds = holds & _any_of("jurisdiction_key", [code for code, name in codes.jurisdictions.items() if name in basis.jurisdictions])
+            holds = holds & _any_of(
+                "jurisdiction_key",
+                [code for code, name in codes.jurisdictions.items() if name in basis.jurisdictions],
+            )
         conditions.append(holds)
     return reduce(lambda left, right: left | right, conditions) if conditions else nw.lit(value=False)
 
@@ -149,7 +163,9 @@ def decide(
     stated = engine.checkpoint(add_states(engine, marked, members, as_of=as_of))
     verdicts = [f"verdict_{purpose}" for purpose in PURPOSES]
     columns = [*frame.collect_schema().names(), *verdicts]
-    judged = stated.with_columns(**{f"verdict_{p}": _verdict(p, policy, codes, as_of) for p in PURPOSES}).select(columns)
+    judged = stated.with_columns(
+        **{f"verdict_{p}": _verdict(p, policy, codes, as_of) for p in PURPOSES}
+    ).select(columns)
     judged = engine.checkpoint(judged)
     return engine.checkpoint(_strictest(judged, columns))
 
@@ -168,24 +184,42 @@ def _flag(condition: nw.Expr) -> nw.Expr:
     return nw.when(condition).then(nw.lit(1, nw.Int64)).otherwise(nw.lit(0, nw.Int64))
 
 
-def _mark(frame: Frame, policy: Policy, names: Mapping[int, str], codes: _Codes, notices: Mapping[int, str]) -> Frame:
+def _mark(
+    frame: Frame, policy: Policy, names: Mapping[int, str], codes: _Codes, notices: Mapping[int, str]
+) -> Frame:
     """Add what the rules ask of an event: its regime, whether it is impersonal, when it spoke."""
     by_name = {name: code for code, name in names.items()}
     always = [by_name[name] for name in policy.impersonal_always if name in by_name]
     unless_owned = [by_name[name] for name in policy.impersonal_unless_owned if name in by_name]
     anonymous = (nw.col("anonymous") == 0) & (nw.col("user") == 0)
     observed = _any_of("observed", [2, 3])
-    assumed = {code for code, name in codes.sources.items() if policy.source_jurisdictions.get(name) in policy.opt_out}
-    opt_out = _any_of("jurisdiction_key", [code for code, name in codes.jurisdictions.items() if name in policy.opt_out])
+    assumed = {
+        code
+        for code, name in codes.sources.items()
+        if policy.source_jurisdictions.get(name) in policy.opt_out
+    }
+    opt_out = _any_of(
+        "jurisdiction_key", [code for code, name in codes.jurisdictions.items() if name in policy.opt_out]
+    )
     opt_out = opt_out | ((nw.col("jurisdiction_key") == 0) & _any_of("source_key", sorted(assumed)))
-    superseded = _any_of("notice_key", [code for code, name in notices.items() if name in policy.superseded_notices])
-    said = reduce(lambda left, right: left | right, (~nw.col(f"said_{purpose}").is_null() for purpose in PURPOSES))
+    superseded = _any_of(
+        "notice_key", [code for code, name in notices.items() if name in policy.superseded_notices]
+    )
+    said = reduce(
+        lambda left, right: left | right, (~nw.col(f"said_{purpose}").is_null() for purpose in PURPOSES)
+    )
     said_when = nw.when(~nw.col("updated").is_null()).then(nw.col("updated")).otherwise(nw.col("event_time"))
     marked = frame.with_columns(
-        impersonal=_flag(anonymous & (_any_of("name_key", always) | (_any_of("name_key", unless_owned) & observed))),
+        impersonal=_flag(
+            anonymous & (_any_of("name_key", always) | (_any_of("name_key", unless_owned) & observed))
+        ),
         opt_out=_flag(opt_out),
         superseded=_flag(superseded),
         has_purposes=_flag(said),
         stated_at=said_when,
     )
-    return marked.with_columns(said_at=nw.when(nw.col("stated_at") < nw.col("received")).then(nw.col("stated_at")).otherwise(nw.col("received")))
+    return marked.with_columns(
+        said_at=nw.when(nw.col("stated_at") < nw.col("received"))
+        .then(nw.col("stated_at"))
+        .otherwise(nw.col("received"))
+    )

@@ -101,7 +101,9 @@ def _parse(text: bytes, where: str) -> dict[str, Any]:
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise BadCallError(f"the policy {where} is not YAML: {error}") from error
     schema = orjson.loads((schemas_dir() / "policy" / "policy.schema.json").read_bytes())
-    found = next(iter(jsonschema_rs.Draft202012Validator(schema, validate_formats=True).iter_errors(content)), None)
+    found = next(
+        iter(jsonschema_rs.Draft202012Validator(schema, validate_formats=True).iter_errors(content)), None
+    )
     if found is not None:
         place = ".".join(map(str, found.instance_path)) or "the top"
         raise BadCallError(f"the policy {where} is not valid at {place}: {found.message}")
@@ -148,6 +150,8 @@ def load_policy(policy: str | os.PathLike[str] = _DEFAULT) -> Policy:
             *(_basis(entry, None) for entry in content.get("other_basis") or ()),
             *(_basis(entry, frozenset([source])) for source, entry in sources.items()),
         ),
-        source_jurisdictions={source: entry["jurisdiction"] for source, entry in sources.items() if entry.get("jurisdiction")},
+        source_jurisdictions={
+            source: entry["jurisdiction"] for source, entry in sources.items() if entry.get("jurisdiction")
+        },
         max_withheld=content.get("max_withheld", 0.95),
     )

@@ -23,7 +23,9 @@ NOTHING: Final = -1
 
 _HIGHEST: Final = 9  # above every kind
 
-_SHIFT: Final = 2**57  # keeps keys positive for any year that can be written, so that `//` agrees on all engines; pandas has no `%` here
+_SHIFT: Final = (
+    2**57
+)  # keeps keys positive for any year that can be written, so that `//` agrees on all engines; pandas has no `%` here
 
 
 def _key(time: nw.Expr, kind: nw.Expr) -> nw.Expr:
@@ -42,7 +44,9 @@ def time_of(state: nw.Expr) -> nw.Expr:
 
 def _statements(frame: Frame) -> Frame:
     """What each subject has said, one row per subject and moment; disagreement at one moment is a conflict."""
-    said = reduce(lambda left, right: left | right, (~nw.col(f"said_{purpose}").is_null() for purpose in PURPOSES))
+    said = reduce(
+        lambda left, right: left | right, (~nw.col(f"said_{purpose}").is_null() for purpose in PURPOSES)
+    )
     spoken = frame.filter(said & (nw.col("subject") > 0)).select(
         "subject",
         nw.col("said_at").alias("time"),
@@ -57,8 +61,18 @@ def _statements(frame: Frame) -> Frame:
 
 def _kind(purpose: str, *, absent: int) -> nw.Expr:
     said = nw.col(f"said_{purpose}")
-    granted = nw.when(nw.col("superseded") == 1).then(nw.lit(SUPERSEDED, nw.Int64)).otherwise(nw.lit(GRANTED, nw.Int64))
-    return nw.when(said == 0).then(nw.lit(REFUSED, nw.Int64)).when(said == 1).then(granted).otherwise(nw.lit(absent, nw.Int64))
+    granted = (
+        nw.when(nw.col("superseded") == 1)
+        .then(nw.lit(SUPERSEDED, nw.Int64))
+        .otherwise(nw.lit(GRANTED, nw.Int64))
+    )
+    return (
+        nw.when(said == 0)
+        .then(nw.lit(REFUSED, nw.Int64))
+        .when(said == 1)
+        .then(granted)
+        .otherwise(nw.lit(absent, nw.Int64))
+    )
 
 
 def _merged(purpose: str) -> nw.Expr:
@@ -70,19 +84,30 @@ def _spread(statements: Frame, members: Frame) -> Frame:
     """Refusals as they reach the other subjects of a component."""
     refusing = reduce(lambda left, right: left | right, (nw.col(purpose) == REFUSED for purpose in PURPOSES))
     only = [
-        nw.when(nw.col(purpose) == REFUSED).then(nw.lit(REFUSED, nw.Int64)).otherwise(nw.lit(NOTHING, nw.Int64)).alias(purpose)
+        nw.when(nw.col(purpose) == REFUSED)
+        .then(nw.lit(REFUSED, nw.Int64))
+        .otherwise(nw.lit(NOTHING, nw.Int64))
+        .alias(purpose)
         for purpose in PURPOSES
     ]
-    refused = statements.filter(refusing).join(members, on="subject", how="inner").select("component", "time", *only)
+    refused = (
+        statements.filter(refusing)
+        .join(members, on="subject", how="inner")
+        .select("component", "time", *only)
+    )
     return refused.join(members, on="component", how="inner").select("subject", "time", *PURPOSES)
 
 
 def _as_keys(statements: Frame) -> Frame:
     def key(purpose: str) -> nw.Expr:
         absent = nw.col(purpose) == NOTHING
-        return nw.when(absent).then(nw.lit(NOTHING, nw.Int64)).otherwise(_key(nw.col("time"), nw.col(purpose)))
+        return (
+            nw.when(absent).then(nw.lit(NOTHING, nw.Int64)).otherwise(_key(nw.col("time"), nw.col(purpose)))
+        )
 
-    return statements.select("subject", "time", *(key(purpose).alias(f"key_{purpose}") for purpose in PURPOSES))
+    return statements.select(
+        "subject", "time", *(key(purpose).alias(f"key_{purpose}") for purpose in PURPOSES)
+    )
 
 
 def add_states(engine: Engine, frame: Frame, members: Frame, *, as_of: int) -> Frame:
@@ -106,11 +131,18 @@ def add_states(engine: Engine, frame: Frame, members: Frame, *, as_of: int) -> F
     now = engine.checkpoint(latest.agg(*(nw.col(f"key_{p}").max().alias(f"now_{p}") for p in PURPOSES)))
     known = frame.filter(nw.col("subject") > 0)
     nothing = [nw.lit(NOTHING, nw.Int64).alias(f"key_{purpose}") for purpose in PURPOSES]
-    asked = known.select("subject", nw.col("event_time").alias("time"), "row", *nothing, kind=nw.lit(1, nw.Int64))
-    spoken = keys.with_columns(row=nw.lit(-1, nw.Int64), kind=nw.lit(0, nw.Int64)).select(asked.collect_schema().names())
+    asked = known.select(
+        "subject", nw.col("event_time").alias("time"), "row", *nothing, kind=nw.lit(1, nw.Int64)
+    )
+    spoken = keys.with_columns(row=nw.lit(-1, nw.Int64), kind=nw.lit(0, nw.Int64)).select(
+        asked.collect_schema().names()
+    )
     both = nw.concat([asked, spoken])
     running = both.with_columns(
-        **{f"then_{p}": nw.col(f"key_{p}").cum_max().over("subject", order_by=["time", "kind", "row"]) for p in PURPOSES}
+        **{
+            f"then_{p}": nw.col(f"key_{p}").cum_max().over("subject", order_by=["time", "kind", "row"])
+            for p in PURPOSES
+        }
     )
     thens = [f"then_{purpose}" for purpose in PURPOSES]
     then = engine.checkpoint(running.filter(nw.col("kind") == 1).select("row", *thens))
@@ -129,5 +161,7 @@ def _own_states(as_of: int) -> list[nw.Expr]:
         own = _key(nw.col("said_at"), _kind(purpose, absent=GRANTED))
         for name, limit in (("then", nw.col("event_time")), ("now", nw.lit(as_of, nw.Int64))):
             spoken = ~nw.col(f"said_{purpose}").is_null() & (nw.col("said_at") <= limit)
-            made.append(nw.when(spoken).then(own).otherwise(nw.lit(NOTHING, nw.Int64)).alias(f"{name}_{purpose}"))
+            made.append(
+                nw.when(spoken).then(own).otherwise(nw.lit(NOTHING, nw.Int64)).alias(f"{name}_{purpose}")
+            )
     return made

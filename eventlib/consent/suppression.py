@@ -31,7 +31,12 @@ class Subjects:
     members: pa.Table
 
 
-def subjects(pairs: Sequence[Pair], identifiers: Mapping[int, tuple[str, str]], links: Sequence[Link], limits: Limits | None = None) -> Subjects:
+def subjects(
+    pairs: Sequence[Pair],
+    identifiers: Mapping[int, tuple[str, str]],
+    links: Sequence[Link],
+    limits: Limits | None = None,
+) -> Subjects:
     """Build the suppression graph: all evidence, whatever its `identity` purpose, under the guards of S4.
 
     A grant is the subject's own. A refusal reaches every subject of its component, and is used for nothing else.
@@ -53,7 +58,9 @@ def subjects(pairs: Sequence[Pair], identifiers: Mapping[int, tuple[str, str]], 
     sizes = Counter(found.component.values())
     placed = [(*pair, number[node] if node else 0) for pair, node in evidence.node_of.items()]
     several = [(number[node], label) for node, label in found.component.items() if sizes[label] > 1]
-    return Subjects(_table(["anonymous", "user", "subject"], placed), _table(["subject", "component"], several))
+    return Subjects(
+        _table(["anonymous", "user", "subject"], placed), _table(["subject", "component"], several)
+    )
 
 
 def _table(names: list[str], rows: Sequence[tuple[int, ...]]) -> pa.Table:

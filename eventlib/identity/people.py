@@ -72,14 +72,24 @@ class _Seen:
 def _assign(frame: Frame) -> Frame:
     """Add `owner`: the event's user, or for an anonymous event the only user of its session (S4.4)."""
     named = frame.filter((nw.col("user") > 0) & (nw.col("anonymous") > 0) & (nw.col("allow_identity") == 1))
-    sessions = named.group_by("device", "session").agg(nw.col("user").min().alias("low"), nw.col("user").max().alias("high"))
-    only = sessions.filter(nw.col("low") == nw.col("high")).select("device", "session", session_user=nw.col("low"))
+    sessions = named.group_by("device", "session").agg(
+        nw.col("user").min().alias("low"), nw.col("user").max().alias("high")
+    )
+    only = sessions.filter(nw.col("low") == nw.col("high")).select(
+        "device", "session", session_user=nw.col("low")
+    )
     joined = frame.join(only, on=["device", "session"], how="left")
-    guess = nw.when((nw.col("user") == 0) & (nw.col("anonymous") > 0)).then(nw.col("session_user")).otherwise(nw.col("user"))
+    guess = (
+        nw.when((nw.col("user") == 0) & (nw.col("anonymous") > 0))
+        .then(nw.col("session_user"))
+        .otherwise(nw.col("user"))
+    )
     return joined.with_columns(guess=guess).with_columns(owner=nw.col("guess").fill_null(0))
 
 
-def _node(evidence: Evidence, identifiers: Mapping[int, tuple[str, str]], kind: Mapping[str, int]) -> Node | None:
+def _node(
+    evidence: Evidence, identifiers: Mapping[int, tuple[str, str]], kind: Mapping[str, int]
+) -> Node | None:
     """Return the node that an event belongs to.
 
     An event that names its user is that user's: a user id is unique, whatever became of its device (S4.3). Without a
@@ -90,7 +100,11 @@ def _node(evidence: Evidence, identifiers: Mapping[int, tuple[str, str]], kind: 
     if not kind["allow_identity"]:
         return Node("device_only", identifiers[anonymous][1]) if anonymous else None
     plain = evidence.node_of.get((anonymous, kind["user"]))
-    user = Node("user_id", normalise(*identifiers[owner])) if owner and not is_junk(*identifiers[owner]) else None
+    user = (
+        Node("user_id", normalise(*identifiers[owner]))
+        if owner and not is_junk(*identifiers[owner])
+        else None
+    )
     if kind["user"]:
         return user or plain
     own_session = plain is not None and plain.value in evidence.shared and plain.value not in evidence.public
@@ -130,7 +144,9 @@ def merge_people(
         Sizes at which guards act.
     """
     require("merge_identities", frame, _NEEDED)
-    evidence = gather(read_pairs(engine, frame.filter(nw.col("allow_identity") == 1)), identifiers, links, limits)
+    evidence = gather(
+        read_pairs(engine, frame.filter(nw.col("allow_identity") == 1)), identifiers, links, limits
+    )
     assigned = engine.checkpoint(_assign(frame))
     kinds = engine.collect(
         assigned.filter((nw.col("anonymous") > 0) | (nw.col("user") > 0))
@@ -145,15 +161,21 @@ def merge_people(
             node_of_kind[kind["anonymous"], kind["user"], kind["owner"], kind["allow_identity"]] = node
             before = seen.get(node, _Seen(kind["first"], kind["last"]))
             seen[node] = _Seen(min(before.first, kind["first"]), max(before.last, kind["last"]))
-    _see_linked(evidence, links, seen)
-    found = partition(set(seen), [edge for edge in evidence.edges if edge.left in seen and edge.right in seen], limits)
+    _see_linked(evidence, seen)
+    found = partition(
+        set(seen), [edge for edge in evidence.edges if edge.left in seen and edge.right in seen], limits
+    )
     person = _mint(found, seen, pseudonym, dict(registry or {}))
-    of_row = _rows(engine, assigned, {kind: person.ids[found.component[node]] for kind, node in node_of_kind.items()})
+    of_row = _rows(
+        engine, assigned, {kind: person.ids[found.component[node]] for kind, node in node_of_kind.items()}
+    )
     people = _people_table(found, evidence, seen, person.ids, pseudonym)
-    return Identities(of_row, people, person.registry, _refused_table([*evidence.refusals, *found.refusals], pseudonym))
+    return Identities(
+        of_row, people, person.registry, _refused_table([*evidence.refusals, *found.refusals], pseudonym)
+    )
 
 
-def _see_linked(evidence: Evidence, links: Sequence[Link], seen: dict[Node, _Seen]) -> None:
+def _see_linked(evidence: Evidence, seen: dict[Node, _Seen]) -> None:
     """Give nodes that only links and edges know a time: the earliest evidence of them."""
     for edge in evidence.edges:
         for node in (edge.left, edge.right):
@@ -175,12 +197,16 @@ def _number(person_id: str) -> int:
     return int(person_id.removeprefix("p-"))
 
 
-def _mint(found: Partition, seen: Mapping[Node, _Seen], pseudonym: Pseudonymiser, registry: dict[str, str]) -> _Minted:
+def _mint(
+    found: Partition, seen: Mapping[Node, _Seen], pseudonym: Pseudonymiser, registry: dict[str, str]
+) -> _Minted:
     """Give each component its id: the oldest that the registry knows, else the next number in anchor order (S4.7)."""
     members: dict[int, list[Node]] = defaultdict(list)
     for node in seen:
         members[found.component[node]].append(node)
-    anchors = sorted((min((seen[node].first, node) for node in nodes), label) for label, nodes in members.items())
+    anchors = sorted(
+        (min((seen[node].first, node) for node in nodes), label) for label, nodes in members.items()
+    )
     ids: dict[int, str] = {}
     following = max(map(_number, registry.values()), default=0) + 1
     for (_, anchor), label in anchors:
@@ -200,7 +226,9 @@ def _rows(engine: Engine, assigned: Frame, persons: Mapping[tuple[int, int, int,
     keys = ["anonymous", "user", "owner", "allow_identity"]
     columns = list(zip(*persons, strict=True)) if persons else [()] * len(keys)
     table = pa.table({name: pa.array(column, pa.int64()) for name, column in zip(keys, columns, strict=True)})
-    numbers = engine.frame(table.append_column("person", pa.array([_number(p) for p in persons.values()], pa.int64())))
+    numbers = engine.frame(
+        table.append_column("person", pa.array([_number(p) for p in persons.values()], pa.int64()))
+    )
     return engine.collect(assigned.join(numbers, on=keys, how="inner").select("row", "person"))
 
 
@@ -211,14 +239,28 @@ def _split(node: Node) -> tuple[str, str]:
     return node.namespace, node.value
 
 
-def _people_table(found: Partition, evidence: Evidence, seen: Mapping[Node, _Seen], ids: Mapping[int, str], pseudonym: Pseudonymiser) -> pa.Table:
+def _people_table(
+    found: Partition,
+    evidence: Evidence,
+    seen: Mapping[Node, _Seen],
+    ids: Mapping[int, str],
+    pseudonym: Pseudonymiser,
+) -> pa.Table:
     linked = {node for edge in evidence.edges if edge.priority == 0 for node in (edge.left, edge.right)}
     joined = {node for edge in evidence.edges for node in (edge.left, edge.right)}
     rows = []
     for node, times in seen.items():
         namespace, value = _split(node)
-        rule = "shared_device" if node.namespace == "device_user" else "device_only" if node.namespace == "device_only" else None
-        rule = rule or ("identity_link" if node in linked else "co_occurrence" if node in joined else "single")
+        rule = (
+            "shared_device"
+            if node.namespace == "device_user"
+            else "device_only"
+            if node.namespace == "device_only"
+            else None
+        )
+        rule = rule or (
+            "identity_link" if node in linked else "co_occurrence" if node in joined else "single"
+        )
         rows.append(
             {
                 "namespace": namespace,
@@ -229,13 +271,17 @@ def _people_table(found: Partition, evidence: Evidence, seen: Mapping[Node, _See
                 "last_seen": times.last,
             }
         )
-    rows.sort(key=lambda row: (_number(str(row["person_id"])), row["namespace"], row["identifier"], row["rule"]))
+    rows.sort(
+        key=lambda row: (_number(str(row["person_id"])), row["namespace"], row["identifier"], row["rule"])
+    )
     return _table(rows, _PEOPLE)
 
 
 def _table(rows: Sequence[Mapping[str, object]], schema: pa.Schema) -> pa.Table:
     """Return rows as a table; Table.from_pylist would load pandas, which most runs need not wait for."""
-    return pa.Table.from_arrays([pa.array([row[field.name] for row in rows], field.type) for field in schema], schema=schema)
+    return pa.Table.from_arrays(
+        [pa.array([row[field.name] for row in rows], field.type) for field in schema], schema=schema
+    )
 
 
 def _refused_table(refusals: Sequence[Refusal], pseudonym: Pseudonymiser) -> pa.Table:
@@ -249,7 +295,7 @@ def _refused_table(refusals: Sequence[Refusal], pseudonym: Pseudonymiser) -> pa.
                 "right_namespace": right_namespace,
                 "right_identifier": pseudonym(right_namespace, right),
                 "rule": refusal.rule,
-                "events": refusal.count,
+                "events": refusal.events,
                 "first_seen": refusal.first_seen,
             }
         )

@@ -13,7 +13,17 @@ __all__ = ["CLOCK_COLUMNS", "correct_clock"]
 
 CLOCK_COLUMNS: Final = ("event_time", "clock_offset", "stretch", "clock_corrected")
 
-_NEEDED: Final = ("device", "source_key", "channel_key", "occurred", "sent", "received", "sequence", "event_key", "copy_key")
+_NEEDED: Final = (
+    "device",
+    "source_key",
+    "channel_key",
+    "occurred",
+    "sent",
+    "received",
+    "sequence",
+    "event_key",
+    "copy_key",
+)
 _STREAM: Final = ("device", "source_key", "channel_key")
 _JUMP: Final = MINUTE
 _JITTER: Final = SECOND
@@ -67,7 +77,9 @@ def _jumps(frame: Frame) -> Frame:
     delayed = frame.with_columns(delay=nw.col("received") - nw.col("sent"))
     before = delayed.with_columns(delay_before=nw.col("delay").shift(1).over(*_STREAM, order_by=arrival))
     jumped = before.with_columns(
-        jump=nw.when((nw.col("delay") - nw.col("delay_before")).abs() > _JUMP).then(nw.lit(1, nw.Int64)).otherwise(nw.lit(0, nw.Int64))
+        jump=nw.when((nw.col("delay") - nw.col("delay_before")).abs() > _JUMP)
+        .then(nw.lit(1, nw.Int64))
+        .otherwise(nw.lit(0, nw.Int64))
     )
     return jumped.with_columns(clock=nw.col("jump").cum_sum().over(*_STREAM, order_by=arrival).cast(nw.Int64))
 
@@ -85,7 +97,11 @@ def _restarts(frame: Frame) -> Frame:
         & (nw.col("sequence_before") != NO_SEQUENCE)
         & (nw.col("occurred") - nw.col("occurred_before") > _JITTER)
     )
-    restarted = before.with_columns(restart=nw.when(fell).then(nw.lit(1, nw.Int64)).otherwise(nw.lit(0, nw.Int64)))
-    numbered = restarted.with_columns(life=nw.col("restart").cum_sum().over(*clock, order_by=own).cast(nw.Int64))
+    restarted = before.with_columns(
+        restart=nw.when(fell).then(nw.lit(1, nw.Int64)).otherwise(nw.lit(0, nw.Int64))
+    )
+    numbered = restarted.with_columns(
+        life=nw.col("restart").cum_sum().over(*clock, order_by=own).cast(nw.Int64)
+    )
     # one number for both, rising with the clock first; a device has far fewer than 2^20 restarts between two jumps
     return numbered.with_columns(stretch=nw.col("clock") * 2**20 + nw.col("life"))

@@ -39,11 +39,21 @@ def remove_duplicates(engine: Engine, frame: Frame) -> tuple[Frame, Frame]:
     single = frame.filter(nw.col("copies") == 1).with_columns(renamed=nw.lit(0, nw.Int64))
     several = frame.filter(nw.col("copies") > 1).with_columns(one=nw.lit(1, nw.Int64))
     ranked = engine.checkpoint(
-        several.with_columns(nth=nw.col("one").cum_sum().over("source_key", "event_key", "fingerprint_key", order_by=order).cast(nw.Int64))
+        several.with_columns(
+            nth=nw.col("one")
+            .cum_sum()
+            .over("source_key", "event_key", "fingerprint_key", order_by=order)
+            .cast(nw.Int64)
+        )
     )
     removed = ranked.filter(nw.col("nth") > 1).with_columns(removed_by=nw.lit("duplicate")).drop("one", "nth")
     first = ranked.filter(nw.col("nth") == 1)
-    among = first.with_columns(kind=nw.col("one").cum_sum().over("source_key", "event_key", order_by=[*order, "fingerprint_key"]).cast(nw.Int64))
+    among = first.with_columns(
+        kind=nw.col("one")
+        .cum_sum()
+        .over("source_key", "event_key", order_by=[*order, "fingerprint_key"])
+        .cast(nw.Int64)
+    )
     renamed = nw.when(nw.col("kind") > 1).then(nw.lit(1, nw.Int64)).otherwise(nw.lit(0, nw.Int64))
     columns = [*frame.collect_schema().names(), "renamed"]
     kept = among.with_columns(renamed=renamed).select(columns)

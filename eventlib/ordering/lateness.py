@@ -43,7 +43,11 @@ def remove_late(
         .when(nw.col("event_time") - nw.col("received") > ahead)
         .then(nw.lit("future_time"))
         .otherwise(nw.lit("")),
-        is_late=nw.when((device > late) | (pipeline > late)).then(nw.lit(1, nw.Int64)).otherwise(nw.lit(0, nw.Int64)),
+        is_late=nw.when((device > late) | (pipeline > late))
+        .then(nw.lit(1, nw.Int64))
+        .otherwise(nw.lit(0, nw.Int64)),
     )
     judged = engine.checkpoint(judged)
-    return judged.filter(nw.col("removed_by") == "").drop("removed_by"), judged.filter(nw.col("removed_by") != "")
+    return judged.filter(nw.col("removed_by") == "").drop("removed_by"), judged.filter(
+        nw.col("removed_by") != ""
+    )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
 
@@ -60,13 +61,15 @@ def _lint(path: Path, schema: Schema) -> None:
         raise BadCallError(f"{path} is not a valid JSON Schema (draft 2020-12): {error.message}") from error
     remote = [reference for reference in _references(schema) if not reference.startswith("#")]
     if remote:
-        raise BadCallError(f"{path} refers to {remote[0]!r}; schemas are never fetched, refer within the file by '#/…'")
+        raise BadCallError(
+            f"{path} refers to {remote[0]!r}; schemas are never fetched, refer within the file by '#/…'"
+        )
 
 
 def _check_additions(name: str, versions: Mapping[Version, Schema]) -> None:
     """Refuse an ADDITION that asks for more than the version before it: it would break its own promise (S1.3)."""
     ordered = sorted(versions)
-    for before, after in zip(ordered, ordered[1:], strict=False):
+    for before, after in pairwise(ordered):
         added = set(versions[after].get("required", ())) - set(versions[before].get("required", ()))
         if before[:2] == after[:2] and added:
             raise BadCallError(
@@ -112,11 +115,17 @@ class Registry:
     def __init__(self, folder: Path | None = None) -> None:
         self.folder = folder or schemas_dir()
         if not (self.folder / "events").is_dir():
-            raise BadCallError(f"{self.folder} holds no schemas: it needs envelope/ and events/<event_name>/<version>.json")
+            raise BadCallError(
+                f"{self.folder} holds no schemas: it needs envelope/ and events/<event_name>/<version>.json"
+            )
         envelope_path = self.folder / "envelope" / f"{ENVELOPE_VERSION}.json"
         self.envelope = _read(envelope_path)
         _lint(envelope_path, self.envelope)
-        self.schemas = {path.name: self._load(path) for path in sorted((self.folder / "events").iterdir()) if path.is_dir()}
+        self.schemas = {
+            path.name: self._load(path)
+            for path in sorted((self.folder / "events").iterdir())
+            if path.is_dir()
+        }
         self._validators: dict[tuple[str, str], jsonschema_rs.Validator] = {}
         self._envelope_validator = self._compile(self.envelope)
 
@@ -125,7 +134,9 @@ class Registry:
         for path in sorted(folder.glob("*.json")):
             version = _parse_version(path.stem)
             if version is None:
-                raise BadCallError(f"{path} is not named by SchemaVer: MODEL-REVISION-ADDITION.json, such as 1-0-0.json")
+                raise BadCallError(
+                    f"{path} is not named by SchemaVer: MODEL-REVISION-ADDITION.json, such as 1-0-0.json"
+                )
             versions[version] = _read(path)
             _lint(path, versions[version])
         _check_additions(folder.name, versions)
@@ -146,7 +157,9 @@ class Registry:
             raise BadCallError.unknown("event name", event_name, self.schemas)
         resolved = self._resolve(event_name, schema_version) if schema_version else max(known)
         if isinstance(resolved, Violation):
-            raise BadCallError.unknown(f"version of {event_name}", str(schema_version), ["-".join(map(str, v)) for v in known])
+            raise BadCallError.unknown(
+                f"version of {event_name}", str(schema_version), ["-".join(map(str, v)) for v in known]
+            )
         return known[resolved]
 
     def _resolve(self, name: str, version: object) -> Version | Violation:
@@ -210,7 +223,9 @@ class Registry:
         validator = self._validators.get((str(event.get("event_name")), str(event.get("schema_version"))))
         if validator is None:
             return [first]
-        found = sorted((_pointer(e.instance_path), _keyword(e), _said(e)) for e in validator.iter_errors(event))
+        found = sorted(
+            (_pointer(e.instance_path), _keyword(e), _said(e)) for e in validator.iter_errors(event)
+        )
         return [Violation(f"schema_{keyword}", path, message[:300]) for path, keyword, message in found]
 
 

@@ -46,7 +46,9 @@ def detect(records: Sequence[Mapping[str, Any]]) -> tuple[str, str]:
     reasons = {name: kind.sniff(records) for name, kind in ADAPTERS.items()}
     fits = {name: reason for name, reason in reasons.items() if reason}
     if len(fits) > 1:
-        raise BadCallError(f"the log looks like {' and like '.join(fits)}; say which it is with source= or --source")
+        raise BadCallError(
+            f"the log looks like {' and like '.join(fits)}; say which it is with source= or --source"
+        )
     if not fits:
         return "native", "no record was recognised; read as native"
     return next(iter(fits.items()))

@@ -50,14 +50,18 @@ class Adapter(ABC):
     def sniff(cls, records: Sequence[Mapping[str, Any]]) -> str | None:
         """Return why these records look like this format, or None."""
 
-    def learn(self, records: Iterable[Mapping[str, Any]]) -> dict[str, Any]:  # noqa: ARG002  # formats that need no first pass ignore them
+    def learn(
+        self, records: Iterable[Mapping[str, Any]]
+    ) -> dict[str, Any]:  # formats that need no first pass ignore them
         """Read what must be known of the whole log before its first record can be adapted; plain JSON types."""
         return {}
 
     needs_first_pass: ClassVar[bool] = False
 
     @abstractmethod
-    def adapt(self, record: Event, previous: bytes, learned: Mapping[str, Any], repairs: Repairs) -> Event | Skipped:
+    def adapt(
+        self, record: Event, previous: bytes, learned: Mapping[str, Any], repairs: Repairs
+    ) -> Event | Skipped:
         """Turn one decoded record into a canonical event.
 
         Parameters

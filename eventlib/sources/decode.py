@@ -49,7 +49,9 @@ def _why_broken(raw: bytes, error: orjson.JSONDecodeError) -> Violation:
     if "surrogate" in said:
         return Violation("lone_surrogate", "$", f"half a surrogate pair at character {error.pos}")
     if _NOT_FINITE.search(raw) or "infinity" in said:
-        return Violation("not_finite", "$", "NaN and Infinity are not JSON, nor are numbers too large for a double")
+        return Violation(
+            "not_finite", "$", "NaN and Infinity are not JSON, nor are numbers too large for a double"
+        )
     return Violation("broken_json", "$", f"not JSON from character {error.pos} of the line")
 
 
@@ -60,7 +62,9 @@ def _slow_check(raw: bytes) -> Violation | None:
     except _DuplicateKeyError:
         return Violation("duplicate_key", "$", "an object has the same key twice")
     except _IntegerTooLargeError:
-        return Violation("integer_too_large", "$", "an integer beyond ±(2^53 - 1) loses digits in most readers")
+        return Violation(
+            "integer_too_large", "$", "an integer beyond ±(2^53 - 1) loses digits in most readers"
+        )
     except RecursionError:
         return Violation("too_deep", "$", "nested deeper than can be read")
     return None
@@ -93,6 +97,8 @@ def decode(raw: bytes) -> dict[str, Any] | Violation:
         same = orjson.dumps(record, option=orjson.OPT_STRICT_INTEGER) == raw
     except TypeError as error:
         if "Integer" in str(error):
-            return Violation("integer_too_large", "$", "an integer beyond ±(2^53 - 1) loses digits in most readers")
+            return Violation(
+                "integer_too_large", "$", "an integer beyond ±(2^53 - 1) loses digits in most readers"
+            )
         return Violation("too_deep", "$", "nested deeper than can be read")
     return record if same else _slow_check(raw) or record

@@ -23,7 +23,17 @@ __all__ = ["CHUNK_BYTES", "MAX_LINE_BYTES", "Chunk", "chunks", "digest_file", "f
 CHUNK_BYTES: Final = 8 << 20
 MAX_LINE_BYTES: Final = 1 << 20
 _ARCHIVE_BYTES: Final = 1 << 19
-SUFFIXES: Final = (".ndjson", ".jsonl", ".json", ".ndjson.gz", ".jsonl.gz", ".json.gz", ".ndjson.zst", ".jsonl.zst", ".parquet")
+SUFFIXES: Final = (
+    ".ndjson",
+    ".jsonl",
+    ".json",
+    ".ndjson.gz",
+    ".jsonl.gz",
+    ".json.gz",
+    ".ndjson.zst",
+    ".jsonl.zst",
+    ".parquet",
+)
 _BROKEN_ARCHIVE = (EOFError, zlib.error, gzip.BadGzipFile, zstandard.ZstdError)
 
 
@@ -103,7 +113,7 @@ def _zst_blocks(path: Path) -> Iterator[bytes]:
             while block:
                 frame = frame or decompressor.decompressobj()
                 yield frame.decompress(block)
-                block = frame.unused_data if frame.eof else b""  # noqa: PLW2901  # the next frame begins where this one ended
+                block = frame.unused_data if frame.eof else b""  # the next frame begins where this one ended
                 frame = None if frame.eof else frame
     if frame is not None:
         raise EOFError
@@ -122,8 +132,16 @@ def _row(row: dict[str, Any]) -> dict[str, Any]:
                 row[name] = orjson.loads(row[name])
             except orjson.JSONDecodeError:
                 continue  # the verdict names it: a text is not an object
-    times = {name: row[name].isoformat() for name in ("occurred_at", "sent_at", "received_at") if hasattr(row.get(name), "isoformat")}
-    absent = {name for name in ("sent_at", "sequence", "channel", "anonymous_id", "user_id") if row.get(name, 0) is None}
+    times = {
+        name: row[name].isoformat()
+        for name in ("occurred_at", "sent_at", "received_at")
+        if hasattr(row.get(name), "isoformat")
+    }
+    absent = {
+        name
+        for name in ("sent_at", "sequence", "channel", "anonymous_id", "user_id")
+        if row.get(name, 0) is None
+    }
     return {name: value for name, value in {**row, **times}.items() if name not in absent}
 
 

@@ -21,6 +21,8 @@ class NativeAdapter(Adapter):
         hits = sum("event_name" in record and "occurred_at" in record for record in records)
         return f"{hits} of {len(records)} records have event_name and occurred_at" if hits else None
 
-    def adapt(self, record: Event, previous: bytes, learned: Mapping[str, Any], repairs: Repairs) -> Event | Skipped:  # noqa: ARG002  # the interface's
+    def adapt(
+        self, record: Event, previous: bytes, learned: Mapping[str, Any], repairs: Repairs
+    ) -> Event | Skipped:  # the interface's
         """Return the record as it is."""
         return record

@@ -47,7 +47,11 @@ def _text(record: Mapping[str, Any], name: str, scope: str, repairs: Repairs) ->
 def _time(value: object, scope: str, repairs: Repairs) -> object:
     if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 32_503_680_000_000:
         repairs.add(scope, "timestamp", "milliseconds since 1970 read as a time")
-        return datetime.fromtimestamp(value / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        return (
+            datetime.fromtimestamp(value / 1000, UTC)
+            .isoformat(timespec="milliseconds")
+            .replace("+00:00", "Z")
+        )
     if isinstance(value, str) and _BARE_OFFSET.search(value) and "T" in value:
         repairs.add(scope, "timestamp", "colon put into the offset")
         return _BARE_OFFSET.sub(r"\1:\2", value)
@@ -74,7 +78,7 @@ def _bulk_id(previous: bytes) -> str | None:
 def _is_bulk_action(record: Mapping[str, Any]) -> bool:
     if len(record) != 1:
         return False
-    (name, value), = record.items()
+    ((name, value),) = record.items()
     return name in _BULK_ACTIONS and isinstance(value, dict) and all(key.startswith("_") for key in value)
 
 
@@ -143,7 +147,10 @@ def _conversion(record: Event, scope: str, learned: Mapping[str, Any], repairs: 
 def _page_exit(record: Event, scope: str, learned: Mapping[str, Any], repairs: Repairs) -> Event:  # noqa: ARG001  # one signature for all builders
     attributes = _mapping(record.get("event_attributes"))
     seconds = attributes.get("dwell_time")
-    page, session = _text(attributes, "page_id", scope, repairs), _text(attributes, "session_id", scope, repairs)
+    page, session = (
+        _text(attributes, "page_id", scope, repairs),
+        _text(attributes, "session_id", scope, repairs),
+    )
     return {
         "observation": "owned",
         "page_view_id": f"{session}:{page}" if page and session else None,
@@ -178,7 +185,9 @@ class UbiAdapter(Adapter):
             or (_is_bulk_action(record) and "ubi_" in str(record))
             for record in records
         )
-        return f"{hits} of {len(records)} records have client_id with action_name or query_id" if hits else None
+        return (
+            f"{hits} of {len(records)} records have client_id with action_name or query_id" if hits else None
+        )
 
     def learn(self, records: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
         """Find out from which number each application counts its results: the specification leaves it open."""
@@ -195,7 +204,9 @@ class UbiAdapter(Adapter):
             "evidence": {scope: _evidence(low, seen[scope]) for scope, low in lowest.items()},
         }
 
-    def adapt(self, record: Event, previous: bytes, learned: Mapping[str, Any], repairs: Repairs) -> Event | Skipped:
+    def adapt(
+        self, record: Event, previous: bytes, learned: Mapping[str, Any], repairs: Repairs
+    ) -> Event | Skipped:
         """Map a query to `answer_generate`, a ranked event to `citation_*`; other names stay."""
         if _is_bulk_action(record):
             return Skipped("bulk_action")
@@ -225,7 +236,9 @@ class UbiAdapter(Adapter):
         }
 
     @staticmethod
-    def _content(record: Event, scope: str, learned: Mapping[str, Any], repairs: Repairs) -> tuple[object, Event]:
+    def _content(
+        record: Event, scope: str, learned: Mapping[str, Any], repairs: Repairs
+    ) -> tuple[object, Event]:
         action = record.get("action_name")
         if action is None and "query_id" in record:
             return "answer_generate", _query(record, scope, repairs)
@@ -241,7 +254,8 @@ def _query(record: Event, scope: str, repairs: Repairs) -> Event:
     text = _text(record, "user_query", scope, repairs)
     hits = record.get("query_response_hit_ids")
     candidates = [
-        {"content_id": str(hit), "retrieval_rank": rank} for rank, hit in enumerate(hits if isinstance(hits, list) else [], 1)
+        {"content_id": str(hit), "retrieval_rank": rank}
+        for rank, hit in enumerate(hits if isinstance(hits, list) else [], 1)
     ]
     return {
         "observation": "owned",

@@ -24,9 +24,14 @@ _said = st.none() | st.builds(
 _events = st.lists(
     st.builds(
         lambda number, seconds, device, user, said, skew: event(
-            seconds, event_id=f"id-{number}", anonymous_id=device, user_id=user, consent=said, skew=skew,
+            seconds,
+            event_id=f"id-{number}",
+            anonymous_id=device,
+            user_id=user,
+            consent=said,
+            skew=skew,
             properties={"observation": "owned", "page_view_id": f"v-{number}", "content_id": "c"},
-        ),  # fmt: skip
+        ),
         st.integers(0, 6),
         st.integers(0, 9000),
         st.sampled_from(["a-1", "a-2", "undefined"]),
@@ -52,15 +57,25 @@ def test_order_of_lines_does_not_matter(tmp_path: Path, events: list[dict[str, A
 
 @_SLOW
 @given(events=_events, refused=st.sets(st.sampled_from(PURPOSES), min_size=1), seconds=st.integers(-10, 9000))
-def test_a_denial_never_adds_an_allow(tmp_path: Path, events: list[dict[str, Any]], refused: set[str], seconds: int):
+def test_a_denial_never_adds_an_allow(
+    tmp_path: Path, events: list[dict[str, Any]], refused: set[str], seconds: int
+):
     purposes = dict.fromkeys(refused, False)
-    denial = event(seconds, event_id="denial", name="consent_update", consent=consent(updated=seconds, **dict.fromkeys(PURPOSES)),
-                   properties={"purposes": purposes, "method": "settings"})  # fmt: skip
+    denial = event(
+        seconds,
+        event_id="denial",
+        name="consent_update",
+        consent=consent(updated=seconds, **dict.fromkeys(PURPOSES)),
+        properties={"purposes": purposes, "method": "settings"},
+    )
 
     def allowed(found: Prepared) -> set[tuple[str, str, str]]:
         rows = found.events[found.events["event_id"] != "denial"]
         return {
-            (row["event_id"], str(row["received_at"]), purpose) for _, row in rows.iterrows() for purpose in PURPOSES if row[f"allow_{purpose}"]
+            (row["event_id"], str(row["received_at"]), purpose)
+            for _, row in rows.iterrows()
+            for purpose in PURPOSES
+            if row[f"allow_{purpose}"]
         }
 
     assert allowed(prepared(tmp_path, [*events, denial])) <= allowed(prepared(tmp_path, events))
@@ -74,9 +89,13 @@ def test_any_bytes_are_accounted_for(tmp_path: Path, lines: list[bytes]):
     assert len(found.quarantine) + found.ledger.removed().get("blank_line", 0) == len(lines)
 
 
-_node = st.sampled_from([Node("anonymous_id", f"a{n}") for n in range(6)] + [Node("user_id", f"u{n}") for n in range(4)])
+_node = st.sampled_from(
+    [Node("anonymous_id", f"a{n}") for n in range(6)] + [Node("user_id", f"u{n}") for n in range(4)]
+)
 _edges = st.lists(
-    st.builds(Edge, _node, _node, st.sampled_from([0, 1]), st.integers(1, 9), st.integers(0, 9)).filter(lambda e: e.left < e.right),
+    st.builds(Edge, _node, _node, st.sampled_from([0, 1]), st.integers(1, 9), st.integers(0, 9)).filter(
+        lambda e: e.left < e.right
+    ),
     max_size=15,
     unique_by=lambda e: (e.left, e.right),
 )
@@ -87,8 +106,11 @@ def test_partition_does_not_depend_on_the_order_of_edges(edges: list[Edge], seed
     shuffled = edges.copy()
     seed.shuffle(shuffled)
     one, other = partition([], edges), partition([], shuffled)
-    assert {n: frozenset(m for m in one.component if one.component[m] == one.component[n]) for n in one.component} == {
-        n: frozenset(m for m in other.component if other.component[m] == other.component[n]) for n in other.component
+    assert {
+        n: frozenset(m for m in one.component if one.component[m] == one.component[n]) for n in one.component
+    } == {
+        n: frozenset(m for m in other.component if other.component[m] == other.component[n])
+        for n in other.component
     }
     assert sorted(one.refusals) == sorted(other.refusals)
 
@@ -96,7 +118,11 @@ def test_partition_does_not_depend_on_the_order_of_edges(edges: list[Edge], seed
 @given(edges=_edges)
 def test_no_component_holds_two_users_that_nothing_links(edges: list[Edge]):
     found = partition([], edges)
-    explicit = [edge for edge in edges if edge.priority == 0 and edge.left.namespace == edge.right.namespace == "user_id"]
+    explicit = [
+        edge
+        for edge in edges
+        if edge.priority == 0 and edge.left.namespace == edge.right.namespace == "user_id"
+    ]
     linked = partition([node for node in found.component if node.namespace == "user_id"], explicit)
     users = [node for node in found.component if node.namespace == "user_id"]
     for left in users:

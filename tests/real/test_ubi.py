@@ -14,11 +14,19 @@ from tests.factory import lenient_policy
 REAL = Path(os.environ.get("EVENTLIB_REAL", Path(__file__).parents[3] / "shared" / "real"))
 LOG = REAL / "ubi" / "ubi_queries_events.ndjson"
 
-pytestmark = pytest.mark.skipif(not LOG.exists(), reason="real data is not here; name its folder in EVENTLIB_REAL")
+pytestmark = pytest.mark.skipif(
+    not LOG.exists(), reason="real data is not here; name its folder in EVENTLIB_REAL"
+)
 
 
 def test_every_line_is_an_event_a_bulk_action_or_in_the_quarantine(tmp_path: Path):
-    basis = {"jurisdiction": "EEA", "purposes": ["analytics", "training"], "basis": "sample data", "owner": "me", "expires": "2027-12-31"}
+    basis = {
+        "jurisdiction": "EEA",
+        "purposes": ["analytics", "training"],
+        "basis": "sample data",
+        "owner": "me",
+        "expires": "2027-12-31",
+    }
     found = el.prepare(LOG, policy=lenient_policy(tmp_path, sources={"ubi": basis}))
     assert found.ledger.rows_in == LOG.read_bytes().count(b"\n") == 7842
     assert found.ledger.removed() == {"bulk_action": 3921, "schema_required": 6}

@@ -43,7 +43,11 @@ def test_prepare_prints_the_ledger(log: Path, tmp_path: Path):
         (["prepare", "nowhere.ndjson", "--out", "out"], 2, "no log file matches 'nowhere.ndjson'"),
         (["prepare", "{log}", "--out", "{tmp}/o", "--engine", "spork"], 2, "unknown engine 'spork'"),
         (["prepare", "{log}", "--out", "{tmp}/o", "--as-of", "tomorrow"], 2, "--as-of takes a time"),
-        (["prepare", "{log}", "--out", "{tmp}/o", "--max-rejected", "0.1"], 3, "1 of 3 records were rejected"),
+        (
+            ["prepare", "{log}", "--out", "{tmp}/o", "--max-rejected", "0.1"],
+            3,
+            "1 of 3 records were rejected",
+        ),
         (["prepare", "{log}"], 2, "Missing option"),
         (["validate", "nowhere"], 2, "no log file matches 'nowhere'"),
         (["simulate", "--out", "{tmp}/s", "--events", "0"], 2, "--events"),
@@ -54,7 +58,9 @@ def test_prepare_prints_the_ledger(log: Path, tmp_path: Path):
         (["bogus"], 2, "No such command"),
     ],
 )
-def test_wrong_call_has_its_exit_code_and_one_message(log: Path, tmp_path: Path, arguments: list[str], code: int, message: str):
+def test_wrong_call_has_its_exit_code_and_one_message(
+    log: Path, tmp_path: Path, arguments: list[str], code: int, message: str
+):
     found = run(*(item.format(log=log, tmp=tmp_path) for item in arguments))
     assert found.returncode == code
     assert message in found.stderr

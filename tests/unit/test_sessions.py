@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from tests.factory import event, prepared
@@ -9,8 +10,11 @@ from tests.factory import event, prepared
 MINUTE = 60
 
 
-def indexes(tmp_path: Path, times: list[float]) -> list[int]:
-    return [int(n) for n in prepared(tmp_path, [event(seconds) for seconds in times]).events["session_index"].tolist()]
+def indexes(tmp_path: Path, times: Sequence[float]) -> list[int]:
+    return [
+        int(n)
+        for n in prepared(tmp_path, [event(seconds) for seconds in times]).events["session_index"].tolist()
+    ]
 
 
 def test_exactly_thirty_minutes_stays(tmp_path: Path):
@@ -39,7 +43,12 @@ def test_sessions_are_per_device_and_numbered_in_time(tmp_path: Path):
 
 
 def test_impersonal_event_has_no_session(tmp_path: Path):
-    impersonal = event(name="agent_fetch", anonymous_id=None, consent=None, properties={"observation": "owned", "content_id": "c-1"})
+    impersonal = event(
+        name="agent_fetch",
+        anonymous_id=None,
+        consent=None,
+        properties={"observation": "owned", "content_id": "c-1"},
+    )
     found = prepared(tmp_path, [impersonal])
     assert found.events["session_id"].isna().all()
     assert len(found.sessions) == 0

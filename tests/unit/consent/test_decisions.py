@@ -11,7 +11,7 @@ from eventlib.errors import BadCallError, DataRefusedError
 from eventlib.model import PURPOSES
 from tests.factory import at, consent, event, lenient_policy, link, login, prepared
 
-REFUSE_ALL = dict.fromkeys(PURPOSES, False)
+REFUSE_ALL: dict[str, Any] = dict.fromkeys(PURPOSES, False)
 DAY = 86_400
 
 
@@ -35,7 +35,10 @@ def one(tmp_path: Path, said: object, **options: Any) -> str:
         (consent(), "C10 C10 C10 C10 C10"),
         (consent(training=False), "C10 C10 C06 C10 C10"),
         (consent(training=None), "C10 C10 C14 C10 C10"),
-        (consent(**dict.fromkeys(PURPOSES[1:])), "C10 C14 C14 C14 C14"),
+        (
+            consent(identity=None, training=None, personalization=None, advertising=None),
+            "C10 C14 C14 C14 C14",
+        ),
         (consent(**REFUSE_ALL), "withheld C06_denied_then"),
         (None, "withheld C13_no_signal"),
         ({}, "withheld C13_no_signal"),
@@ -73,7 +76,10 @@ def test_grant_again_holds_from_then_on(tmp_path: Path):
         event(100, consent=consent(updated=100)),
     ]
     kept = rules(tmp_path, events)
-    assert kept == {events[0]["event_id"]: "C10 C10 C10 C10 C10", events[2]["event_id"]: "C10 C10 C10 C10 C10"}
+    assert kept == {
+        events[0]["event_id"]: "C10 C10 C10 C10 C10",
+        events[2]["event_id"]: "C10 C10 C10 C10 C10",
+    }
 
 
 def test_as_of_before_the_withdrawal_still_shows_it(tmp_path: Path):
@@ -121,8 +127,13 @@ def test_refusal_reaches_all_devices_of_a_person_and_nobody_else(tmp_path: Path)
 
 def test_refusal_does_not_spread_over_junk_ids_or_public_devices(tmp_path: Path):
     refusal = event(0, anonymous_id="a-0", user_id="undefined", consent=consent(updated=-10, **REFUSE_ALL))
-    strangers = [event(5, anonymous_id=f"a-{n}", user_id="undefined", consent=consent(updated=-10)) for n in range(1, 4)]
-    kiosk = [login(10 + n, anonymous_id="kiosk", user_id=f"u-{n}", consent=consent(updated=-10)) for n in range(12)]
+    strangers = [
+        event(5, anonymous_id=f"a-{n}", user_id="undefined", consent=consent(updated=-10))
+        for n in range(1, 4)
+    ]
+    kiosk = [
+        login(10 + n, anonymous_id="kiosk", user_id=f"u-{n}", consent=consent(updated=-10)) for n in range(12)
+    ]
     away = event(60, anonymous_id="phone", user_id="u-3", consent=consent(updated=50, **REFUSE_ALL))
     kept = rules(tmp_path, [refusal, *strangers, *kiosk, away])
     assert set(kept) == {e["event_id"] for e in (*strangers, *kiosk)}
@@ -141,7 +152,12 @@ def test_refusal_spreads_even_where_identity_was_never_granted(tmp_path: Path):
 def test_refusal_spreads_over_an_explicit_link(tmp_path: Path):
     events = [
         event(0, consent=consent(updated=-10)),
-        link([("anonymous_id", "a-1"), ("anonymous_id", "a-2")], 1, anonymous_id="a-2", consent=consent(updated=-10, **REFUSE_ALL)),
+        link(
+            [("anonymous_id", "a-1"), ("anonymous_id", "a-2")],
+            1,
+            anonymous_id="a-2",
+            consent=consent(updated=-10, **REFUSE_ALL),
+        ),
     ]
     assert rules(tmp_path, events) == {}
 
@@ -163,14 +179,23 @@ def test_impersonal_event_needs_no_consent_unless_it_carries_an_identifier(tmp_p
 
 def test_event_without_identity_loses_its_user_and_gives_no_edge(tmp_path: Path):
     said = consent(identity=False)
-    events = [login(0, user_id="u-1", consent=said), login(0, anonymous_id="a-2", user_id="u-1", consent=said)]
+    events = [
+        login(0, user_id="u-1", consent=said),
+        login(0, anonymous_id="a-2", user_id="u-1", consent=said),
+    ]
     found = prepared(tmp_path, events).events
     assert found["user_id"].isna().all()
     assert found["person_id"].nunique() == 2
 
 
 def test_source_with_a_basis_is_used_on_it_until_it_expires_and_never_for_advertising(tmp_path: Path):
-    entry = {"jurisdiction": "EEA", "purposes": ["analytics", "training"], "basis": "contract", "owner": "me", "expires": "2027-01-01"}
+    entry = {
+        "jurisdiction": "EEA",
+        "purposes": ["analytics", "training"],
+        "basis": "contract",
+        "owner": "me",
+        "expires": "2027-01-01",
+    }
     policy = lenient_policy(tmp_path, sources={"web": entry})
     assert one(tmp_path, None, policy=policy) == "C11 C13 C11 C13 C13"
     policy = lenient_policy(tmp_path, sources={"web": {**entry, "expires": "2026-09-30"}})

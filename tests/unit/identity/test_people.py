@@ -24,20 +24,32 @@ def same(tmp_path: Path, events: list[dict[str, Any]]) -> list[int]:
 
 
 def test_login_joins_what_the_device_did_before_and_the_users_other_device(tmp_path: Path):
-    assert same(tmp_path, [event(0), login(5, user_id="u"), login(9, anonymous_id="a-2", user_id="u")]) == [0, 0, 0]
+    assert same(tmp_path, [event(0), login(5, user_id="u"), login(9, anonymous_id="a-2", user_id="u")]) == [
+        0,
+        0,
+        0,
+    ]
 
 
-@pytest.mark.parametrize("junk", ["undefined", "0000-0000", "null", "[object Object]", "test@example.com", "x" * 1025, " NaN "])
+@pytest.mark.parametrize(
+    "junk", ["undefined", "0000-0000", "null", "[object Object]", "test@example.com", "x" * 1025, " NaN "]
+)
 def test_junk_is_never_an_edge(tmp_path: Path, junk: str):
     assert same(tmp_path, [login(0, user_id=junk), login(1, anonymous_id="a-2", user_id=junk)]) == [0, 1]
 
 
 def test_two_users_are_two_people_even_over_a_shared_device(tmp_path: Path):
-    events = [login(0, user_id="u-1"), login(7200, user_id="u-2"), login(0, anonymous_id="a-2", user_id="u-1")]
+    events = [
+        login(0, user_id="u-1"),
+        login(7200, user_id="u-2"),
+        login(0, anonymous_id="a-2", user_id="u-1"),
+    ]
     assert same(tmp_path, events) == [0, 1, 0]
 
 
-def test_anonymous_event_on_a_shared_device_goes_to_the_user_of_its_session_else_to_the_device(tmp_path: Path):
+def test_anonymous_event_on_a_shared_device_goes_to_the_user_of_its_session_else_to_the_device(
+    tmp_path: Path,
+):
     events = [event(0), login(60, user_id="u-1"), event(7200), login(7260, user_id="u-2"), event(20_000)]
     assert same(tmp_path, events) == [0, 0, 1, 1, 2]
 
@@ -88,7 +100,11 @@ def test_ids_are_minted_in_the_order_of_anchors_and_kept_by_the_registry(tmp_pat
     assert persons(found) == {first["event_id"]: "p-000001", second["event_id"]: "p-000002"}
     earlier = login(-999, anonymous_id="a-3", user_id="u-3")
     again = prepared(tmp_path, [earlier, second, first], registry=found.folder / "registry.parquet")
-    assert persons(again) == {first["event_id"]: "p-000001", second["event_id"]: "p-000002", earlier["event_id"]: "p-000003"}
+    assert persons(again) == {
+        first["event_id"]: "p-000001",
+        second["event_id"]: "p-000002",
+        earlier["event_id"]: "p-000003",
+    }
 
 
 def test_merge_keeps_the_oldest_id(tmp_path: Path):
@@ -100,7 +116,11 @@ def test_merge_keeps_the_oldest_id(tmp_path: Path):
 
 
 def test_explain_shows_the_path_or_the_rule(tmp_path: Path):
-    events = [login(0, user_id="u-1"), login(5, anonymous_id="a-2", user_id="u-1"), login(0, anonymous_id="a-3", user_id="u-9")]
+    events = [
+        login(0, user_id="u-1"),
+        login(5, anonymous_id="a-2", user_id="u-1"),
+        login(0, anonymous_id="a-3", user_id="u-9"),
+    ]
     found = prepared(tmp_path, events)
     told = el.explain(found, "a-1", "a-2")
     assert told["same"] is True
@@ -112,11 +132,17 @@ def test_explain_shows_the_path_or_the_rule(tmp_path: Path):
 
 
 def test_pseudonyms_depend_on_the_key_and_plain_ids_are_not_saved(tmp_path: Path):
-    events = [login(0, anonymous_id="device-plain", user_id="user-plain"), link([("user_id", "user-plain"), ("email", "ann@site.org")], 1)]
+    events = [
+        login(0, anonymous_id="device-plain", user_id="user-plain"),
+        link([("user_id", "user-plain"), ("email", "ann@site.org")], 1),
+    ]
     found = prepared(tmp_path, events, plain_identifiers=False)
     for file in found.folder.iterdir():
         if file.suffix == ".parquet":
-            text = "".join(str(column.to_pylist()) for column in __import__("pyarrow.parquet").parquet.read_table(file).columns)
+            text = "".join(
+                str(column.to_pylist())
+                for column in __import__("pyarrow.parquet").parquet.read_table(file).columns
+            )
             assert "plain" not in text
             assert "ann@" not in text
     assert el.explain(found, "device-plain", "user-plain")["same"] is True

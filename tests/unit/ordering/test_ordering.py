@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 import eventlib as el
+from eventlib.errors import BadCallError
 from tests.factory import START, at, event, prepared
 
 DAY = 86_400
@@ -26,7 +27,9 @@ def test_skewed_clock_is_corrected_by_the_smallest_delay_of_its_stretch(tmp_path
 
 
 def test_clock_that_is_set_begins_a_stretch(tmp_path: Path):
-    found = prepared(tmp_path, [event(0, skew=600), event(10, skew=600), event(20, skew=0), event(30, skew=0)]).events
+    found = prepared(
+        tmp_path, [event(0, skew=600), event(10, skew=600), event(20, skew=0), event(30, skew=0)]
+    ).events
     assert seconds(found) == [0.5, 10.5, 20.5, 30.5]
     assert found["clock_offset_ms"].tolist() == [-599_500, -599_500, 500, 500]
 
@@ -46,7 +49,11 @@ def test_offline_queue_keeps_the_times_between_its_events(tmp_path: Path):
     ("times", "kept", "code"),
     [
         ({"occurred_at": at(0), "sent_at": at(3 * DAY), "received_at": at(3 * DAY)}, True, None),
-        ({"occurred_at": at(0), "sent_at": at(3 * DAY + 1), "received_at": at(3 * DAY + 1)}, False, "too_late"),
+        (
+            {"occurred_at": at(0), "sent_at": at(3 * DAY + 1), "received_at": at(3 * DAY + 1)},
+            False,
+            "too_late",
+        ),
         ({"occurred_at": at(0), "sent_at": at(0), "received_at": at(3 * DAY + 1)}, False, "too_late"),
         ({"occurred_at": at(DAY), "sent_at": None, "received_at": at(0)}, False, "future_time"),
         ({"occurred_at": at(22 * 3600), "sent_at": None, "received_at": at(0)}, True, None),
@@ -65,7 +72,10 @@ def test_lateness(tmp_path: Path, times: dict[str, Any], kept: bool, code: str |
 def test_over_an_hour_is_late(tmp_path: Path):
     events = [event(0, sent_at=at(gap), received_at=at(gap)) for gap in (3600, 3601)]
     found = prepared(tmp_path, events).events
-    assert dict(zip(found["event_id"], found["is_late"], strict=True)) == {events[0]["event_id"]: False, events[1]["event_id"]: True}
+    assert dict(zip(found["event_id"], found["is_late"], strict=True)) == {
+        events[0]["event_id"]: False,
+        events[1]["event_id"]: True,
+    }
 
 
 def test_retry_is_a_duplicate_and_the_earliest_received_stays(tmp_path: Path):
@@ -99,7 +109,14 @@ def test_same_content_under_two_ids_is_two_events(tmp_path: Path):
 
 def test_total_order_breaks_ties_by_source_device_and_sequence(tmp_path: Path):
     def tied(source: str, device: str | None, sequence: int | None, event_id: str) -> dict[str, Any]:
-        return event(0, source=source, anonymous_id=device, user_id="u" if device is None else None, sequence=sequence, event_id=event_id)
+        return event(
+            0,
+            source=source,
+            anonymous_id=device,
+            user_id="u" if device is None else None,
+            sequence=sequence,
+            event_id=event_id,
+        )
 
     wanted = [
         tied("app", "a-2", 1, "5"),
@@ -132,9 +149,23 @@ def test_order_alone_on_a_callers_frame(engine: str):
     if engine != "pandas":
         rows_out = (rows_out.to_arrow_table() if engine == "duckdb" else rows_out.to_arrow()).to_pandas()
     assert rows_out["event_id"].tolist() == [rows[2]["event_id"], first["event_id"]]
-    assert result.entry.to_dict() == {"stage": "order", "rows_in": 3, "rows_out": 2, "removed": {"duplicate": 1}}
+    assert result.entry.to_dict() == {
+        "stage": "order",
+        "rows_in": 3,
+        "rows_out": 2,
+        "removed": {"duplicate": 1},
+    }
 
 
 def test_missing_column_is_named():
-    with pytest.raises(el.errors.BadCallError, match=r"order needs the columns received_at"):  # type: ignore[attr-defined]  # a submodule
-        el.order(pd.DataFrame({"event_id": ["1"], "event_name": ["x"], "source": ["w"], "occurred_at": [pd.Timestamp(0, tz="UTC")]}))
+    with pytest.raises(BadCallError, match=r"order needs the columns received_at"):
+        el.order(
+            pd.DataFrame(
+                {
+                    "event_id": ["1"],
+                    "event_name": ["x"],
+                    "source": ["w"],
+                    "occurred_at": [pd.Timestamp(0, tz="UTC")],
+                }
+            )
+        )

@@ -40,7 +40,11 @@ def test_valid_event_has_no_violation():
         ({"anonymous_id": None}, "schema_anyOf", "$"),
         ({"colour": "red"}, "schema_additionalProperties", "$"),
         ({"properties": {"observation": "owned", "content_id": "c"}}, "schema_required", "$.properties"),
-        ({"properties": {"observation": "seen", "page_view_id": "v", "content_id": "c"}}, "schema_enum", "$.properties.observation"),
+        (
+            {"properties": {"observation": "seen", "page_view_id": "v", "content_id": "c"}},
+            "schema_enum",
+            "$.properties.observation",
+        ),
     ],
 )
 def test_first_violation_by_path_and_keyword(changes: dict[str, object], code: str, path: str):
@@ -51,8 +55,10 @@ def test_first_violation_by_path_and_keyword(changes: dict[str, object], code: s
 
 def test_messages_hold_no_values():
     secret = "ann@site.org"
-    broken = event(sequence=secret, channel=secret, **{secret: 1})
-    assert all(secret not in violation.message + violation.json_path for violation in Registry().violations(broken))
+    broken = {**event(sequence=secret, channel=secret), secret: 1}
+    assert all(
+        secret not in violation.message + violation.json_path for violation in Registry().violations(broken)
+    )
     assert len(Registry().violations(broken)) == 3
 
 

@@ -27,14 +27,19 @@ HOSTILE = {
 }
 
 
-@pytest.mark.parametrize(("raw", "code"), HOSTILE.items(), ids=lambda value: value if isinstance(value, str) else "")
+@pytest.mark.parametrize(
+    ("raw", "code"), HOSTILE.items(), ids=lambda value: value if isinstance(value, str) else ""
+)
 def test_hostile_line_has_its_code(raw: bytes, code: str):
     found = decode(raw)
     assert isinstance(found, Violation)
     assert found.code == code
 
 
-@pytest.mark.parametrize("raw", [b'{"a":1}', b'{ "a" : 1.0 }', b'{"a":9007199254740991}', b'{"a":"\\u00e9\\ud83d\\ude00"}', b'{"a":1e5}'])
+@pytest.mark.parametrize(
+    "raw",
+    [b'{"a":1}', b'{ "a" : 1.0 }', b'{"a":9007199254740991}', b'{"a":"\\u00e9\\ud83d\\ude00"}', b'{"a":1e5}'],
+)
 def test_plain_line_is_its_object(raw: bytes):
     assert "a" in decode(raw)  # type: ignore[operator]  # a dict, or the test fails
 

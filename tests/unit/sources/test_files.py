@@ -23,7 +23,9 @@ def test_chunks_join_to_the_file_and_know_where_they_stand(tmp_path: Path, size:
     for chunk in found:
         assert (LINES + b'{"last":1}')[chunk.offset :].startswith(chunk.data)
         assert chunk.first_line == LINES[: chunk.offset].count(b"\n") + 1
-    assert [chunk.previous for chunk in found[1:]] == [c.data.rstrip(b"\n").rsplit(b"\n", 1)[-1] for c in found[:-1]]
+    assert [chunk.previous for chunk in found[1:]] == [
+        c.data.rstrip(b"\n").rsplit(b"\n", 1)[-1] for c in found[:-1]
+    ]
 
 
 @pytest.mark.parametrize("name", ["log.ndjson.gz", "log.ndjson.zst"])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import orjson
 
 from eventlib.sources import Repairs, Skipped
@@ -23,7 +25,9 @@ def show(ordinal: int, application: str = "shop", **fields: object) -> dict[str,
     }
 
 
-def adapt(record: dict[str, object], learned: dict[str, object] | None = None) -> tuple[dict[str, object], Repairs]:
+def adapt(
+    record: Mapping[str, object], learned: dict[str, object] | None = None
+) -> tuple[dict[str, object], Repairs]:
     repairs = Repairs()
     found = UbiAdapter().adapt(dict(record), ACTION, learned or {}, repairs)
     assert isinstance(found, dict)
@@ -56,8 +60,14 @@ def test_milliseconds_become_a_time():
 
 
 def test_query_becomes_an_answer_whose_results_are_its_candidates():
-    query = {"application": "shop", "query_id": "q-1", "client_id": "a-1", "user_query": " Red  Shoes ", "timestamp": "2025-01-01T00:00:00Z",
-             "query_response_hit_ids": ["x", "y"]}  # fmt: skip
+    query = {
+        "application": "shop",
+        "query_id": "q-1",
+        "client_id": "a-1",
+        "user_query": " Red  Shoes ",
+        "timestamp": "2025-01-01T00:00:00Z",
+        "query_response_hit_ids": ["x", "y"],
+    }
     found, _ = adapt(query)
     assert found["event_name"] == "answer_generate"
     assert found["properties"] == {
@@ -72,7 +82,9 @@ def test_query_becomes_an_answer_whose_results_are_its_candidates():
 
 
 def test_unknown_action_keeps_its_name_and_content():
-    found, repairs = adapt({**show(1), "action_name": "brand_filter", "event_attributes": None, "message": "AOC", "user_id": "u"})
+    found, repairs = adapt(
+        {**show(1), "action_name": "brand_filter", "event_attributes": None, "message": "AOC", "user_id": "u"}
+    )
     assert found["event_name"] == "brand_filter"
     assert found["properties"] == {"query_id": "q-1", "message": "AOC", "application": "shop"}
     assert repairs.counts["shop", "event_attributes", "null read as an empty object"] == 1
