@@ -79,7 +79,9 @@ class ReadLog:
         return self._frame(self.log.quarantine)
 
 
-def read(logs: Paths, *, source: str = "auto", schemas: Path | None = None, key: Path | None = None) -> ReadLog:
+def read(
+    logs: Paths, *, source: str = "auto", schemas: Path | None = None, key: Path | None = None
+) -> ReadLog:
     """Read and validate logs (S1).
 
     Parameters
@@ -101,7 +103,9 @@ def read(logs: Paths, *, source: str = "auto", schemas: Path | None = None, key:
     key_bytes = load_key(key)[0]
     folder = tempfile.mkdtemp(prefix="eventlib-")
     try:
-        made = ReadLog(read_rows(logs, source=source, schemas=schemas, key=key_bytes, work=Path(folder)), source)
+        made = ReadLog(
+            read_rows(logs, source=source, schemas=schemas, key=key_bytes, work=Path(folder)), source
+        )
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
@@ -146,7 +150,9 @@ def prepare(
     DataRefusedError
         If too much is rejected or withheld.
     """
-    options = Options(source, policy, as_of, registry, key, engine, schemas, plain_identifiers, keep_raw, max_rejected)
+    options = Options(
+        source, policy, as_of, registry, key, engine, schemas, plain_identifiers, keep_raw, max_rejected
+    )
     target = Path(out) if out is not None else Path(tempfile.mkdtemp(prefix="eventlib-"))
     try:
         prepared = _prepare(logs, target, options)
@@ -169,9 +175,15 @@ def _prepare(logs: Paths | ReadLog, target: Path, options: Options) -> Prepared:
 def _nodes(prepared: Prepared, identifier: str, pseudonym: Pseudonymiser) -> list[tuple[str, str]]:
     """Return the identifiers of the dataset that a plain id, a pseudonym, or `namespace:value` names."""
     namespace, _, value = identifier.partition(":")
-    known = set(zip(prepared.people["namespace"].tolist(), prepared.people["identifier"].tolist(), strict=True))
-    candidates = [(ns, text) for ns, text in known if text == identifier or (ns == namespace and text == value)]
-    plain = [(ns, pseudonym(ns, identifier)) for ns in ("anonymous_id", "user_id")] + [(namespace, pseudonym(namespace, value))]
+    known = set(
+        zip(prepared.people["namespace"].tolist(), prepared.people["identifier"].tolist(), strict=True)
+    )
+    candidates = [
+        (ns, text) for ns, text in known if text == identifier or (ns == namespace and text == value)
+    ]
+    plain = [(ns, pseudonym(ns, identifier)) for ns in ("anonymous_id", "user_id")] + [
+        (namespace, pseudonym(namespace, value))
+    ]
     return sorted({*candidates, *(node for node in plain if node in known)})
 
 
@@ -209,7 +221,9 @@ def explain(prepared: Prepared, left: str, right: str, *, key: Path | None = Non
             )
         found.append(nodes)
     people = prepared.people
-    rows = zip(people["namespace"].tolist(), people["identifier"].tolist(), people["person_id"].tolist(), strict=True)
+    rows = zip(
+        people["namespace"].tolist(), people["identifier"].tolist(), people["person_id"].tolist(), strict=True
+    )
     persons: dict[tuple[str, str], set[str]] = {}
     for namespace, value, person in rows:
         persons.setdefault((namespace, value), set()).add(person)
@@ -217,7 +231,9 @@ def explain(prepared: Prepared, left: str, right: str, *, key: Path | None = Non
     path = _path(prepared, found[0], set(found[1]))
     refused = prepared.refused_merges
     touched = {value for nodes in found for _, value in nodes}
-    rows_refused = refused[refused["left_identifier"].isin(touched) | refused["right_identifier"].isin(touched)]
+    rows_refused = refused[
+        refused["left_identifier"].isin(touched) | refused["right_identifier"].isin(touched)
+    ]
     same = bool(ids[0] & ids[1])
     return {
         "same": same,
@@ -231,7 +247,9 @@ def _edges(prepared: Prepared) -> dict[tuple[str, str], dict[tuple[str, str], tu
     """Evidence edges between identifiers as they were written: events together, since when."""
     events = prepared.events
     seen = events[events["allow_identity"] & events["anonymous_id"].notna() & events["user_id"].notna()]
-    grouped = seen.groupby(["anonymous_id", "user_id"], sort=True)["event_time"].agg(["size", "min"]).reset_index()
+    grouped = (
+        seen.groupby(["anonymous_id", "user_id"], sort=True)["event_time"].agg(["size", "min"]).reset_index()
+    )
     edges: dict[tuple[str, str], dict[tuple[str, str], tuple[int, str]]] = {}
 
     def connect(one: tuple[str, str], other: tuple[str, str], count: int, first: str) -> None:
@@ -248,7 +266,9 @@ def _edges(prepared: Prepared) -> dict[tuple[str, str], dict[tuple[str, str], tu
     return edges
 
 
-def _path(prepared: Prepared, starts: list[tuple[str, str]], goals: set[tuple[str, str]]) -> list[dict[str, object]]:
+def _path(
+    prepared: Prepared, starts: list[tuple[str, str]], goals: set[tuple[str, str]]
+) -> list[dict[str, object]]:
     """Return the shortest evidence path, by breadth-first search."""
     edges = _edges(prepared)
     before: dict[tuple[str, str], tuple[str, str] | None] = dict.fromkeys(starts)
@@ -259,7 +279,9 @@ def _path(prepared: Prepared, starts: list[tuple[str, str]], goals: set[tuple[st
             steps: list[dict[str, object]] = []
             while (previous := before[node]) is not None:
                 count, first = edges[previous][node]
-                steps.append({"from": ":".join(previous), "to": ":".join(node), "events": count, "first_seen": first})
+                steps.append(
+                    {"from": ":".join(previous), "to": ":".join(node), "events": count, "first_seen": first}
+                )
                 node = previous
             return steps[::-1]
         for other in sorted(edges.get(node, ())):

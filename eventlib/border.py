@@ -44,7 +44,9 @@ BORDER_COLUMNS: Final = pa.schema(
         pa.field("user_agent", pa.string()),
         pa.field("observation", pa.string()),
         pa.field("jurisdiction", pa.string()),
-        *(pa.field(f"said_{purpose}", pa.int8()) for purpose in PURPOSES),  # 1 granted, 0 refused, null not said
+        *(
+            pa.field(f"said_{purpose}", pa.int8()) for purpose in PURPOSES
+        ),  # 1 granted, 0 refused, null not said
         pa.field("has_consent", pa.bool_()),
         pa.field("gpc", pa.bool_()),
         pa.field("undecoded_signal", pa.bool_()),
@@ -61,7 +63,7 @@ BORDER_COLUMNS: Final = pa.schema(
 )
 """The canonical frame, one row per validated event, before any stage of the column world."""
 
-_SAID: Final = {True: 1, False: 0}
+_SAID: Final[Mapping[object, int]] = {True: 1, False: 0}
 
 
 def fingerprint(event: Mapping[str, Any]) -> str:
@@ -88,7 +90,9 @@ def _links(event: Mapping[str, Any]) -> str | None:
     return orjson.dumps([[item["namespace"], item["value"]] for item in identifiers]).decode()
 
 
-def border_row(event: Mapping[str, Any], where: tuple[int, int, int, int], *, minted_id: bool) -> tuple[Any, ...]:
+def border_row(
+    event: Mapping[str, Any], where: tuple[int, int, int, int], *, minted_id: bool
+) -> tuple[Any, ...]:
     """Return one validated event as a row of `BORDER_COLUMNS`, times still as text; `where` is file, line, offset, length."""
     get = event.get
     properties = event["properties"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any, Final, NoReturn
+from typing import Annotated, Any, Final, NoReturn, Self
 
 import typer
 
@@ -25,9 +25,15 @@ _EXIT_CODES: Final = "Exit codes: 0 done, 2 bad call, 3 data refused, 4 a notebo
 
 Logs = Annotated[list[str], typer.Argument(help="Log files, folders or patterns.", show_default=False)]
 Out = Annotated[Path, typer.Option("--out", help="Where the result goes.", show_default=False)]
-KeyFile = Annotated[Path | None, typer.Option("--key", help="File with the key of pseudonyms (64 hexadecimal digits).")]
-Schemas = Annotated[Path | None, typer.Option("--schemas", help="Folder of schemas, instead of the shipped ones.")]
-Source = Annotated[str, typer.Option("--source", help="Log format; auto tells it from each file's first records.")]
+KeyFile = Annotated[
+    Path | None, typer.Option("--key", help="File with the key of pseudonyms (64 hexadecimal digits).")
+]
+Schemas = Annotated[
+    Path | None, typer.Option("--schemas", help="Folder of schemas, instead of the shipped ones.")
+]
+Source = Annotated[
+    str, typer.Option("--source", help="Log format; auto tells it from each file's first records.")
+]
 
 
 def _say(text: str) -> None:
@@ -51,11 +57,18 @@ class _Progress:
         from rich.console import Console  # noqa: PLC0415  # not needed for --help
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn  # noqa: PLC0415  # as above
 
-        columns = (TextColumn("{task.description:<20}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-        self._bar = Progress(*columns, console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty())
+        columns = (
+            TextColumn("{task.description:<20}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+        )
+        self._bar = Progress(
+            *columns, console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()
+        )
         self._task = self._bar.add_task("", total=None)
 
-    def __enter__(self) -> _Progress:
+    def __enter__(self) -> Self:
         self._bar.start()
         return self
 
@@ -86,7 +99,9 @@ def simulate(
             progress("simulate", written, events)
 
         result = run(out, events, seed, progress=step, plain=plain)
-    _say(f"{result.events:,} simulated lines in {len(result.files)} files under {out}; the truth is in {result.truth}")
+    _say(
+        f"{result.events:,} simulated lines in {len(result.files)} files under {out}; the truth is in {result.truth}"
+    )
 
 
 @app.command(epilog=_EXIT_CODES)
@@ -115,15 +130,29 @@ def prepare(
     out: Out,
     source: Source = "auto",
     policy: Annotated[str, typer.Option("--policy", help="Consent policy file.")] = "default",
-    as_of: Annotated[str | None, typer.Option("--as-of", help="Moment from which consent is looked at; by default the latest arrival.")] = None,
-    registry: Annotated[Path | None, typer.Option("--registry", help="registry.parquet of an earlier run: its person ids stay.")] = None,
+    as_of: Annotated[
+        str | None,
+        typer.Option(
+            "--as-of", help="Moment from which consent is looked at; by default the latest arrival."
+        ),
+    ] = None,
+    registry: Annotated[
+        Path | None,
+        typer.Option("--registry", help="registry.parquet of an earlier run: its person ids stay."),
+    ] = None,
     key: KeyFile = None,
     engine: Annotated[str, typer.Option("--engine", help="duckdb, polars or pandas.")] = "duckdb",
     schemas: Schemas = None,
     *,
-    plain_identifiers: Annotated[bool, typer.Option("--plain-identifiers", help="Save identifiers as they are, not as pseudonyms.")] = False,
-    keep_raw: Annotated[bool, typer.Option("--keep-raw", help="Keep the text of refused lines in the quarantine.")] = False,
-    max_rejected: Annotated[float, typer.Option("--max-rejected", help="Refuse the log over this share of rejected records.")] = 0.5,
+    plain_identifiers: Annotated[
+        bool, typer.Option("--plain-identifiers", help="Save identifiers as they are, not as pseudonyms.")
+    ] = False,
+    keep_raw: Annotated[
+        bool, typer.Option("--keep-raw", help="Keep the text of refused lines in the quarantine.")
+    ] = False,
+    max_rejected: Annotated[
+        float, typer.Option("--max-rejected", help="Refuse the log over this share of rejected records.")
+    ] = 0.5,
 ) -> None:
     """Prepare logs: validate, filter by consent, order, tell sessions and people apart."""
     from eventlib.preparing import Options, prepare_to  # noqa: PLC0415  # each command loads what it uses
@@ -133,7 +162,16 @@ def prepare(
     if created:
         _say(f"A key for pseudonyms was created in {created}. Keep it: another key gives other ids.")
     options = Options(
-        source, policy, _moment(as_of), registry, key, engine, schemas, plain_identifiers, keep_raw, max_rejected
+        source,
+        policy,
+        _moment(as_of),
+        registry,
+        key,
+        engine,
+        schemas,
+        plain_identifiers,
+        keep_raw,
+        max_rejected,
     )
     with _Progress() as progress:
         prepared = prepare_to(logs, out, options, progress)
@@ -150,17 +188,25 @@ def _report(prepared: Any, out: Path) -> None:
         _say(f"Repaired, {sum(repair['rows'] for repair in repairs):,} values:")
         for repair in repairs:
             evidence = f" ({repair['evidence']})" if repair["evidence"] else ""
-            _say(f"  {repair['rows']:>9,}  {repair['source']} {repair['scope']}, {repair['field']}: {repair['repair']}{evidence}")
+            _say(
+                f"  {repair['rows']:>9,}  {repair['source']} {repair['scope']}, {repair['field']}: {repair['repair']}{evidence}"
+            )
     _say(f"Prepared dataset: {out}/current")
 
 
 @app.command(epilog=_EXIT_CODES)
 def report(
-    notebooks: Annotated[list[str] | None, typer.Argument(help="Notebooks by name, such as 04_geo_engagement; all by default.")] = None,
+    notebooks: Annotated[
+        list[str] | None, typer.Argument(help="Notebooks by name, such as 04_geo_engagement; all by default.")
+    ] = None,
     prepared: Annotated[Path, typer.Option("--prepared", help="A prepared dataset.")] = Path("prepared"),
     out: Annotated[Path, typer.Option("--out", help="Where reports are published.")] = Path("reports"),
-    parameter: Annotated[list[str] | None, typer.Option("-p", "--parameter", help="name=value; may be repeated.")] = None,
-    parameter_file: Annotated[list[Path] | None, typer.Option("-f", "--parameter-file", help="YAML file of parameters.")] = None,
+    parameter: Annotated[
+        list[str] | None, typer.Option("-p", "--parameter", help="name=value; may be repeated.")
+    ] = None,
+    parameter_file: Annotated[
+        list[Path] | None, typer.Option("-f", "--parameter-file", help="YAML file of parameters.")
+    ] = None,
 ) -> None:
     """Run notebooks on a prepared dataset and publish their reports."""
     from eventlib.report import run_reports  # noqa: PLC0415  # each command loads what it uses
@@ -186,15 +232,23 @@ def explain(
     from eventlib.prepared import load  # noqa: PLC0415  # as above
 
     found: Any = run(load(folder), left, right, key=key)
-    _say("One person." if found["same"] else "Not one person: " + " and ".join("/".join(ids) for ids in found["persons"]) + ".")
+    _say(
+        "One person."
+        if found["same"]
+        else "Not one person: " + " and ".join("/".join(ids) for ids in found["persons"]) + "."
+    )
     for step in found["path"]:
         _say(f"  {step['from']} — {step['to']}: in {step['events']:,} events since {step['first_seen']}")
     for refusal in found["refused"]:
-        _say(f"  refused by {refusal['rule']}: {refusal['left_identifier']} — {refusal['right_identifier']}, {refusal['events']:,} events")
+        _say(
+            f"  refused by {refusal['rule']}: {refusal['left_identifier']} — {refusal['right_identifier']}, {refusal['events']:,} events"
+        )
 
 
 @app.command(name="check-signals", epilog=_EXIT_CODES)
-def check_signals(bundle: Annotated[Path, typer.Argument(help="A signal bundle.", show_default=False)]) -> None:
+def check_signals(
+    bundle: Annotated[Path, typer.Argument(help="A signal bundle.", show_default=False)],
+) -> None:
     """Check a signal bundle: digests, schema, and the model's scores on its golden rows. Exit 3 if it is not sound."""
     from eventlib.signals import check_signals as run  # noqa: PLC0415  # each command loads what it uses
 

@@ -5,6 +5,7 @@ Only this module knows an engine by name. Stages see narwhals frames: integers f
 
 from __future__ import annotations
 
+import importlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from pathlib import Path
@@ -93,7 +94,8 @@ class _Polars(Engine):
     def frame(self, table: pa.Table) -> Frame:
         import polars as pl  # noqa: PLC0415  # an optional engine
 
-        return nw.from_native(pl.DataFrame(table)).lazy()
+        made: Frame = nw.from_native(pl.DataFrame(table)).lazy()
+        return made
 
     def checkpoint(self, frame: Frame) -> Frame:
         return frame.collect(backend="polars").lazy()
@@ -105,7 +107,8 @@ class _Pandas(Engine):
     def frame(self, table: pa.Table) -> Frame:
         import pandas as pd  # noqa: PLC0415  # the other engines need not wait for it
 
-        return nw.from_native(table.to_pandas(types_mapper=pd.ArrowDtype)).lazy()
+        made: Frame = nw.from_native(table.to_pandas(types_mapper=pd.ArrowDtype)).lazy()
+        return made
 
     def checkpoint(self, frame: Frame) -> Frame:
         return frame.collect(backend="pandas").lazy()
@@ -126,9 +129,11 @@ def engine(name: str, connection: duckdb.DuckDBPyConnection | None = None) -> En
         raise BadCallError.unknown("engine", name, ENGINES)
     if name == "polars":
         try:
-            import polars  # noqa: F401, PLC0415  # only to know whether it is there
+            importlib.import_module("polars")
         except ModuleNotFoundError as error:
-            raise BadCallError("engine 'polars' needs the polars package: pip install 'eventlib[polars]'") from error
+            raise BadCallError(
+                "engine 'polars' needs the polars package: pip install 'eventlib[polars]'"
+            ) from error
     return _DuckDB(connection) if name == "duckdb" else ENGINES[name]()
 
 
@@ -146,7 +151,9 @@ def engine_of(frame: Any) -> tuple[Engine, Frame]:
     try:
         adopted = nw.from_native(frame)
     except TypeError as error:
-        raise BadCallError(f"a {type(frame).__name__} is no frame; pass a pandas, Polars, PyArrow or DuckDB one") from error
+        raise BadCallError(
+            f"a {type(frame).__name__} is no frame; pass a pandas, Polars, PyArrow or DuckDB one"
+        ) from error
     implementation = adopted.implementation
     if implementation.is_pandas():
         made = engine("pandas")
@@ -156,7 +163,9 @@ def engine_of(frame: Any) -> tuple[Engine, Frame]:
     if implementation.is_duckdb():
         made = engine("duckdb")
         return made, made.frame(frame.to_arrow_table())
-    raise BadCallError.unknown("kind of frame", str(implementation), ["pandas", "polars", "pyarrow", "duckdb"])
+    raise BadCallError.unknown(
+        "kind of frame", str(implementation), ["pandas", "polars", "pyarrow", "duckdb"]
+    )
 
 
 def write_parquet(path: Path, batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> int:

@@ -6,7 +6,14 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 from typing import ClassVar, Self
 
-__all__ = ["BadCallError", "DataRefusedError", "EventlibError", "GateRefusedError", "KernelDiedError", "NotebookFailedError"]
+__all__ = [
+    "BadCallError",
+    "DataRefusedError",
+    "EventlibError",
+    "GateRefusedError",
+    "KernelDiedError",
+    "NotebookFailedError",
+]
 
 
 class EventlibError(Exception):

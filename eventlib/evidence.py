@@ -23,7 +23,7 @@ class Pair(NamedTuple):
 
     anonymous: int
     user: int
-    count: int
+    events: int
     first_seen: int
 
 
@@ -37,9 +37,11 @@ class Link(NamedTuple):
 def read_pairs(engine: Engine, frame: Frame) -> list[Pair]:
     """Return each (device, user) pair of the frame once, with how often and since when."""
     named = frame.filter((nw.col("anonymous") > 0) | (nw.col("user") > 0))
-    counted = named.group_by("anonymous", "user").agg(nw.len().alias("count"), nw.col("event_time").min().alias("first_seen"))
+    counted = named.group_by("anonymous", "user").agg(
+        nw.len().alias("events"), nw.col("event_time").min().alias("first_seen")
+    )
     table = engine.collect(counted)
-    columns = (table[name].to_pylist() for name in ("anonymous", "user", "count", "first_seen"))
+    columns = (table[name].to_pylist() for name in ("anonymous", "user", "events", "first_seen"))
     return sorted(Pair(*map(int, row)) for row in zip(*columns, strict=True))
 
 
@@ -108,27 +110,36 @@ class _Gatherer:
         self.edges[left, right, priority] = (before[0] + count, min(before[1], first_seen))
 
     def refuse(self, left: Node, right: Node, rule: str, pair: Pair) -> None:
-        self.refusals.append(Refusal(left, right, rule, pair.count, pair.first_seen))
+        self.refusals.append(Refusal(left, right, rule, pair.events, pair.first_seen))
 
     def place(self, pair: Pair) -> Node | None:
         """Return the node of a pair, and connect it where the evidence allows."""
         device, user = self.clean[pair.anonymous], self.clean[pair.user]
         if pair.anonymous and pair.user and not (device and user):
-            self.refuse(_raw(self.identifiers, pair.anonymous), _raw(self.identifiers, pair.user), "junk_identifier", pair)
+            self.refuse(
+                _raw(self.identifiers, pair.anonymous),
+                _raw(self.identifiers, pair.user),
+                "junk_identifier",
+                pair,
+            )
         if not device or not user:
             return device or user
         if device.value in self.public and not self.public_edges:
             self.refuse(device, user, "public_device", pair)
             return Node("device_user", f"{device.value}\x1f{user.value}")
-        node = Node("device_user", f"{device.value}\x1f{user.value}") if device.value in self.shared else device
-        self.connect(node, user, 1, pair.count, pair.first_seen)
+        node = (
+            Node("device_user", f"{device.value}\x1f{user.value}") if device.value in self.shared else device
+        )
+        self.connect(node, user, 1, pair.events, pair.first_seen)
         return node
 
 
 def _explicit(links: Iterable[Link]) -> Iterator[tuple[Node, Node, int]]:
     for link in links:
         clean = [
-            Node(node.namespace, normalise(node.namespace, node.value)) for node in link.identifiers if not is_junk(*node)
+            Node(node.namespace, normalise(node.namespace, node.value))
+            for node in link.identifiers
+            if not is_junk(*node)
         ]
         yield from ((clean[0], other, link.first_seen) for other in clean[1:] if other != clean[0])
 
@@ -136,7 +147,11 @@ def _explicit(links: Iterable[Link]) -> Iterator[tuple[Node, Node, int]]:
 def _secondary_users(links: Iterable[Link]) -> dict[Node, set[str]]:
     users: dict[Node, set[str]] = defaultdict(set)
     for link in links:
-        named = {normalise(*node) for node in link.identifiers if node.namespace == "user_id" and not is_junk(*node)}
+        named = {
+            normalise(*node)
+            for node in link.identifiers
+            if node.namespace == "user_id" and not is_junk(*node)
+        }
         for node in link.identifiers:
             if node.namespace not in {"user_id", "anonymous_id"}:
                 users[Node(node.namespace, normalise(*node))] |= named
@@ -175,7 +190,7 @@ def gather(
     --------
     >>> ids = {1: ("anonymous_id", "a"), 2: ("user_id", "u")}
     >>> found = gather([Pair(1, 2, 3, 0), Pair(1, 0, 9, 0)], ids)
-    >>> found.node_of[1, 0] == found.node_of[1, 2], found.edges[0].count
+    >>> found.node_of[1, 0] == found.node_of[1, 2], found.edges[0].events
     (True, 3)
     """
     work = _Gatherer(identifiers, limits or Limits(), public_edges=public_edges)
@@ -191,5 +206,7 @@ def gather(
         else:
             work.connect(left, right, 0, 1, first_seen)
     edges = [Edge(left, right, priority, *seen) for (left, right, priority), seen in work.edges.items()]
-    nodes = {node for node in work.node_of.values() if node} | {node for e in edges for node in (e.left, e.right)}
+    nodes = {node for node in work.node_of.values() if node} | {
+        node for e in edges for node in (e.left, e.right)
+    }
     return Evidence(work.node_of, nodes, edges, work.refusals, work.shared, work.public)

@@ -1,4 +1,4 @@
-"""The stages of the column world on one narrow frame, with their ledger: clock → consent → order → sessions → identity (S0)."""
+"""The stages of the column world on one narrow frame, with their ledger (S0)."""
 
 from __future__ import annotations
 
@@ -35,7 +35,11 @@ _RESULT: Final = (
 def _links(narrow: Narrow, rows: Mapping[int, int]) -> list[Link]:
     """Explicit links of the events in `rows` (row to time)."""
     pairs = zip(narrow.links["row"].to_pylist(), narrow.links["links"].to_pylist(), strict=True)
-    return [Link(tuple(Node(*item) for item in orjson.loads(text)), rows[row]) for row, text in pairs if row in rows]
+    return [
+        Link(tuple(Node(*item) for item in orjson.loads(text)), rows[row])
+        for row, text in pairs
+        if row in rows
+    ]
 
 
 class Flow:
@@ -58,11 +62,21 @@ class Flow:
         the same log gives the same dataset on any day.
     """
 
-    def __init__(self, narrow: Narrow, where: Engine, policy: Policy, pseudonym: Pseudonymiser, entry: Entry, as_of: int | None = None) -> None:
+    def __init__(
+        self,
+        narrow: Narrow,
+        where: Engine,
+        policy: Policy,
+        pseudonym: Pseudonymiser,
+        entry: Entry,
+        as_of: int | None = None,
+    ) -> None:
         self.narrow, self.engine, self.policy, self.pseudonym = narrow, where, policy, pseudonym
         self.ledger = Ledger([entry])
         self.as_of = int(pc.max(narrow.events["received"]).as_py() or 0) if as_of is None else as_of
-        codes, namespaces, values = (narrow.identifiers[name].to_pylist() for name in ("code", "namespace", "value"))
+        codes, namespaces, values = (
+            narrow.identifiers[name].to_pylist() for name in ("code", "namespace", "value")
+        )
         self.identifiers = dict(zip(codes, zip(namespaces, values, strict=True), strict=True))
 
     def clock(self) -> Frame:
@@ -102,7 +116,11 @@ class Flow:
         removed = {f"C{int(rule):02d}_{RULES[int(rule)]}": count for rule, count in counts.items()}
         self._enter("consent", removed)
         self.withheld = removed
-        kept = decided.filter(some).with_columns(allow_identity=nw.when(nw.col("verdict_identity") >= 16).then(nw.lit(1, nw.Int64)).otherwise(nw.lit(0, nw.Int64)))
+        kept = decided.filter(some).with_columns(
+            allow_identity=nw.when(nw.col("verdict_identity") >= 16)
+            .then(nw.lit(1, nw.Int64))
+            .otherwise(nw.lit(0, nw.Int64))
+        )
         return self.engine.checkpoint(kept)
 
     def order(self, consented: Frame) -> tuple[Frame, pa.Table]:
@@ -127,4 +145,6 @@ class Flow:
 
     def result(self, numbered: Frame, people: Identities) -> pa.Table:
         """Return the narrow columns that writing needs, with each event's person."""
-        return self.engine.collect(numbered.select(list(_RESULT))).join(people.of_row, keys="row", join_type="left outer")
+        return self.engine.collect(numbered.select(list(_RESULT))).join(
+            people.of_row, keys="row", join_type="left outer"
+        )

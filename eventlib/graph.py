@@ -18,13 +18,38 @@ import numpy.typing as npt
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-__all__ = ["Edge", "Limits", "Node", "Partition", "Refusal", "is_junk", "normalise", "partition", "shared_devices"]
+__all__ = [
+    "Edge",
+    "Limits",
+    "Node",
+    "Partition",
+    "Refusal",
+    "is_junk",
+    "normalise",
+    "partition",
+    "shared_devices",
+]
 
 JUNK_WORDS: Final = frozenset(
-    {"null", "none", "nil", "nan", "undefined", "anonymous", "guest", "unknown", "true", "false", "[object object]", "-1"}
+    {
+        "null",
+        "none",
+        "nil",
+        "nan",
+        "undefined",
+        "anonymous",
+        "guest",
+        "unknown",
+        "true",
+        "false",
+        "[object object]",
+        "-1",
+    }
 )
 _ZEROS: Final = re.compile(r"[0-]*", re.ASCII)
-_TEST_MAIL: Final = re.compile(r"(?:test|example|noreply|no-reply)[^@]*@.*|[^@]*@(?:test|example)\.[a-z.]+", re.ASCII)
+_TEST_MAIL: Final = re.compile(
+    r"(?:test|example|noreply|no-reply)[^@]*@.*|[^@]*@(?:test|example)\.[a-z.]+", re.ASCII
+)
 _MAX_ID: Final = 1024
 
 Integers = npt.NDArray[np.int64]
@@ -43,7 +68,7 @@ class Edge(NamedTuple):
     left: Node
     right: Node
     priority: int
-    count: int
+    events: int
     first_seen: int
 
 
@@ -53,7 +78,7 @@ class Refusal(NamedTuple):
     left: Node
     right: Node
     rule: str
-    count: int
+    events: int
     first_seen: int
 
 
@@ -122,7 +147,7 @@ def _find(parent: dict[Node, Node], node: Node) -> Node:
 
 
 def _order(edge: Edge) -> tuple[int, int, int, Node, Node]:
-    return edge.priority, -edge.count, edge.first_seen, *sorted((edge.left, edge.right))  # type: ignore[return-value]  # two nodes
+    return edge.priority, -edge.events, edge.first_seen, *sorted((edge.left, edge.right))  # type: ignore[return-value]  # two nodes
 
 
 def _linked_users(edges: Iterable[Edge]) -> dict[Node, Node]:
@@ -142,7 +167,9 @@ class _Guarded:
         self.parent = {node: node for node in nodes}
         self.size = dict.fromkeys(nodes, 1)
         same = _linked_users(edges)
-        self.users = {node: {same.get(node, node)} if node.namespace == "user_id" else set() for node in nodes}
+        self.users = {
+            node: {same.get(node, node)} if node.namespace == "user_id" else set() for node in nodes
+        }
         self.limits = limits
 
     def rule_against(self, left: Node, right: Node) -> str | None:
@@ -156,7 +183,7 @@ class _Guarded:
             return None
         rule = self.rule_against(left, right)
         if rule:
-            return Refusal(edge.left, edge.right, rule, edge.count, edge.first_seen)
+            return Refusal(edge.left, edge.right, rule, edge.events, edge.first_seen)
         left, right = sorted((left, right))
         self.parent[right] = left
         self.users[left] |= self.users.pop(right)
@@ -176,8 +203,12 @@ def _components(nodes: Sequence[Node], edges: Sequence[Edge]) -> Integers:
 def _suspects(nodes: Sequence[Node], labels: Integers, limits: Limits) -> set[int]:
     """Components that hold two users, or are too large."""
     sizes = Counter(labels.tolist())
-    users = Counter(label for node, label in zip(nodes, labels.tolist(), strict=True) if node.namespace == "user_id")
-    return {label for label, count in users.items() if count > 1} | {label for label, n in sizes.items() if n > limits.component_cut}
+    users = Counter(
+        label for node, label in zip(nodes, labels.tolist(), strict=True) if node.namespace == "user_id"
+    )
+    return {label for label, count in users.items() if count > 1} | {
+        label for label, n in sizes.items() if n > limits.component_cut
+    }
 
 
 def partition(nodes: Iterable[Node], edges: Sequence[Edge], limits: Limits | None = None) -> Partition:
@@ -224,11 +255,16 @@ def partition(nodes: Iterable[Node], edges: Sequence[Edge], limits: Limits | Non
     for label in sorted(suspects):
         guarded = _Guarded(members[label], within[label], limits)
         refusals += [refusal for edge in sorted(within[label], key=_order) if (refusal := guarded.add(edge))]
-        roots = {root: next_label + number for number, root in enumerate(sorted({_find(guarded.parent, n) for n in members[label]}))}
+        roots = {
+            root: next_label + number
+            for number, root in enumerate(sorted({_find(guarded.parent, n) for n in members[label]}))
+        }
         next_label += len(roots)
         component |= {node: roots[_find(guarded.parent, node)] for node in members[label]}
     sizes = Counter(component.values())
-    return Partition(component, refusals, frozenset(label for label, n in sizes.items() if n > limits.component_flagged))
+    return Partition(
+        component, refusals, frozenset(label for label, n in sizes.items() if n > limits.component_flagged)
+    )
 
 
 def shared_devices(users: Mapping[str, set[str]], limits: Limits) -> tuple[set[str], set[str]]:

@@ -120,6 +120,9 @@ def _shares(frame: pd.DataFrame) -> pd.DataFrame:
     first = counts[0] if len(counts) else 0.0
     frame["share"] = counts / first if first else np.nan
     frame["lower"], frame["upper"] = wilson(counts, np.full(len(counts), first))
+    frame.loc[:0, ["lower", "upper"]] = frame.loc[
+        :0, "share"
+    ]  # all of those at the first step, by definition
     before = np.r_[first, counts[:-1]]
     frame["from_previous"] = np.divide(counts, before, out=np.full(len(counts), np.nan), where=before > 0)
     small = counts < MIN_PEOPLE
@@ -328,11 +331,9 @@ def group_sizes(people: pd.DataFrame) -> pd.DataFrame:
 
 
 def largest_people(people: pd.DataFrame, most: int = 10) -> pd.DataFrame:
-    """Return the people with the most identifiers: `person_id`, `identifiers`, `first_seen`, `last_seen`."""
-    grouped = people.groupby("person_id").agg(
-        identifiers=("identifier", "size"), first_seen=("first_seen", "min"), last_seen=("last_seen", "max")
-    )
-    return grouped.sort_values("identifiers", ascending=False, kind="stable").head(most).reset_index()
+    """Return the people with the most identifiers, for `el.explain`: `person_id`, `identifiers`."""
+    sizes = people.groupby("person_id").size().rename("identifiers")
+    return sizes.sort_values(ascending=False, kind="stable").head(most).reset_index()
 
 
 def refusals(refused_merges: pd.DataFrame) -> pd.DataFrame:

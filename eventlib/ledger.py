@@ -38,7 +38,9 @@ class Entry:
     def __post_init__(self) -> None:
         total = sum(self.removed.values())
         if self.rows_in != self.rows_out + total or min(self.removed.values(), default=0) < 0:
-            raise LedgerError(f"stage {self.stage}: {self.rows_in} rows in, but {self.rows_out} out + {total} removed")
+            raise LedgerError(
+                f"stage {self.stage}: {self.rows_in} rows in, but {self.rows_out} out + {total} removed"
+            )
 
     def to_dict(self) -> dict[str, Any]:
         """Return the entry in the form of `ledger.json`, reasons sorted, zeros left out."""
@@ -66,7 +68,9 @@ class Ledger:
         """Append a stage; it must take in what the last one gave out."""
         if self._entries and self._entries[-1].rows_out != entry.rows_in:
             last = self._entries[-1]
-            raise LedgerError(f"stage {entry.stage} takes in {entry.rows_in} rows, but {last.stage} gave out {last.rows_out}")
+            raise LedgerError(
+                f"stage {entry.stage} takes in {entry.rows_in} rows, but {last.stage} gave out {last.rows_out}"
+            )
         self._entries.append(entry)
 
     def __iter__(self) -> Iterator[Entry]:

@@ -54,7 +54,8 @@ def _dictionary(connection: duckdb.DuckDBPyConnection, column: str) -> dict[int,
         f"CREATE TEMP TABLE code_{column} AS SELECT value, row_number() OVER (ORDER BY value) AS code "  # noqa: S608  # names of our own columns
         f"FROM (SELECT DISTINCT {column} AS value FROM wide WHERE {column} IS NOT NULL)"
     )
-    return {int(code): value for value, code in connection.execute(f"SELECT value, code FROM code_{column}").fetchall()}  # noqa: S608  # as above
+    rows = connection.table(f"code_{column}").fetchall()
+    return {int(code): value for value, code in rows}
 
 
 def _view(connection: duckdb.DuckDBPyConnection, events: Path | pa.Table) -> None:
@@ -65,7 +66,12 @@ def _view(connection: duckdb.DuckDBPyConnection, events: Path | pa.Table) -> Non
         listed = ", ".join("'" + str(piece).replace("'", "''") + "'" for piece in pieces)
         connection.execute(f"CREATE OR REPLACE TEMP VIEW piece AS SELECT * FROM read_parquet([{listed}])")  # noqa: S608  # our own files
     else:
-        connection.register("piece", BORDER_COLUMNS.append(pa.field("row", pa.int64())).append(pa.field("digest", pa.string())).empty_table())
+        connection.register(
+            "piece",
+            BORDER_COLUMNS.append(pa.field("row", pa.int64()))
+            .append(pa.field("digest", pa.string()))
+            .empty_table(),
+        )
     # a record that came without an id is told from its like by its occurrence number (S1.9)
     connection.execute(
         """CREATE OR REPLACE TEMP VIEW wide AS SELECT * REPLACE (
@@ -87,7 +93,10 @@ def encode(connection: duckdb.DuckDBPyConnection, events: Path | pa.Table) -> Na
     """
     _view(connection, events)
     run = connection.execute
-    dictionaries = [_dictionary(connection, column) for column in ("event_name", "source", "channel", "jurisdiction", "notice_version")]
+    dictionaries = [
+        _dictionary(connection, column)
+        for column in ("event_name", "source", "channel", "jurisdiction", "notice_version")
+    ]
     run(
         """CREATE TEMP TABLE identifier AS SELECT row_number() OVER (ORDER BY value, namespace) AS code, namespace, value FROM (
              SELECT DISTINCT 'anonymous_id' AS namespace, anonymous_id AS value FROM wide WHERE anonymous_id IS NOT NULL
@@ -109,12 +118,16 @@ def encode(connection: duckdb.DuckDBPyConnection, events: Path | pa.Table) -> Na
     names, sources, _, jurisdictions, notices = dictionaries
     return Narrow(
         events=events,
-        identifiers=connection.sql("SELECT code, namespace, value FROM identifier ORDER BY code").to_arrow_table(),
+        identifiers=connection.sql(
+            "SELECT code, namespace, value FROM identifier ORDER BY code"
+        ).to_arrow_table(),
         names=names,
         sources=sources,
         jurisdictions=jurisdictions,
         notices=notices,
-        links=connection.sql("SELECT row, links FROM wide WHERE links IS NOT NULL ORDER BY row").to_arrow_table(),
+        links=connection.sql(
+            "SELECT row, links FROM wide WHERE links IS NOT NULL ORDER BY row"
+        ).to_arrow_table(),
     )
 
 

@@ -48,7 +48,9 @@ class Prepared:
     def _table(self, name: str) -> pd.DataFrame:
         import pandas as pd  # noqa: PLC0415  # the command line need not wait for it
 
-        frame: pd.DataFrame = pq.read_table(self.folder / f"{name}.parquet").to_pandas(types_mapper=pd.ArrowDtype)
+        frame: pd.DataFrame = pq.read_table(self.folder / f"{name}.parquet").to_pandas(
+            types_mapper=pd.ArrowDtype
+        )
         return frame
 
     @cached_property
@@ -137,7 +139,9 @@ def load(folder: str | os.PathLike[str]) -> Prepared:
     # resolved now: a run published meanwhile must not mix its tables with ours
     version = (root / "current").resolve() if (root / "current").exists() else root
     if not (version / "run.json").is_file():
-        raise BadCallError(f"{root} holds no prepared dataset; make one with: eventlib prepare LOG… --out {root}")
+        raise BadCallError(
+            f"{root} holds no prepared dataset; make one with: eventlib prepare LOG… --out {root}"
+        )
     missing = [name for name in TABLES if not (version / f"{name}.parquet").is_file()]
     if missing:
         raise BadCallError(f"{version} is not whole: {missing[0]}.parquet is missing")

@@ -25,7 +25,14 @@ from eventlib.pseudonyms import Pseudonymiser, load_key
 from eventlib.publish import publish, workplace
 from eventlib.rows import SKIPPED, Log, read_rows
 from eventlib.schema import registry as schema_registry
-from eventlib.writing import read_registry, row_digest, write_events, write_quarantine, write_sessions, write_table
+from eventlib.writing import (
+    read_registry,
+    row_digest,
+    write_events,
+    write_quarantine,
+    write_sessions,
+    write_table,
+)
 
 __all__ = ["Options", "prepare_log", "prepare_to"]
 
@@ -114,11 +121,25 @@ def prepare_log(log: Log, out: Path, options: Options, work: Path, progress: Pro
     return load(out)
 
 
-def _run(log: Log, options: Options, policy: Policy, connection: duckdb.DuckDBPyConnection, made: Path, progress: Progress) -> Flow:
+def _run(
+    log: Log,
+    options: Options,
+    policy: Policy,
+    connection: duckdb.DuckDBPyConnection,
+    made: Path,
+    progress: Progress,
+) -> Flow:
     pseudonym = Pseudonymiser(load_key(options.key)[0], plain=options.plain_identifiers)
     as_of = round(options.as_of.timestamp() * 1_000_000) if options.as_of else None
     progress("encode", 0, 6)
-    flow = Flow(encode(connection, log.folder), engine(options.engine, connection), policy, pseudonym, log.entry, as_of)
+    flow = Flow(
+        encode(connection, log.folder),
+        engine(options.engine, connection),
+        policy,
+        pseudonym,
+        log.entry,
+        as_of,
+    )
     progress("clock and consent", 1, 6)
     consented = flow.consent(flow.clock())
     _refuse_withheld(flow, policy, log)
@@ -127,16 +148,24 @@ def _run(log: Log, options: Options, policy: Policy, connection: duckdb.DuckDBPy
     numbered = flow.sessions(ordered)
     progress("identity", 3, 6)
     people = flow.identify(numbered, read_registry(options.registry) if options.registry else None)
-    for name, table in (("people", people.people), ("registry", people.registry), ("refused_merges", people.refused)):
+    for name, table in (
+        ("people", people.people),
+        ("registry", people.registry),
+        ("refused_merges", people.refused),
+    ):
         write_table(table, made, name)
     progress("write", 4, 6)
     schemas = schema_registry(options.schemas)
     result = flow.result(numbered, people)
-    rows = write_events(connection, result, flow.narrow.identifiers, made, registry=schemas, pseudonym=pseudonym)
+    rows = write_events(
+        connection, result, flow.narrow.identifiers, made, registry=schemas, pseudonym=pseudonym
+    )
     if rows != flow.ledger.rows_out:
         raise RuntimeError(f"{rows} rows were written, but the ledger says {flow.ledger.rows_out}")
     write_sessions(connection, made)
-    refused = write_quarantine(connection, log.quarantine, late, [entry["file"] for entry in log.inputs], made)
+    refused = write_quarantine(
+        connection, log.quarantine, late, [entry["file"] for entry in log.inputs], made
+    )
     expected = len(log.quarantine) + sum(flow.ledger.removed("lateness").values())
     if refused != expected:
         raise RuntimeError(f"{refused} quarantine rows were written, but the ledger says {expected}")
@@ -161,7 +190,9 @@ def _refuse_withheld(flow: Flow, policy: Policy, log: Log) -> None:
     withheld = sum(consent.removed.values())
     if not consent.rows_in or withheld / consent.rows_in <= policy.max_withheld:
         return
-    rules = ", ".join(f"{rule} {count:,}" for rule, count in sorted(consent.removed.items(), key=lambda item: -item[1]))
+    rules = ", ".join(
+        f"{rule} {count:,}" for rule, count in sorted(consent.removed.items(), key=lambda item: -item[1])
+    )
     source = next((entry["source"] for entry in log.inputs if entry["source"] != "native"), "SOURCE")
     raise DataRefusedError(
         f"{withheld:,} of {consent.rows_in:,} events may not be used for any purpose ({rules}), over the share of "

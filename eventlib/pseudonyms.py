@@ -52,7 +52,9 @@ def load_key(path: Path | None = None) -> tuple[bytes, str | None]:
         text = file.read_text(encoding="ascii").strip()
         key = bytes.fromhex(text)
     except (OSError, ValueError) as error:
-        raise BadCallError(f"cannot read the key file {file}: it must hold at least 32 hexadecimal digits ({error})") from error
+        raise BadCallError(
+            f"cannot read the key file {file}: it must hold at least 32 hexadecimal digits ({error})"
+        ) from error
     if len(key) < 16:
         raise BadCallError(f"the key in {file} is too short: it must hold at least 32 hexadecimal digits")
     return key, None
@@ -80,5 +82,7 @@ class Pseudonymiser:
 
     def keyed(self, namespace: str, value: str) -> str:
         """Return the keyed digest even where identifiers stay plain."""
-        digest = hmac.digest(self._key, f"{namespace}:{value}".encode("utf-8", "surrogatepass"), "sha256").hex()
+        digest = hmac.digest(
+            self._key, f"{namespace}:{value}".encode("utf-8", "surrogatepass"), "sha256"
+        ).hex()
         return self._PREFIX.get(namespace, "i-") + digest[:32]

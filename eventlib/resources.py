@@ -15,7 +15,9 @@ def _resource(name: str) -> Path:
     for candidate in (_PACKAGE / "_resources" / name, _PACKAGE.parent / name):
         if candidate.is_dir():
             return candidate
-    raise BadCallError(f"this installation of eventlib has no {name}/ folder; install it again from its wheel")
+    raise BadCallError(
+        f"this installation of eventlib has no {name}/ folder; install it again from its wheel"
+    )
 
 
 def schemas_dir() -> Path:

@@ -94,7 +94,9 @@ class Log:
     def events(self) -> pa.Table:
         """Return the canonical frame in memory."""
         pieces = sorted(self.folder.glob("piece-*.parquet"))
-        return pa.concat_tables([pq.read_table(p, schema=BORDER_COLUMNS) for p in pieces] or [BORDER_COLUMNS.empty_table()])
+        return pa.concat_tables(
+            [pq.read_table(p, schema=BORDER_COLUMNS) for p in pieces] or [BORDER_COLUMNS.empty_table()]
+        )
 
 
 @cache
@@ -138,7 +140,9 @@ class _Reader:
             row["raw"] = raw.decode("utf-8", "replace")
         self.piece.quarantine.append(row)
 
-    def judge(self, raw: bytes, previous: bytes, where: tuple[int, int, int, int]) -> tuple[tuple[Any, ...] | Skipped | Violation, object]:
+    def judge(
+        self, raw: bytes, previous: bytes, where: tuple[int, int, int, int]
+    ) -> tuple[tuple[Any, ...] | Skipped | Violation, object]:
         """Decode, adapt and validate one line."""
         record = decode(raw)
         if isinstance(record, Violation):
@@ -166,11 +170,15 @@ class _Reader:
             raw = line.strip()
             where = (chunk.file, number, offset)
             if chunk.truncated and number == chunk.first_line + len(lines) - 1:
-                self.refuse(line, Violation("truncated_archive", "$", "the archive ends within this line"), where)
+                self.refuse(
+                    line, Violation("truncated_archive", "$", "the archive ends within this line"), where
+                )
             elif not raw:
                 self.piece.skipped["blank_line"] += 1
             else:
-                raw = raw.removeprefix(b"\xef\xbb\xbf") if offset == 0 else raw  # a byte order mark opens some files
+                raw = (
+                    raw.removeprefix(b"\xef\xbb\xbf") if offset == 0 else raw
+                )  # a byte order mark opens some files
                 found, event = self.judge(raw, previous, (*where, len(line)))
                 if isinstance(found, tuple):
                     rows.append(found)
@@ -188,26 +196,51 @@ def _read_chunk(chunk: Chunk, number: int, task: _Task) -> _Piece:
     """Read one chunk and leave its events in a file; runs in a worker process."""
     reader = _Reader(task)
     rows = reader.read(chunk)
-    table = _table(rows, reader, chunk)
+    table = _table(rows, chunk)
     first = number << 32  # rows are told apart across pieces without knowing how many the others hold
     table = table.append_column("row", pa.array(range(first, first + len(table)), pa.int64()))
     table = table.append_column("digest", _digests(table, chunk, task.key))
     reader.piece.events = len(table)
     if len(table):
-        pq.write_table(table, Path(task.folder) / f"piece-{number:06d}.parquet", compression="lz4", use_dictionary=_REPEATED)
+        pq.write_table(
+            table,
+            Path(task.folder) / f"piece-{number:06d}.parquet",
+            compression="lz4",
+            use_dictionary=_REPEATED,
+        )
     return reader.piece
 
 
-_REPEATED: Final = ["event_name", "schema_version", "source", "channel", "ai_engine", "agent", "user_agent", "observation", "jurisdiction", "notice_version"]
+_REPEATED: Final = [
+    "event_name",
+    "schema_version",
+    "source",
+    "channel",
+    "ai_engine",
+    "agent",
+    "user_agent",
+    "observation",
+    "jurisdiction",
+    "notice_version",
+]
 
 
 def _digests(table: pa.Table, chunk: Chunk, key: bytes) -> pa.Array:
     """Digest the lines that may still be refused for their times (S3.2), while their bytes are at hand."""
-    occurred, sent, received = (pc.cast(table[name], pa.int64()) for name in ("occurred_at", "sent_at", "received_at"))
-    delays = [(sent, occurred, 3 * DAY), (received, sent, 3 * DAY), (occurred, sent, 23 * HOUR), (occurred, received, 23 * HOUR)]
+    occurred, sent, received = (
+        pc.cast(table[name], pa.int64()) for name in ("occurred_at", "sent_at", "received_at")
+    )
+    delays = [
+        (sent, occurred, 3 * DAY),
+        (received, sent, 3 * DAY),
+        (occurred, sent, 23 * HOUR),
+        (occurred, received, 23 * HOUR),
+    ]
     doubtful = pa.array([False] * len(table), pa.bool_())
     for later, earlier, limit in delays:
-        doubtful = pc.or_(doubtful, pc.fill_null(pc.greater(pc.subtract(later, earlier), limit), fill_value=False))
+        doubtful = pc.or_(
+            doubtful, pc.fill_null(pc.greater(pc.subtract(later, earlier), limit), fill_value=False)
+        )
     digests: list[str | None] = [None] * len(table)
     for index in pc.indices_nonzero(doubtful).to_pylist():
         start = table["byte_offset"][index].as_py() - chunk.offset
@@ -216,11 +249,13 @@ def _digests(table: pa.Table, chunk: Chunk, key: bytes) -> pa.Array:
     return pa.array(digests, pa.string())
 
 
-def _table(rows: list[tuple[Any, ...]], reader: _Reader, chunk: Chunk) -> pa.Table:
+def _table(rows: list[tuple[Any, ...]], chunk: Chunk) -> pa.Table:
     try:
         return to_table(rows)
     except pa.ArrowInvalid as error:
-        raise RuntimeError(f"a value of file {chunk.file} passed its schema but has no column type: {error}") from error
+        raise RuntimeError(
+            f"a value of file {chunk.file} passed its schema but has no column type: {error}"
+        ) from error
 
 
 def _first_records(path: Path) -> list[dict[str, Any]]:
@@ -254,7 +289,9 @@ def _quarantine_table(rows: Sequence[QuarantineRow], paths: Sequence[Path], *, k
     schema = QUARANTINE_COLUMNS.append(pa.field("raw", pa.string())) if keep_raw else QUARANTINE_COLUMNS
     named = [{**row, "source_file": os.fspath(paths[int(row["source_file"])])} for row in rows]
     # column by column: Table.from_pylist would load pandas, a second that most runs need not wait for
-    return pa.Table.from_arrays([pa.array([row.get(f.name) for row in named], f.type) for f in schema], schema=schema)
+    return pa.Table.from_arrays(
+        [pa.array([row.get(f.name) for row in named], f.type) for f in schema], schema=schema
+    )
 
 
 def _sources(paths: Sequence[Path], source: str) -> list[tuple[str, str]]:
@@ -284,8 +321,22 @@ def _repair_rows(
     for source, known in sorted(learned.items()):
         for scope, (name, finding, evidence) in sorted(known.get("evidence", {}).items()):
             counted = repairs.get(source, Counter())[scope, name, finding]
-            rows = [row for row in rows if (row["source"], row["scope"], row["field"], row["repair"]) != (source, scope, name, finding)]
-            rows.append({"source": source, "scope": scope, "field": name, "repair": finding, "rows": counted, "evidence": evidence})
+            rows = [
+                row
+                for row in rows
+                if (row["source"], row["scope"], row["field"], row["repair"])
+                != (source, scope, name, finding)
+            ]
+            rows.append(
+                {
+                    "source": source,
+                    "scope": scope,
+                    "field": name,
+                    "repair": finding,
+                    "rows": counted,
+                    "evidence": evidence,
+                }
+            )
     return rows
 
 
@@ -333,13 +384,17 @@ def read_rows(
     def tasks() -> Iterator[tuple[Chunk, int, _Task]]:
         for file, path in enumerate(paths):
             name = names[file][0]
-            task = _Task(name, learned[name], os.fspath(schemas) if schemas else None, key, keep_raw, os.fspath(folder))
+            task = _Task(
+                name, learned[name], os.fspath(schemas) if schemas else None, key, keep_raw, os.fspath(folder)
+            )
             for chunk in chunks(path, file):
                 order.append(file)
                 yield chunk, len(order) - 1, task
 
     total = sum(path.stat().st_size for path in paths)
-    parallel = total > _PARALLEL_FROM_BYTES or any(p.suffix in {".gz", ".zst", ".parquet"} and p.stat().st_size * 8 > _PARALLEL_FROM_BYTES for p in paths)
+    parallel = total > _PARALLEL_FROM_BYTES or any(
+        p.suffix in {".gz", ".zst", ".parquet"} and p.stat().st_size * 8 > _PARALLEL_FROM_BYTES for p in paths
+    )
     quarantine: list[QuarantineRow] = []
     removed: Counter[str] = Counter()
     repairs: dict[str, Counter[tuple[str, str, str]]] = {}
@@ -358,7 +413,13 @@ def read_rows(
         quarantine=_quarantine_table(quarantine, paths, keep_raw=keep_raw),
         entry=Entry("read", lines, events, dict(removed)),
         inputs=[
-            {"file": os.fspath(path), "sha256": digest_file(path), "rows": count["lines"], "source": name, "reason": reason}
+            {
+                "file": os.fspath(path),
+                "sha256": digest_file(path),
+                "rows": count["lines"],
+                "source": name,
+                "reason": reason,
+            }
             for path, count, (name, reason) in zip(paths, per_file, names, strict=True)
         ],
         repairs=_repair_rows(repairs, learned),

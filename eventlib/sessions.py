@@ -41,7 +41,9 @@ def number_sessions(engine: Engine, frame: Frame, *, gap: int = GAP, age: int = 
     begins = nw.when(nw.col("before").is_null() | (nw.col("event_time") - nw.col("before") > gap))
     marked = timed.with_columns(begins=begins.then(nw.lit(1, nw.Int64)).otherwise(nw.lit(0, nw.Int64)))
     cuts = _age_cuts(engine, engine.checkpoint(marked), gap_order=order, age=age)
-    numbered = engine.checkpoint(cuts.with_columns(session=nw.col("starts").cum_sum().over("device", order_by=order).cast(nw.Int64)))
+    numbered = engine.checkpoint(
+        cuts.with_columns(session=nw.col("starts").cum_sum().over("device", order_by=order).cast(nw.Int64))
+    )
     columns = [*frame.collect_schema().names(), "session"]
     rest = frame.filter(nw.col("device").is_null()).with_columns(session=nw.lit(0, nw.Int64))
     return nw.concat([numbered.select(columns), rest.select(columns)])
@@ -49,26 +51,38 @@ def number_sessions(engine: Engine, frame: Frame, *, gap: int = GAP, age: int = 
 
 def _age_cuts(engine: Engine, marked: Frame, *, gap_order: list[str], age: int) -> Frame:
     """Add `starts`: where a gap or, within a stretch that is too old, the age begins a session."""
-    stretched = engine.checkpoint(marked.with_columns(run=nw.col("begins").cum_sum().over("device", order_by=gap_order).cast(nw.Int64)))
+    stretched = engine.checkpoint(
+        marked.with_columns(run=nw.col("begins").cum_sum().over("device", order_by=gap_order).cast(nw.Int64))
+    )
     spans = stretched.group_by("device", "run").agg(
         nw.col("event_time").min().alias("first"), nw.col("event_time").max().alias("last")
     )
-    old = spans.filter(nw.col("last") - nw.col("first") > age).select("device", "run", old=nw.lit(1, nw.Int64))
+    old = spans.filter(nw.col("last") - nw.col("first") > age).select(
+        "device", "run", old=nw.lit(1, nw.Int64)
+    )
     walked = stretched.join(old, on=["device", "run"], how="inner").select("row", "device", "run", *gap_order)
     rows = _walk(engine.collect(walked), gap_order, age)
     if not rows:
         return stretched.with_columns(starts=nw.col("begins"))
-    cut = engine.frame(pa.table({"row": pa.array(rows, pa.int64()), "cut": pa.array([1] * len(rows), pa.int64())}))
+    cut = engine.frame(
+        pa.table({"row": pa.array(rows, pa.int64()), "cut": pa.array([1] * len(rows), pa.int64())})
+    )
     joined = stretched.join(cut, on="row", how="left")
-    return joined.with_columns(starts=nw.when(~nw.col("cut").is_null()).then(nw.lit(1, nw.Int64)).otherwise(nw.col("begins")))
+    return joined.with_columns(
+        starts=nw.when(~nw.col("cut").is_null()).then(nw.lit(1, nw.Int64)).otherwise(nw.col("begins"))
+    )
 
 
 def _walk(table: pa.Table, order: list[str], age: int) -> list[int]:
     """Return the rows at which a session must end for its age."""
-    ordered = table.sort_by([("device", "ascending"), ("run", "ascending"), *((name, "ascending") for name in order)])
+    ordered = table.sort_by(
+        [("device", "ascending"), ("run", "ascending"), *((name, "ascending") for name in order)]
+    )
     cuts: list[int] = []
     stream, start = None, 0
-    for row, device, run, time in zip(*(ordered[name].to_pylist() for name in ("row", "device", "run", "event_time")), strict=True):
+    for row, device, run, time in zip(
+        *(ordered[name].to_pylist() for name in ("row", "device", "run", "event_time")), strict=True
+    ):
         if (device, run) != stream:
             stream, start = (device, run), time
         elif time - start > age:

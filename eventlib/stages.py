@@ -43,34 +43,64 @@ def _table(stage: str, frame: Any, needed: Sequence[str]) -> pa.Table:
         if field.name in table.column_names:
             columns.append(_cast(stage, table[field.name], field))
         else:
-            empty = pa.array([False] * len(table)) if field.name in _FLAGS else pa.nulls(len(table), field.type)
+            empty = (
+                pa.array([False] * len(table)) if field.name in _FLAGS else pa.nulls(len(table), field.type)
+            )
             columns.append(pa.chunked_array([empty]))
     canonical = pa.Table.from_arrays(columns, schema=BORDER_COLUMNS)
     if "fingerprint" not in table.column_names:
-        content = [c for c in table.column_names if c not in ("sent_at", "received_at") and not c.startswith("said_")]
-        texts = [orjson.dumps(row, default=str, option=orjson.OPT_SORT_KEYS).decode() for row in table.select(content).to_pylist()]
-        canonical = canonical.set_column(BORDER_COLUMNS.get_field_index("fingerprint"), "fingerprint", pa.array(texts, pa.string()))
+        content = [
+            c for c in table.column_names if c not in ("sent_at", "received_at") and not c.startswith("said_")
+        ]
+        texts = [
+            orjson.dumps(row, default=str, option=orjson.OPT_SORT_KEYS).decode()
+            for row in table.select(content).to_pylist()
+        ]
+        canonical = canonical.set_column(
+            BORDER_COLUMNS.get_field_index("fingerprint"), "fingerprint", pa.array(texts, pa.string())
+        )
     numbered = canonical.append_column("row", pa.array(range(len(table)), pa.int64()))
     return numbered.append_column("digest", pa.nulls(len(table), pa.string()))
 
 
 def _cast(stage: str, column: pa.ChunkedArray, field: pa.Field) -> pa.ChunkedArray:
     try:
-        if pa.types.is_timestamp(field.type) and pa.types.is_timestamp(column.type) and column.type.tz is None:
-            column = pc.assume_timezone(column, "UTC")  # a time without a zone is taken as UTC, as DuckDB gives it
-        return pc.cast(column, field.type, safe=False) if pa.types.is_timestamp(field.type) else pc.cast(column, field.type)
+        if (
+            pa.types.is_timestamp(field.type)
+            and pa.types.is_timestamp(column.type)
+            and column.type.tz is None
+        ):
+            column = pc.assume_timezone(
+                column, "UTC"
+            )  # a time without a zone is taken as UTC, as DuckDB gives it
+        return (
+            pc.cast(column, field.type, safe=False)
+            if pa.types.is_timestamp(field.type)
+            else pc.cast(column, field.type)
+        )
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
-        raise BadCallError(f"{stage}: the column {field.name} cannot be read as {field.type}: {error}") from error
+        raise BadCallError(
+            f"{stage}: the column {field.name} cannot be read as {field.type}: {error}"
+        ) from error
 
 
-def _flow(stage: str, frame: Any, needed: Sequence[str], policy: Policy | None = None, as_of: datetime | None = None) -> Flow:
+def _flow(
+    stage: str, frame: Any, needed: Sequence[str], policy: Policy | None = None, as_of: datetime | None = None
+) -> Flow:
     kind, _ = engine_of(frame)
     table = _table(stage, frame, needed)
     key = load_key()[0]
     moment = round(as_of.timestamp() * 1_000_000) if as_of else None
     with connect() as connection:
         narrow = encode(connection, table)
-    return Flow(narrow, engine(kind.name), policy or load_policy(), Pseudonymiser(key), Entry(stage, len(table), len(table)), moment)
+    return Flow(
+        narrow,
+        engine(kind.name),
+        policy or load_policy(),
+        Pseudonymiser(key),
+        Entry(stage, len(table), len(table)),
+        moment,
+    )
 
 
 def _like(frame: Any, table: pa.Table) -> Any:
@@ -99,7 +129,11 @@ def _joined(frame: Any, rows: pa.Table, order_by: Sequence[str] = ("row",)) -> p
     for name in rows.column_names:
         if name != "row" and not name.startswith("_"):
             position = kept.column_names.index(name) if name in kept.column_names else len(kept.column_names)
-            kept = kept.set_column(position, name, ordered[name]) if name in kept.column_names else kept.append_column(name, ordered[name])
+            kept = (
+                kept.set_column(position, name, ordered[name])
+                if name in kept.column_names
+                else kept.append_column(name, ordered[name])
+            )
     return kept
 
 
@@ -135,7 +169,12 @@ def order(events: Any) -> StageResult:
     rows_in = flow.ledger.rows_out
     kept, late = flow.order(consented)
     narrow = flow.engine.collect(kept)
-    places = narrow.sort_by([(c, "ascending") for c in ("event_time", "source_key", "device", "stretch", "sequence", "event_key", "renamed")])
+    places = narrow.sort_by(
+        [
+            (c, "ascending")
+            for c in ("event_time", "source_key", "device", "stretch", "sequence", "event_key", "renamed")
+        ]
+    )
     places = places.append_column("_place", pa.array(range(len(places)), pa.int64()))
     method = pc.if_else(pc.equal(places["clock_corrected"], 1), "device", "source")
     columns = {
@@ -176,7 +215,11 @@ def sessionize(events: Any) -> StageResult:
     narrow = flow.engine.collect(flow.sessions(timed))
     index = pc.if_else(pc.greater(narrow["session"], 0), narrow["session"], None)
     result = _joined(events, _chosen(narrow, {"session_index": index}))
-    return StageResult(_like(events, result), _like(events, result.slice(0, 0)), Entry("sessionize", len(result), len(result)))
+    return StageResult(
+        _like(events, result),
+        _like(events, result.slice(0, 0)),
+        Entry("sessionize", len(result), len(result)),
+    )
 
 
 def merge_identities(events: Any, *, registry: Mapping[str, str] | None = None) -> StageResult:  # noqa: A002, RUF100  # the contract's name
@@ -198,19 +241,36 @@ def merge_identities(events: Any, *, registry: Mapping[str, str] | None = None) 
     kind, adopted = engine_of(events)
     table = kind.collect(adopted)
     flow = _flow("merge_identities", events, [*_REQUIRED])
-    allowed = table["allow_identity"].to_pylist() if "allow_identity" in table.column_names else [True] * len(table)
-    flags = flow.engine.frame(pa.table({"row": pa.array(range(len(table)), pa.int64()), "allow_identity": pa.array(map(int, map(bool, allowed)), pa.int64())}))
+    allowed = (
+        table["allow_identity"].to_pylist() if "allow_identity" in table.column_names else [True] * len(table)
+    )
+    flags = flow.engine.frame(
+        pa.table(
+            {
+                "row": pa.array(range(len(table)), pa.int64()),
+                "allow_identity": pa.array(map(int, map(bool, allowed)), pa.int64()),
+            }
+        )
+    )
     numbered = flow.sessions(flow.clock()).join(flags, on="row", how="left")
     people = flow.identify(flow.engine.checkpoint(numbered), registry)
     persons = dict(zip(people.of_row["row"].to_pylist(), people.of_row["person"].to_pylist(), strict=True))
     ids = [f"p-{persons[row]:06d}" if row in persons else None for row in range(len(table))]
     rows = pa.table({"row": pa.array(range(len(table)), pa.int64()), "person_id": pa.array(ids, pa.string())})
     result = _joined(events, rows)
-    return StageResult(_like(events, result), _like(events, result.slice(0, 0)), Entry("merge_identities", len(result), len(result)))
+    return StageResult(
+        _like(events, result),
+        _like(events, result.slice(0, 0)),
+        Entry("merge_identities", len(result), len(result)),
+    )
 
 
 def filter_consent(
-    events: Any, purposes: Sequence[str] = ("analytics",), *, policy: str | os.PathLike[str] = "default", as_of: datetime | None = None
+    events: Any,
+    purposes: Sequence[str] = ("analytics",),
+    *,
+    policy: str | os.PathLike[str] = "default",
+    as_of: datetime | None = None,
 ) -> StageResult:
     """Keep the events that may be used for all of some purposes (S2).
 
@@ -244,12 +304,16 @@ def filter_consent(
 
 
 def _decide(events: Any, purposes: Sequence[str], policy: Policy, as_of: datetime | None) -> StageResult:
-    flow = _flow("filter_consent", events, [*_REQUIRED, *(f"said_{purpose}" for purpose in PURPOSES)], policy, as_of)
+    flow = _flow(
+        "filter_consent", events, [*_REQUIRED, *(f"said_{purpose}" for purpose in PURPOSES)], policy, as_of
+    )
     rows_in = flow.ledger.rows_out
     decided = flow.engine.collect(flow.consent(flow.clock()))
     flags = {f"allow_{p}": pc.greater_equal(decided[f"verdict_{p}"], 16) for p in PURPOSES}
     rules = [decided[f"verdict_{p}"].to_pylist() for p in PURPOSES]
-    texts = pa.array([" ".join(f"C{verdict % 16:02d}" for verdict in row) for row in zip(*rules, strict=True)], pa.string())
+    texts = pa.array(
+        [" ".join(f"C{verdict % 16:02d}" for verdict in row) for row in zip(*rules, strict=True)], pa.string()
+    )
     judged = _chosen(decided, {**flags, "consent_rule": texts})
     mask = flags[f"allow_{purposes[0]}"]
     for purpose in purposes[1:]:
@@ -288,9 +352,13 @@ def validate(event: Mapping[str, Any] | Any) -> Any:
         raise BadCallError.missing_columns("validate", ["event"], table.column_names)
     codes = [_code(text) for text in table["event"].to_pylist()]
     kept = table.filter(pa.array([code is None for code in codes]))
-    gone = table.append_column("removed_by", pa.array(codes, pa.string())).filter(pa.array([code is not None for code in codes]))
+    gone = table.append_column("removed_by", pa.array(codes, pa.string())).filter(
+        pa.array([code is not None for code in codes])
+    )
     counts = {code: codes.count(code) for code in set(codes) if code is not None}
-    return StageResult(_like(event, kept), _like(event, gone), Entry("validate", len(table), len(kept), counts))
+    return StageResult(
+        _like(event, kept), _like(event, gone), Entry("validate", len(table), len(kept), counts)
+    )
 
 
 def _code(text: object) -> str | None:

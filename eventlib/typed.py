@@ -34,13 +34,19 @@ def _arrow_type(schema: Mapping[str, Any]) -> pa.DataType:
 
 def _table(texts: list[str], columns: pa.Schema | None) -> pa.Table:
     """Parse JSON texts; where Arrow's reader is stricter than the schema (3.0 for an integer), by Python."""
-    options = None if columns is None else pj.ParseOptions(explicit_schema=columns, unexpected_field_behavior="ignore")
+    options = (
+        None
+        if columns is None
+        else pj.ParseOptions(explicit_schema=columns, unexpected_field_behavior="ignore")
+    )
     try:
         read = pj.ReadOptions(block_size=max(1 << 20, 2 * max(map(len, texts)) * 4))
         return pj.read_json(io.BytesIO("\n".join(texts).encode()), read_options=read, parse_options=options)
     except pa.ArrowInvalid:
         rows = [orjson.loads(text) for text in texts]
-        return pa.Table.from_pylist(rows, schema=columns) if columns is not None else pa.Table.from_pylist(rows)
+        return (
+            pa.Table.from_pylist(rows, schema=columns) if columns is not None else pa.Table.from_pylist(rows)
+        )
 
 
 def properties(events: pd.DataFrame, event_name: str) -> pd.DataFrame:
@@ -67,19 +73,26 @@ def properties(events: pd.DataFrame, event_name: str) -> pd.DataFrame:
     import pandas as pd  # noqa: PLC0415  # only those who hold a frame come here
 
     if "event_name" not in events or "properties" not in events:
-        raise BadCallError.missing_columns("properties", {"event_name", "properties"} - set(events), map(str, events))
+        raise BadCallError.missing_columns(
+            "properties", {"event_name", "properties"} - set(events), map(str, events)
+        )
     rows = events[events["event_name"] == event_name]
     known = registry().schemas.get(event_name)
     if not known and rows.empty:
-        raise BadCallError.unknown("event name", event_name, [*registry().schemas, *events["event_name"].dropna().unique()])
+        raise BadCallError.unknown(
+            "event name", event_name, [*registry().schemas, *events["event_name"].dropna().unique()]
+        )
     described = registry().properties_schema(event_name).get("properties", {}) if known else {}
-    columns = pa.schema([pa.field(name, _arrow_type(child)) for name, child in described.items()]) if known else None
+    columns = (
+        pa.schema([pa.field(name, _arrow_type(child)) for name, child in described.items()])
+        if known
+        else None
+    )
     envelope = rows.drop(columns="properties")
-    if rows.empty:
-        parsed = (columns or pa.schema([])).empty_table()
-    else:
-        parsed = _table(rows["properties"].tolist(), columns)
+    texts = rows["properties"].tolist()
+    parsed = _table(texts, columns) if texts else (columns or pa.schema([])).empty_table()
     names = [f"property_{name}" if name in EVENT_COLUMNS.names else name for name in parsed.column_names]
     typed = parsed.rename_columns(names).to_pandas(types_mapper=pd.ArrowDtype)
     typed.index = envelope.index
-    return pd.concat([envelope, typed], axis="columns")
+    joined: pd.DataFrame = pd.concat([envelope, typed], axis="columns")
+    return joined

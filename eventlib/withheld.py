@@ -147,6 +147,8 @@ def allowed_by_jurisdiction(events: pd.DataFrame) -> pd.DataFrame:
 def composition(events: pd.DataFrame, purpose: str) -> pd.DataFrame:
     """Compare who is in the kept events with who is left for a purpose: the bias that consent leaves.
 
+    Jurisdictions with under 10 devices are left out.
+
     Returns
     -------
     pandas.DataFrame
@@ -154,7 +156,10 @@ def composition(events: pd.DataFrame, purpose: str) -> pd.DataFrame:
         means that the jurisdiction is heard less than it is there).
     """
     people = _personal(events)
-    jurisdiction = people["jurisdiction"].fillna("unknown")
+    people = people.assign(jurisdiction=people["jurisdiction"].fillna("unknown"))
+    enough = people.groupby("jurisdiction")["anonymous_id"].nunique() >= MIN_PEOPLE
+    people = people[people["jurisdiction"].isin(enough.index[enough])]
+    jurisdiction = people["jurisdiction"]
     kept = jurisdiction.value_counts(normalize=True)
     allowed = jurisdiction[people[f"allow_{purpose}"].astype(bool)].value_counts(normalize=True)
     frame = (

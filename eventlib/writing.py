@@ -54,7 +54,9 @@ def _rewrite(schema: Any, value: Any, change: _Change, namespace: str = "propert
     if isinstance(value, dict):
         known, named = schema.get("properties", {}), str(value.get("namespace", "property"))
         return {key: _rewrite(known.get(key, {}), item, change, named) for key, item in value.items()}
-    return change(namespace, value) if schema.get("x-identifier") is True and isinstance(value, str) else value
+    return (
+        change(namespace, value) if schema.get("x-identifier") is True and isinstance(value, str) else value
+    )
 
 
 def _nothing(_namespace: str, _value: str) -> None:
@@ -75,13 +77,20 @@ def _properties(connection: duckdb.DuckDBPyConnection, registry: Registry, pseud
         value = _rewrite(registry.properties_schema(name), orjson.loads(text), change)
         written.append((row, orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()))
     rows_column, texts = zip(*written, strict=True) if written else ((), ())
-    connection.register("rewritten", pa.table({"row": pa.array(rows_column, pa.int64()), "rewritten": pa.array(texts, pa.string())}))
+    connection.register(
+        "rewritten",
+        pa.table({"row": pa.array(rows_column, pa.int64()), "rewritten": pa.array(texts, pa.string())}),
+    )
 
 
-def _pseudonyms(connection: duckdb.DuckDBPyConnection, identifiers: pa.Table, pseudonym: Pseudonymiser) -> None:
+def _pseudonyms(
+    connection: duckdb.DuckDBPyConnection, identifiers: pa.Table, pseudonym: Pseudonymiser
+) -> None:
     namespaces, values = identifiers["namespace"].to_pylist(), identifiers["value"].to_pylist()
     named = [pseudonym(namespace, value) for namespace, value in zip(namespaces, values, strict=True)]
-    connection.register("pseudonym", pa.table({"code": identifiers["code"], "pseudonym": pa.array(named, pa.string())}))
+    connection.register(
+        "pseudonym", pa.table({"code": identifiers["code"], "pseudonym": pa.array(named, pa.string())})
+    )
 
 
 def _sessions(connection: duckdb.DuckDBPyConnection, identifiers: pa.Table, pseudonym: Pseudonymiser) -> None:
@@ -92,8 +101,14 @@ def _sessions(connection: duckdb.DuckDBPyConnection, identifiers: pa.Table, pseu
              SELECT device, session, arg_min(row, place) AS row FROM kept WHERE session > 0 GROUP BY ALL) JOIN wide w USING (row)"""
     ).to_arrow_table()
     columns = (first[name].to_pylist() for name in ("device", "session", "first"))
-    ids = [pseudonym.keyed("session", f"{raw[device]}|{event}") for device, _, event in zip(*columns, strict=True)]
-    connection.register("session_name", first.select(["device", "session"]).append_column("session_id", pa.array(ids, pa.string())))
+    ids = [
+        pseudonym.keyed("session", f"{raw[device]}|{event}")
+        for device, _, event in zip(*columns, strict=True)
+    ]
+    connection.register(
+        "session_name",
+        first.select(["device", "session"]).append_column("session_id", pa.array(ids, pa.string())),
+    )
 
 
 _EVENTS: Final = f"""
@@ -120,7 +135,13 @@ ORDER BY k.place
 
 
 def write_events(
-    connection: duckdb.DuckDBPyConnection, kept: pa.Table, identifiers: pa.Table, folder: Path, *, registry: Registry, pseudonym: Pseudonymiser
+    connection: duckdb.DuckDBPyConnection,
+    kept: pa.Table,
+    identifiers: pa.Table,
+    folder: Path,
+    *,
+    registry: Registry,
+    pseudonym: Pseudonymiser,
 ) -> int:
     """Write `events.parquet` in total order, and return its rows.
 
@@ -168,7 +189,13 @@ def write_sessions(connection: duckdb.DuckDBPyConnection, folder: Path) -> int:
     return write_parquet(folder / "sessions.parquet", found.to_batches(), SESSION_COLUMNS)
 
 
-def write_quarantine(connection: duckdb.DuckDBPyConnection, quarantine: pa.Table, late: pa.Table, files: Iterable[str], folder: Path) -> int:
+def write_quarantine(
+    connection: duckdb.DuckDBPyConnection,
+    quarantine: pa.Table,
+    late: pa.Table,
+    files: Iterable[str],
+    folder: Path,
+) -> int:
     """Write `quarantine.parquet`: lines refused while reading, and events refused for their times, by file and line."""
     connection.register("refused_late", late)
     connection.register("source_file", pa.table({"source_file": pa.array(list(files), pa.string())}))
@@ -176,7 +203,8 @@ def write_quarantine(connection: duckdb.DuckDBPyConnection, quarantine: pa.Table
         """SELECT source_file, line, byte_offset, byte_length, digest, event_id, event_name, schema_version, removed_by AS code,
                   '$' AS json_path, CASE removed_by WHEN 'too_late' THEN 'arrived or was sent more than 3 days late'
                   ELSE 'more than 23 h ahead of its arrival' END AS message, 1::BIGINT AS errors
-           FROM refused_late JOIN wide USING (row) JOIN (SELECT source_file, row_number() OVER () - 1 AS file FROM source_file) USING (file)"""
+           FROM refused_late JOIN wide USING (row)
+           JOIN (SELECT source_file, row_number() OVER () - 1 AS file FROM source_file) USING (file)"""
     ).to_arrow_table()
     schema = quarantine.schema if "raw" in quarantine.schema.names else QUARANTINE_COLUMNS
     missing = pa.nulls(len(placed), pa.string())
