@@ -1,0 +1,16 @@
+"""Ranking: click models, features, a debiased ranker, its held-out value and the gates before an export (S8)."""
+
+from eventlib.ranking.clicks import PositionBasedModel, count_cells
+from eventlib.ranking.gates import Gate
+from eventlib.ranking.pipeline import Options, Ranking, Tables, read_tables, train_ranking
+
+__all__ = [
+    "Gate",
+    "Options",
+    "PositionBasedModel",
+    "Ranking",
+    "Tables",
+    "count_cells",
+    "read_tables",
+    "train_ranking",
+]

@@ -1,0 +1,297 @@
+"""From a prepared dataset to a judged ranker: split, exposure, features, models, held-out comparison, gates (S8)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+import pandas as pd
+
+from eventlib.exposure import MAX_LOG_SE, estimate_exposure
+from eventlib.ranking import judge
+from eventlib.ranking.evaluation import (
+    HeldOut,
+    Replicates,
+    compare_policies,
+    held_out,
+    place_names,
+    replicate,
+)
+from eventlib.ranking.features import (
+    CELL,
+    Contents,
+    assign_clusters,
+    learn_clusters,
+    read_contents,
+)
+from eventlib.ranking.gates import Gate, as_frame, passed
+from eventlib.ranking.impressions import Impressions, read_impressions
+from eventlib.ranking.judge import DEBIASED, NAIVE, SHUFFLED
+from eventlib.ranking.training import FittedRanker, TrainingData, fit_ranker, training_data
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+    from eventlib.exposure import Exposure
+
+__all__ = ["Judged", "Options", "Ranking", "Tables", "read_tables", "train_ranking"]
+
+HOUR_US: Final = 3_600_000_000
+LEAST_CLICKS: Final = 200
+"""Clicks before the cut below which no exposure could be learned; half as many after it, to compare anything."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How a ranker is trained and judged.
+
+    Attributes
+    ----------
+    engine
+        The engine to rank for; "" takes the owned engine with the most clicks.
+    evaluation_share
+        Last share of the shows, by time, that is held out.
+    embargo_hours
+        Left out between the two: session timeout and the window in which a click may still come (S8.4).
+    replicates
+        Bootstrap replicates over people.
+    seed
+        Of trees, replicates and shuffles.
+    """
+
+    engine: str = ""
+    evaluation_share: float = 0.35
+    embargo_hours: float = 24.5
+    replicates: int = 200
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Tables:
+    """What training reads, each as `el.properties` returns it."""
+
+    shows: pd.DataFrame
+    clicks: pd.DataFrame
+    answers: pd.DataFrame
+    publishes: pd.DataFrame
+    edits: pd.DataFrame
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A trained and judged ranker.
+
+    Attributes
+    ----------
+    rankers
+        `debiased` and `naive`, trained on the shows before the cut.
+    exposure
+        The curve that labels were divided by, from the shows before the cut.
+    places
+        Places in use (error of log exposure within the limit), the reference first.
+    theta
+        Their exposures, in that order.
+    learned
+        Shows before the cut at places in use, with `place` and `prompt_cluster`.
+    train, held
+        The same as codes, and the held-out ones.
+    contents
+        Contents as known at the cut.
+    policies, differences
+        As `compare_policies` returns them.
+    champion
+        `debiased` or `naive` (G1).
+    evidence
+        What the champion and the click model were checked by on held-out people.
+    """
+
+    rankers: Mapping[str, FittedRanker]
+    exposure: Exposure
+    places: list[str]
+    theta: NDArray[np.float64]
+    learned: pd.DataFrame
+    train: TrainingData
+    held: HeldOut
+    draws: Replicates
+    contents: Contents
+    clusters: Mapping[str, str]
+    policies: pd.DataFrame
+    differences: pd.DataFrame
+    champion: str
+    evidence: judge.Evidence
+
+    @property
+    def ranker(self) -> FittedRanker:
+        """The champion."""
+        return self.rankers[self.champion]
+
+
+@dataclass(frozen=True, slots=True)
+class Ranking:
+    """What training found, or in words why there was nothing to train on.
+
+    Attributes
+    ----------
+    engine
+        The engine ranked for; "" if the log has no owned one.
+    impressions
+        Shows that may train, of all owned engines, and what was left out.
+    gates
+        Numbered checks; empty where nothing was trained.
+    reason
+        Why nothing was trained; empty if a ranker was.
+    cut
+        End of the training window, µs since 1970, UTC; 0 if nothing was trained.
+    judged
+        The rankers and everything they were judged by; None if nothing was trained.
+    """
+
+    options: Options
+    engine: str
+    impressions: Impressions
+    reason: str = ""
+    gates: tuple[Gate, ...] = ()
+    cut: int = 0
+    exposure: Exposure | None = None
+    judged: Judged | None = None
+    rows: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def exportable(self) -> bool:
+        """A ranker was trained and no gate failed."""
+        return self.judged is not None and passed(self.gates)
+
+    @property
+    def gate_table(self) -> pd.DataFrame:
+        """The gates as a table."""
+        return as_frame(self.gates)
+
+
+def read_tables(events: pd.DataFrame) -> Tables:
+    """Read from a prepared dataset's events what training needs."""
+    import eventlib as el  # noqa: PLC0415  # the façade is above this module
+
+    names = ("citation_show", "citation_click", "answer_generate", "content_publish", "content_edit")
+    return Tables(*(el.properties(events, name) for name in names))
+
+
+def _engine(impressions: Impressions, wanted: str) -> str:
+    counts = impressions.counts()
+    return wanted or (str(counts["engine"].iloc[0]) if len(counts) else "")
+
+
+def _split(shows: pd.DataFrame, options: Options) -> tuple[pd.DataFrame, pd.DataFrame, int]:
+    """Split by time: before the cut, and after the embargo that follows it."""
+    times = shows["time_us"].to_numpy()
+    cut = int(np.quantile(times, 1 - options.evaluation_share, method="lower"))
+    after = cut + round(options.embargo_hours * HOUR_US)
+    return shows[times < cut], shows[times >= after], cut
+
+
+def _used_places(exposure: Exposure) -> tuple[list[str], NDArray[np.float64]]:
+    """Return the places whose error is within the limit, the reference first (S8.2: "at a rank used")."""
+    frame = exposure.frame
+    precise = frame[(frame["log_se"] <= MAX_LOG_SE).to_numpy()]
+    return list(place_names(precise)), precise["exposure"].to_numpy(np.float64)
+
+
+def _too_little(train: pd.DataFrame, held: pd.DataFrame) -> str:
+    before, after = int(train["clicked"].sum()), int(held["clicked"].sum())
+    if before >= LEAST_CLICKS and after >= LEAST_CLICKS // 2:
+        return ""
+    return (
+        f"{before:,} clicks before the cut and {after:,} after it; "
+        f"at least {LEAST_CLICKS} and {LEAST_CLICKS // 2} are needed to ask what should rank higher"
+    )
+
+
+def train_ranking(tables: Tables, options: Options | None = None) -> Ranking:
+    """Train a debiased and a naive ranker before a cut and compare them after it.
+
+    The same tables and options give the same result. Never an exception for lack of data: `reason` says what is
+    missing, `gates` what speaks against an export.
+
+    Parameters
+    ----------
+    tables
+        As `read_tables` returns them.
+    options
+        The defaults if None.
+    """
+    options = options or Options()
+    impressions = read_impressions(tables.shows, tables.clicks, tables.answers)
+    engine = _engine(impressions, options.engine)
+    shows = impressions.of(engine)
+    if shows.empty:
+        which = f"of {engine} " if engine else "of an owned engine "
+        return Ranking(
+            options, engine, impressions, f"no citation {which}was shown to people who allow training"
+        )
+    train, held, cut = _split(shows, options)
+    rows = {"train": len(train), "embargo": len(shows) - len(train) - len(held), "held_out": len(held)}
+    if reason := _too_little(train, held):
+        return Ranking(options, engine, impressions, reason, cut=cut, rows=rows)
+    exposure = estimate_exposure(train)
+    contents = read_contents(tables.publishes, tables.edits, cut)
+    judged, gates = _judge(train, held, exposure, contents, options)
+    return Ranking(options, engine, impressions, "", gates, cut, exposure, judged, rows)
+
+
+def _placed(
+    shows: pd.DataFrame, contents: Contents, clusters: Mapping[str, str], places: list[str]
+) -> pd.DataFrame:
+    """Keep the shows at places in use, with their place and prompt cluster."""
+    marked = shows.assign(
+        place=place_names(shows), prompt_cluster=assign_clusters(shows, contents.topics(), clusters)
+    )
+    return marked[marked["place"].isin(places)].reset_index(drop=True)
+
+
+def _shuffled(data: TrainingData, seed: int) -> TrainingData:
+    """Shuffle clicks among the shows of each place: rates by place stay, what was clicked is forgotten."""
+    rng = np.random.default_rng(seed)
+    clicked = data.clicked.copy()
+    for place in np.unique(data.place):
+        inside = np.flatnonzero(data.place == place)
+        clicked[inside] = clicked[rng.permutation(inside)]
+    return replace(data, clicked=clicked)
+
+
+def _judge(
+    train: pd.DataFrame, held: pd.DataFrame, exposure: Exposure, contents: Contents, options: Options
+) -> tuple[Judged | None, tuple[Gate, ...]]:
+    places, theta = _used_places(exposure)
+    clusters = learn_clusters(train, contents.topics())
+    learned, seen = (_placed(part, contents, clusters, places) for part in (train, held))
+    share = len(learned) / len(train)
+    data = held_out(seen, places) if len(places) > 1 and len(seen) else None
+    connected = judge.connection(exposure, places, share, data)
+    if data is None or connected.state == "failed":
+        return None, (connected,)
+    coded = training_data(learned, contents, places)
+    rankers = {
+        DEBIASED: fit_ranker(coded, theta, seed=options.seed),
+        NAIVE: fit_ranker(coded, np.ones_like(theta), scale=theta, seed=options.seed),
+        SHUFFLED: fit_ranker(_shuffled(coded, options.seed + 1), theta, seed=options.seed),
+    }
+    relevance = {name: _scores(ranker, seen, contents) for name, ranker in rankers.items()}
+    draws = replicate(data, options.replicates, options.seed)
+    policies, differences = compare_policies(data, relevance, draws)
+    champion = judge.champion(differences)
+    evidence = judge.gather(data, draws, learned, theta, relevance[champion])
+    judged = Judged(
+        rankers, exposure, places, theta, learned, coded, data, draws, contents, clusters, policies, differences, champion,
+        evidence,
+    )  # fmt: skip
+    return judged, judge.gates(champion, policies, differences, evidence, connected)
+
+
+def _scores(ranker: FittedRanker, shows: pd.DataFrame, contents: Contents) -> NDArray[np.float64]:
+    """Score each show's cell; cells are scored once."""
+    cells = shows[list(CELL)].drop_duplicates(ignore_index=True)
+    scores = ranker.predict(ranker.design(cells, contents))
+    where = pd.MultiIndex.from_frame(cells).get_indexer(pd.MultiIndex.from_frame(shows[list(CELL)]))
+    return scores[where]

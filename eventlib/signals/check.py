@@ -1,0 +1,193 @@
+"""`eventlib check-signals`: digests, schemas, and the model's parity on its golden rows (S9)."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import jsonschema_rs
+import numpy as np
+import orjson
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from eventlib.errors import BadCallError
+from eventlib.resources import schemas_dir
+from eventlib.signals import network
+from eventlib.signals.table import SIGNAL_SCHEMA
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Callable, Iterator
+
+__all__ = ["CheckResult", "Finding", "check_signals"]
+
+REQUIRED: Final = (
+    "model.onnx",
+    "features.json",
+    "signals.parquet",
+    "signals.jsonl",
+    "propensity.json",
+    "golden.jsonl",
+    "card.md",
+)
+_LEAST_GOLDEN: Final = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something that is wrong with a bundle, or worth knowing: `severity` is `error` or `note`."""
+
+    severity: str
+    file: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.severity}: {self.file}: {self.message}"
+
+
+@dataclass(frozen=True, slots=True)
+class CheckResult:
+    """What the check found."""
+
+    bundle: Path
+    findings: tuple[Finding, ...]
+
+    @property
+    def ok(self) -> bool:
+        """Nothing is wrong; notes may remain."""
+        return all(finding.severity != "error" for finding in self.findings)
+
+    def __str__(self) -> str:
+        verdict = "whole and consistent" if self.ok else "not to be used"
+        return "\n".join([*map(str, self.findings), f"{self.bundle}: {verdict}"])
+
+
+def check_signals(bundle: str | os.PathLike[str]) -> CheckResult:
+    """Check a bundle that this or another machine wrote.
+
+    Parameters
+    ----------
+    bundle
+        A bundle's folder, or the folder of bundles with `current` in it.
+
+    Raises
+    ------
+    BadCallError
+        There is no bundle.
+
+    Examples
+    --------
+    >>> check_signals("nowhere")
+    Traceback (most recent call last):
+    eventlib.errors.BadCallError: nowhere holds no signal bundle: there is no manifest.json in it
+    """
+    root = Path(bundle)
+    folder = (root / "current").resolve() if (root / "current").exists() else root
+    if not (folder / "manifest.json").is_file():
+        raise BadCallError(f"{root} holds no signal bundle: there is no manifest.json in it")
+    findings = list(_digests(folder))
+    if not findings:
+        # what has been changed is not read any further
+        findings = [*_schemas(folder), *_table(folder)]
+    if not any(finding.severity == "error" for finding in findings):
+        findings += _parity(folder)
+    return CheckResult(root, tuple(findings))
+
+
+def _digests(folder: Path) -> Iterator[Finding]:
+    """Every file that the manifest names is there unchanged, and no other."""
+    try:
+        listed = orjson.loads((folder / "manifest.json").read_bytes())["files"]
+        expected = {str(name): str(entry["sha256"]) for name, entry in listed.items()}
+    except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError):
+        yield Finding("error", "manifest.json", "it lists no files with digests")
+        return
+    found = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
+    found.pop("manifest.json")
+    for name in sorted({*REQUIRED, *expected} - found.keys()):
+        yield Finding("error", name, "is missing")
+    for name, path in sorted(found.items()):
+        if path.is_symlink():
+            yield Finding("error", name, "is a link, not a file of the bundle")
+        elif name not in expected:
+            yield Finding("error", name, "is not in the manifest")
+        elif hashlib.sha256(path.read_bytes()).hexdigest() != expected[name]:
+            yield Finding("error", name, "was changed: its SHA-256 is not the manifest's")
+
+
+def _validator(name: str) -> jsonschema_rs.Draft202012Validator:
+    schema: dict[str, Any] = orjson.loads((schemas_dir() / "exports" / name / "1-0-0.json").read_bytes())
+    # values are masked: a finding is printed, and a bundle from elsewhere may hold anything
+    return jsonschema_rs.Draft202012Validator(schema, validate_formats=True, mask="the value")
+
+
+def _schemas(folder: Path) -> Iterator[Finding]:
+    """Manifest, signals and golden rows follow their published schemas."""
+    whole = orjson.loads((folder / "manifest.json").read_bytes())
+    yield from _violations("manifest.json", _validator("manifest"), [whole])
+    for name, schema in (("signals.jsonl", "signal"), ("golden.jsonl", "golden")):
+        rows = [orjson.loads(line) for line in (folder / name).read_bytes().splitlines()]
+        yield from _violations(name, _validator(schema), rows)
+
+
+def _violations(
+    file: str, validator: jsonschema_rs.Draft202012Validator, rows: list[Any]
+) -> Iterator[Finding]:
+    for number, row in enumerate(rows, 1):
+        for error in validator.iter_errors(row):
+            yield Finding("error", file, f"record {number}, {_path(error)}: {error.message}")
+            return  # one is enough to know, thousands would hide the others
+
+
+def _path(error: jsonschema_rs.ValidationError) -> str:
+    return "/".join(map(str, error.instance_path)) or "the whole"
+
+
+def _table(folder: Path) -> Iterator[Finding]:
+    """`signals.parquet` has the published columns and says the same as `signals.jsonl`."""
+    try:
+        table = pq.read_table(folder / "signals.parquet")
+    except (pa.ArrowInvalid, OSError) as error:
+        yield Finding("error", "signals.parquet", f"cannot be read: {error}")
+        return
+    if table.schema.remove_metadata().names != SIGNAL_SCHEMA.names:
+        yield Finding("error", "signals.parquet", f"its columns are not {', '.join(SIGNAL_SCHEMA.names)}")
+        return
+    rows = [orjson.loads(line) for line in (folder / "signals.jsonl").read_bytes().splitlines()]
+    keys = ("content_id", "content_version", "engine", "prompt_cluster", "signal")
+    if [tuple(row[k] for k in keys) for row in rows] != list(
+        zip(*(table[k].to_pylist() for k in keys), strict=True)
+    ):
+        yield Finding("error", "signals.jsonl", "its rows are not those of signals.parquet")
+    bounds = [table[name].to_numpy() for name in ("lower", "signal", "upper")]
+    if not ((bounds[0] <= bounds[1]) & (bounds[1] <= bounds[2])).all():
+        yield Finding("error", "signals.parquet", "a signal lies outside its own interval")
+
+
+def _parity(folder: Path) -> Iterator[Finding]:
+    """The network gives the golden scores for the golden features."""
+    names = [f["name"] for f in orjson.loads((folder / "features.json").read_bytes())["features"]]
+    rows = [orjson.loads(line) for line in (folder / "golden.jsonl").read_bytes().splitlines()]
+    if len(rows) < _LEAST_GOLDEN:
+        yield Finding(
+            "note", "golden.jsonl", f"has {len(rows)} rows: fewer than {_LEAST_GOLDEN} signals exist"
+        )
+    if not rows:
+        return
+    design = np.array([[row["features"][name] for name in names] for row in rows], dtype=np.float32)
+    expected = np.array([row["score"] for row in rows])
+    message = _attempt(lambda: network.parity((folder / "model.onnx").read_bytes(), design, expected))
+    if isinstance(message, str):
+        yield Finding("error", "model.onnx", message)
+    elif message > network.TOLERANCE:
+        yield Finding("error", "model.onnx", f"its scores are up to {message:.2g} away from the golden ones")
+
+
+def _attempt(run: Callable[[], float]) -> float | str:
+    try:
+        return run()
+    except Exception as error:  # noqa: BLE001  # the runtime raises its own classes for a broken network; any is a finding
+        return f"cannot be run: {type(error).__name__}"

@@ -1,0 +1,188 @@
+"""The signal table: relevance of each content version per engine and prompt cluster, with intervals (S9)."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from eventlib.exposure import conditional_fit, harvest_swaps
+from eventlib.ranking.evaluation import Z90, place_names
+from eventlib.ranking.features import CELL, read_contents
+from eventlib.ranking.judge import DEBIASED
+from eventlib.ranking.training import LOWEST, fit_ranker
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from eventlib.ranking.features import Contents
+    from eventlib.ranking.pipeline import Judged, Ranking, Tables
+
+__all__ = ["SIGNAL_SCHEMA", "SMALL_CELL", "SignalTable", "build_signals"]
+
+_TIME: Final = pa.timestamp("us", tz="UTC")
+SIGNAL_SCHEMA: Final = pa.schema(
+    [
+        pa.field("content_id", pa.string(), nullable=False),
+        pa.field("content_version", pa.string(), nullable=False),
+        pa.field("engine", pa.string(), nullable=False),
+        pa.field("prompt_cluster", pa.string(), nullable=False),
+        pa.field("stages", pa.string(), nullable=False),
+        pa.field("signal", pa.float64(), nullable=False),
+        pa.field("lower", pa.float64(), nullable=False),
+        pa.field("upper", pa.float64(), nullable=False),
+        pa.field("n_effective", pa.float64()),
+        pa.field("exposure", pa.float64()),
+        pa.field("as_of", _TIME, nullable=False),
+        pa.field("event_timestamp", _TIME, nullable=False),
+        pa.field("created_timestamp", _TIME, nullable=False),
+    ]
+)
+"""`signals.parquet`; the same names in `signals.jsonl`."""
+
+STAGES: Final = "click"
+"""What the signal speaks of: a click once examined. Citing and satisfaction are not in it."""
+
+SMALL_CELL: Final = 10
+"""Evidence of fewer people is not given out (S7.10)."""
+
+REFITS: Final = 30
+"""Bootstrap refits behind each interval; a standard deviation from 30 is known to about an eighth."""
+
+
+@dataclass(frozen=True, slots=True)
+class SignalTable:
+    """Signals with what they were computed from.
+
+    Attributes
+    ----------
+    frame : DataFrame
+        Columns of `SIGNAL_SCHEMA`.
+    cells : DataFrame
+        `CELL` of each row.
+    design : ndarray of float32, shape (rows, features)
+        The model's input for each row.
+    """
+
+    frame: pd.DataFrame
+    cells: pd.DataFrame
+    design: NDArray[np.float32]
+
+
+def build_signals(ranking: Ranking, tables: Tables, as_of: dt.datetime, created: dt.datetime) -> SignalTable:
+    """Score every content that is known, for every prompt cluster it belongs to or was shown in.
+
+    Rows of a cluster speak of a prompt not seen before; prompts seen by ten people with this content have rows of
+    their own, `prompt:<prompt_id>`. Contents are those known at `as_of`, histories end at the cut.
+
+    Parameters
+    ----------
+    ranking
+        With a trained ranker.
+    tables
+        What it was trained on.
+    as_of, created
+        Moment of the prepared dataset, and of this export; time zone aware.
+    """
+    judged = ranking.judged
+    assert judged is not None, "signals are built from a trained ranker"
+    contents = read_contents(tables.publishes, tables.edits, _micros(as_of) + 1)
+    cells = _cells(judged, contents)
+    design = judged.ranker.design(cells, contents)
+    signal = judged.ranker.predict(design)
+    half = Z90 * _errors(ranking, judged, cells, contents)
+    evidence = _evidence(judged, cells)
+    frame = pd.DataFrame(
+        {
+            "content_id": cells["content_id"],
+            "content_version": cells["content_version"],
+            "engine": ranking.engine,
+            "prompt_cluster": np.where(
+                cells["prompt_id"] == "", cells["prompt_cluster"], "prompt:" + cells["prompt_id"]
+            ),
+            "stages": STAGES,
+            "signal": signal,
+            "lower": np.clip(signal - half, LOWEST, 1.0),
+            "upper": np.clip(signal + half, LOWEST, 1.0),
+            **evidence,
+            "as_of": as_of,
+            "event_timestamp": dt.datetime.fromtimestamp(ranking.cut / 1e6, dt.UTC),
+            "created_timestamp": created,
+        }
+    )
+    return SignalTable(frame, cells, design)
+
+
+def _micros(moment: dt.datetime) -> int:
+    return round(moment.timestamp() * 1_000_000)
+
+
+def _cells(judged: Judged, contents: Contents) -> pd.DataFrame:
+    """List what to score: newest versions in clusters where they were shown or belong, then frequent prompts."""
+    newest = contents.latest()[["content_id", "content_version", "topic"]]
+    shown = judged.train.cells
+    own = newest.rename(columns={"topic": "prompt_cluster"})[list(CELL[:3])]
+    pairs = shown[["content_id", "prompt_cluster"]].drop_duplicates()
+    seen = pairs.merge(newest[["content_id", "content_version"]], on="content_id")[list(CELL[:3])]
+    clusters = pd.concat([own, seen]).drop_duplicates().assign(prompt_id="")
+    frequent = _people(judged, ["content_id", "prompt_cluster", "prompt_id"])
+    frequent = frequent[(frequent["people"] >= SMALL_CELL) & ~frequent["prompt_id"].str.startswith("answer:")]
+    prompts = frequent.merge(newest[["content_id", "content_version"]], on="content_id")[list(CELL)]
+    return pd.concat([clusters, prompts]).sort_values(list(CELL), ignore_index=True)
+
+
+def _people(judged: Judged, keys: list[str]) -> pd.DataFrame:
+    """Return `people`, their effective number and the exposure behind each key, from the shows before the cut."""
+    data = judged.train
+    shows = data.cells.iloc[data.cell][keys].reset_index(drop=True)
+    shows = shows.assign(person=data.person, e=judged.theta[data.place])
+    by_person = shows.groupby([*keys, "person"], sort=True)["e"].sum().reset_index()
+    by_person["square"] = by_person["e"] ** 2
+    sums = by_person.groupby(keys, sort=True).agg(
+        people=("e", "size"), e=("e", "sum"), square=("square", "sum")
+    )
+    return sums.assign(n_effective=sums["e"] ** 2 / sums["square"]).reset_index()
+
+
+def _evidence(judged: Judged, cells: pd.DataFrame) -> dict[str, NDArray[np.float64]]:
+    """Return `n_effective` (people) and `exposure` (examined shows) per cell; null where fewer than ten people."""
+    found = {"n_effective": np.full(len(cells), np.nan), "exposure": np.full(len(cells), np.nan)}
+    for keys, rows in (
+        (["content_id", "prompt_cluster"], (cells["prompt_id"] == "").to_numpy()),
+        (["content_id", "prompt_cluster", "prompt_id"], (cells["prompt_id"] != "").to_numpy()),
+    ):
+        people = _people(judged, keys)
+        known = people[people["people"] >= SMALL_CELL].set_index(keys)[["n_effective", "e"]]
+        values = known.reindex(pd.MultiIndex.from_frame(cells.loc[rows, keys])).to_numpy(np.float64)
+        found["n_effective"][rows], found["exposure"][rows] = values.T
+    return found
+
+
+def _errors(ranking: Ranking, judged: Judged, cells: pd.DataFrame, contents: Contents) -> NDArray[np.float64]:
+    """Return the standard deviation of each signal over refits on resampled people, exposure refitted too."""
+    data, ranker = judged.train, judged.ranker
+    rng = np.random.default_rng(ranking.options.seed + 2)
+    people = int(data.person.max(initial=-1)) + 1
+    swaps = harvest_swaps(judged.learned)
+    order = [list(place_names(swaps.positions)).index(name) for name in judged.places]
+    scores = np.empty((REFITS, len(cells)))
+    for i in range(REFITS):
+        weights = rng.multinomial(people, np.full(people, 1 / people)).astype(np.float64)[data.person]
+        theta = np.ones(len(judged.places))
+        if judged.champion == DEBIASED:
+            fitted, _ = conditional_fit(*swaps.matrices(weights), ridge=1e-6)
+            theta = np.exp(fitted[order] - fitted[order[0]])
+        refit = fit_ranker(
+            data,
+            theta,
+            seed=ranking.options.seed,
+            weights=weights,
+            calibration=(ranker.intercept, ranker.slope),
+        )
+        scores[i] = refit.predict(refit.design(cells, contents))
+    spread: NDArray[np.float64] = scores.std(axis=0, ddof=1)
+    return spread
