@@ -1,4 +1,32 @@
-"""A simulated world with known truth: people, content, answer engines, and what goes wrong on the way."""
+"""A simulated world with known truth: people, content, answer engines, and what goes wrong on the way.
+
+What it assumes; every rate stands in `WorldParameters` and in `truth/world.json`:
+
+- **Content.** Pages of standardised quality in topics. Statistics, quotations, sources and reading ease tell of
+  quality with noise. For each prompt a pool of twelve pages has a relevance (quality and match), from which come
+  the log odds of being cited, the logit of a click once seen, the retrieval score, and, correlated with it by
+  `kappa`, the usual position.
+- **The site's assistant.** Eight of the pool are retrieved by noisy score; three to five are cited by a
+  Plackett-Luce draw; positions follow the usual position plus `swap_noise`, drawn anew for each answer: these are
+  the swaps that identify exposure. A click is a look (by slot and rank alone) times an interest (by prompt, page
+  and person): the position-based model, but for `trust_bias`, which is 0. Slots are drawn independently of pages.
+- **Reading.** Active time is log-normal, its median by page and person. Beats come every `heartbeat_ms`, up to
+  `heartbeats_max`; exits are missing at random, or by length where `exit_missing_slope` is not 0.
+- **Edits.** Each page is edited at most once, in the middle of the window. A lift enters the log odds of being
+  cited, the logit of a click and the log median of reading, at the assistant at once, at other engines' lists
+  from the fetch by which they learn of it. Null edits change the features alone. Beside this each page's log odds
+  of being cited drift by a weekly random walk. Lists are zero-sum: what one page gains others lose.
+- **Third-party engines.** Probes see answers, ours and rivals' pages in them, never clicks; visits land with a
+  referrer, a utm_source, a text fragment, or nothing. Neither is joined to the other.
+- **People.** One to a dozen visits each, on a phone, laptop, work machine, a tablet shared by two, or a public
+  kiosk. Cookies change with resets and clearing. Consent is said per device, mostly alike on all devices of a
+  person; some withdraw on one device, a few of them grant again.
+- **Transport.** Clocks are wrong by a constant, or jump once; queues, retries and pipeline delays act on what is
+  sent together. The server's own events have a true clock and no `sent_at`.
+
+What it leaves out: seasons, news, people who learn, engines that react to each other, correlated reruns of a
+prompt, drift of examination. What holds here need not hold in a real log.
+"""
 
 from __future__ import annotations
 
