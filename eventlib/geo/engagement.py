@@ -25,7 +25,7 @@ from eventlib.geo.stages import STAGES, Stage, candidate_rows, cite_stage, click
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-__all__ = ["LEAST_CLUSTERS", "Score", "score_engine", "score_engines", "score_frame"]
+__all__ = ["LEAST_CLUSTERS", "Score", "owned_stages", "score_engine", "score_engines", "score_frame"]
 
 Floats: TypeAlias = NDArray[np.float64]
 
@@ -192,7 +192,7 @@ def score_engine(
     contents = pd.Index(sorted({content for stage in stages for content in stage.content}))
     clusters = pd.Index(sorted({cluster for stage in stages for cluster in stage.cluster}))
     if len(clusters) < LEAST_CLUSTERS or not stages:
-        why = f"only {len(clusters)} people or prompt-days were seen, {LEAST_CLUSTERS} are needed for an interval"
+        why = f"{len(clusters)} people or prompt-days were seen, an interval needs {LEAST_CLUSTERS}"
         why = why if stages else "no stage was observed"
         given = (*reasons, why)
         return Score(engine, observation, names, pd.DataFrame(), 0, given, len(clusters), exposure, level)
@@ -303,6 +303,15 @@ def score_engines(
             )
         )  # fmt: skip
     return sorted(scores, key=lambda score: (-len(score.stages), score.engine))
+
+
+def owned_stages(frames: Mapping[str, pd.DataFrame], *, tau_ms: float = 0.0) -> dict[str, list[Stage]]:
+    """Return the observed stages of each engine whose answers are the site's own, by engine."""
+    shown = shown_citations(frames["citation_show"], frames["citation_click"], frames["answer_generate"])
+    visits = engine_visits(frames, tau_ms=tau_ms)
+    candidates = candidate_rows(frames["answer_generate"], frames["citation_show"])
+    engines = sorted(shown["engine"].unique())
+    return {engine: _observed_stages(engine, "owned", shown, visits, candidates)[0] for engine in engines}
 
 
 def _observed_stages(

@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from eventlib.columns import analysable, microseconds, numbers, persons, texts
-from eventlib.geo.cells import clustered_share
+from eventlib.geo.cells import clustered_share, hide_small_cells
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -182,7 +182,8 @@ def satisfaction_bounds(visits: pd.DataFrame, level: float = 0.90) -> pd.DataFra
     Returns
     -------
     pandas.DataFrame
-        `engine, visits, people, missing_exits` (share), `satisfied, lower, upper, kaplan_meier`.
+        `engine, visits, people, missing_exits` (share), `satisfied, lower, upper, kaplan_meier`; engines of
+        fewer than 10 people are left out (S7.10).
     """
     found = []
     for engine, part in visits.groupby("engine", sort=True):
@@ -206,7 +207,7 @@ def satisfaction_bounds(visits: pd.DataFrame, level: float = 0.90) -> pd.DataFra
             )
         )
     names = ["engine", "visits", "people", "missing_exits", "satisfied", "lower", "upper", "kaplan_meier"]
-    return pd.DataFrame(found, columns=names)
+    return hide_small_cells(pd.DataFrame(found, columns=names), "people")[0]
 
 
 def _upper_bound(part: pd.DataFrame, missing: NDArray[np.bool_]) -> float:

@@ -8,7 +8,7 @@ happened and what was to be expected of an average page; everything above works 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -39,8 +39,8 @@ class Stage:
 
     Attributes
     ----------
-    content, cluster
-        Codes per row into `contents` and `clusters` of the score.
+    content, cluster, time_us, answer
+        Of each row: the content, who counts as one in a resample, when, and in which answer ("" for visits).
     observed, expected
         0/1 and the chance of an average page, float64 per row; they sum to the same.
     base
@@ -54,6 +54,8 @@ class Stage:
     name: str
     content: NDArray[np.object_]
     cluster: NDArray[np.object_]
+    time_us: Ints
+    answer: NDArray[np.object_]
     observed: Floats
     expected: Floats
     base: float
@@ -68,12 +70,13 @@ def candidate_rows(answers: pd.DataFrame, shows: pd.DataFrame) -> pd.DataFrame:
     The cluster is the person for owned answers, prompt and day for probes.
     """
     kept = analysable(answers).drop_duplicates("answer_id") if len(answers) else answers
-    columns = ["engine", "observation", "answer_id", "cluster", "content_id", "cited"]
+    columns = ["engine", "observation", "answer_id", "cluster", "time_us", "content_id", "cited"]
     if "candidates" not in kept or not kept["candidates"].notna().any():
         return pd.DataFrame(columns=columns)
     listed = [item if isinstance(item, list | np.ndarray) else [] for item in kept["candidates"]]
     size = np.array([len(item) for item in listed])
-    day = microseconds(kept) // _DAY_US
+    time_us = microseconds(kept)
+    day = time_us // _DAY_US
     prompt_day = np.array(
         [f"{p}@{d}" for p, d in zip(texts(kept, "prompt_id"), day, strict=True)], dtype=object
     )
@@ -84,6 +87,7 @@ def candidate_rows(answers: pd.DataFrame, shows: pd.DataFrame) -> pd.DataFrame:
             "observation": np.repeat(texts(kept, "observation"), size),
             "answer_id": np.repeat(texts(kept, "answer_id"), size),
             "cluster": np.repeat(np.where(owned, persons(kept), prompt_day), size),
+            "time_us": np.repeat(time_us, size),
             "content_id": np.array([one["content_id"] for item in listed for one in item], dtype=object),
         }
     ).drop_duplicates(["answer_id", "content_id"])
@@ -109,10 +113,32 @@ def cite_stage(rows: pd.DataFrame) -> tuple[Stage | None, str]:
         return None, "everything that was retrieved was shown" if cited.any() else "no candidate was cited"
     expected = _average_chance(answer.astype(np.int64), content.astype(np.int64), cited, len(names))
     expected *= cited.sum() / expected.sum()
-    content_id, cluster = rows["content_id"].to_numpy(dtype=object), rows["cluster"].to_numpy(dtype=object)
-    return Stage(
-        "cite", content_id, cluster, cited, expected, float(expected.mean()), model_error=_CITE_ERROR
+    return _stage(
+        "cite", rows, "cluster", cited, expected, base=float(expected.mean()), model_error=_CITE_ERROR
     ), ""
+
+
+def _stage(
+    name: str,
+    rows: pd.DataFrame,
+    cluster: str,
+    observed: Floats,
+    expected: Floats,
+    *,
+    base: float,
+    **more: Any,
+) -> Stage:
+    return Stage(
+        name,
+        rows["content_id"].to_numpy(dtype=object),
+        rows[cluster].to_numpy(dtype=object),
+        rows["time_us"].to_numpy(dtype=np.int64),
+        texts(rows, "answer_id"),
+        observed,
+        expected,
+        base,
+        **more,
+    )
 
 
 def _average_chance(answer: Ints, content: Ints, cited: Floats, contents: int) -> Floats:
@@ -160,13 +186,9 @@ def click_stage(rows: pd.DataFrame) -> tuple[Stage | None, Exposure]:
     swaps = harvest_swaps(rows)
     log_exposure, _ = conditional_fit(*swaps.matrices())
     weight = np.exp(log_exposure)[swaps.position]
-    base = swaps.clicked.sum() / weight.sum()
-    expected = weight * base
-    content = rows["content_id"].to_numpy(dtype=object)
-    cluster = rows["person_id"].to_numpy(dtype=object)
-    return Stage(
-        "click", content, cluster, swaps.clicked, expected, float(base), swaps, log_exposure
-    ), exposure
+    base = float(swaps.clicked.sum() / weight.sum())
+    more = {"swaps": swaps, "log_exposure": log_exposure}
+    return _stage("click", rows, "person_id", swaps.clicked, weight * base, base=base, **more), exposure
 
 
 def satisfy_stage(visits: pd.DataFrame) -> tuple[Stage | None, str]:
@@ -174,6 +196,5 @@ def satisfy_stage(visits: pd.DataFrame) -> tuple[Stage | None, str]:
     satisfied = visits["satisfied"].to_numpy(dtype=np.float64)
     if not satisfied.any():
         return None, "no visit was tracked" if not len(visits) else "no visit satisfied"
-    expected = np.full(len(visits), satisfied.mean())
-    content, person = visits["content_id"].to_numpy(dtype=object), visits["person_id"].to_numpy(dtype=object)
-    return Stage("satisfy", content, person, satisfied, expected, float(satisfied.mean())), ""
+    base = float(satisfied.mean())
+    return _stage("satisfy", visits, "person_id", satisfied, np.full(len(visits), base), base=base), ""

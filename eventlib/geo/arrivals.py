@@ -1,0 +1,67 @@
+"""Who comes from AI: people that answers sent, and agents that fetch pages (S6)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from eventlib.columns import analysable, numbers, persons, texts
+from eventlib.geo.cells import hide_small_cells
+from eventlib.geo.traffic import classify_agent
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["agent_fetches", "arrivals"]
+
+
+def arrivals(frames: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """Return landings from AI engines by engine and by the evidence that names it.
+
+    Returns
+    -------
+    pandas.DataFrame
+        `engine, evidence, visits, people`, most visits first; cells under 10 people are left out (S7.10).
+    """
+    seen = analysable(frames["referral_land"], "owned").drop_duplicates("page_view_id")
+    engine = texts(seen, "engine")
+    rows = pd.DataFrame(
+        {
+            "engine": np.where(engine == "", texts(seen, "ai_engine"), engine),
+            "evidence": texts(seen, "evidence", "not said"),
+            "person": persons(seen),
+        }
+    )
+    rows = rows[rows["engine"] != ""]
+    grouped = rows.groupby(["engine", "evidence"], as_index=False)
+    table = grouped.agg(visits=("person", "size"), people=("person", "nunique"))
+    shown, _ = hide_small_cells(table, "people", within=["engine"])
+    return shown.sort_values("visits", ascending=False, ignore_index=True)
+
+
+def agent_fetches(frames: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """Return fetches by the agent that the user agent claims to be, and what that agent fetches for.
+
+    Returns
+    -------
+    pandas.DataFrame
+        `agent, purpose, fetches, pages` (distinct contents), `failed` (share answered 400 or more), most
+        first.
+    """
+    fetches = frames["agent_fetch"]
+    rows = pd.DataFrame(
+        {"content_id": texts(fetches, "content_id"), "status": numbers(fetches, "status_code")}
+    )
+    claimed = [classify_agent(agent or None) for agent in texts(fetches, "user_agent")]
+    known = texts(fetches, "agent")
+    names = [name or kept or "unknown" for (name, _), kept in zip(claimed, known, strict=True)]
+    rows["agent"] = np.array(names, dtype=object)
+    rows["purpose"] = np.array([purpose or "other" for _, purpose in claimed], dtype=object)
+    rows["failed"] = (rows["status"] >= 400).astype(float).where(rows["status"].notna())
+    rows["content_id"] = rows["content_id"].replace("", None)
+    table = rows.groupby(["agent", "purpose"], as_index=False).agg(
+        fetches=("purpose", "size"), pages=("content_id", "nunique"), failed=("failed", "mean")
+    )
+    return table.sort_values(["fetches", "agent"], ascending=[False, True], ignore_index=True)

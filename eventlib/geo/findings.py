@@ -1,0 +1,163 @@
+"""The headline figures of the GEO notebooks, and what a reader must know before using them, in words."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from eventlib.columns import analysable, texts
+from eventlib.geo.cells import SMALL_CELL, clustered_share
+from eventlib.geo.visibility import engine_visibility
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import pandas as pd
+
+    from eventlib.geo.engagement import Score
+
+__all__ = [
+    "best_page",
+    "edit_caveats",
+    "engagement_caveats",
+    "found_changes",
+    "own_contents",
+    "satisfied_share",
+    "verdict_in_words",
+    "word_share_of_site",
+]
+
+Figure = tuple[float | None, float | None, float | None]
+NONE: Figure = (None, None, None)
+_SHARE = ("value", "lower", "upper", "prompt_days")
+
+
+def own_contents(frames: Mapping[str, pd.DataFrame]) -> set[str]:
+    """Return the ids of this site's contents: what it published, else what was viewed here."""
+    published = {
+        *texts(frames["content_publish"], "content_id"),
+        *texts(frames["content_edit"], "content_id"),
+    }
+    return (published or set(texts(frames["page_view"], "content_id"))) - {""}
+
+
+def word_share_of_site(frames: Mapping[str, pd.DataFrame]) -> Figure:
+    """Return the site's share of the words that probed AI answers attribute to sources, with its interval."""
+    probed = {name: analysable(frames[name], "probe") for name in ("citation_show", "answer_generate")}
+    if not len(probed["answer_generate"]):
+        return NONE
+    answers = probed["answer_generate"].assign(engine="all")
+    table = engine_visibility(probed["citation_show"], answers, own_contents(frames)).set_index("measure")
+    share, lower, upper, days = table.loc["word_share", list(_SHARE)].to_numpy(dtype=np.float64).tolist()
+    return NONE if np.isnan(share) or days < SMALL_CELL else (share, lower, upper)
+
+
+def satisfied_share(visits: pd.DataFrame) -> Figure:
+    """Return the share of visits from AI answers that satisfied (beat rule), clustered by person."""
+    by_person = visits.groupby("person_id")["satisfied"].agg(["sum", "size"])
+    if len(by_person) < SMALL_CELL:
+        return NONE
+    share = float(visits["satisfied"].mean())
+    rest = (by_person["sum"] - share * by_person["size"]).to_numpy(dtype=np.float64)
+    variance = np.array([rest @ rest / len(visits) ** 2])
+    lower, upper = clustered_share(np.array([share]), variance, len(by_person))
+    return share, float(lower[0]), float(upper[0])
+
+
+def best_page(score: Score | None) -> Figure:
+    """Return the highest score among pages with enough evidence, with its interval."""
+    if score is None or not len(score.frame) or not score.frame["enough"].any():
+        return NONE
+    first = score.frame[score.frame["enough"]].iloc[0]
+    return float(first["theta"]), float(first["lower"]), float(first["upper"])
+
+
+def _english(names: Sequence[str]) -> str:
+    return " and ".join(filter(None, [", ".join(names[:-1]), *names[-1:]]))
+
+
+def engagement_caveats(frames: Mapping[str, pd.DataFrame], scores: Sequence[Score]) -> list[str]:
+    """Return what a reader must know before using notebook 04, in words.
+
+    Examples
+    --------
+    >>> from eventlib.geo import EVENTS_READ
+    >>> engagement_caveats({name: pd.DataFrame() for name in EVENTS_READ}, [])[0]
+    'No answer and no citation is in this log: there is nothing to score.'
+    """
+    if not len(frames["answer_generate"]) and not len(frames["citation_show"]):
+        said = ["No answer and no citation is in this log: there is nothing to score."]
+        return said + (
+            ["Only visits that AI answers sent are judged."] if len(frames["referral_land"]) else []
+        )
+    said = []
+    if not (texts(frames["answer_generate"], "observation") == "probe").any():
+        said.append("No prompts were probed: visibility on engines other than one's own is not known.")
+    silent = [score.engine for score in scores if not len(score.frame)]
+    if silent:
+        said.append(f"Too few people for any score of {_english(silent)}.")
+    hidden = sum(score.hidden for score in scores)
+    if hidden:
+        said.append(f"{hidden} scores rest on fewer than {SMALL_CELL} people and are not shown.")
+    said += [
+        f"{score.engine}: {reason.removeprefix('click: ')}; the score's interval contains that error."
+        for score in scores
+        for reason in score.reasons
+        if "error of log exposure" in reason
+    ]
+    said += [
+        f"{score.engine} has no click stage: {reason.removeprefix('click: ')}."
+        for score in scores
+        for reason in score.reasons
+        if reason.startswith("click: no clicked swaps")
+    ]
+    if len(frames["referral_land"]):
+        said.append(
+            "Clicks from AI overviews look like organic search unless declared; they are undercounted."
+        )
+    return said
+
+
+def edit_caveats(verdicts: pd.DataFrame) -> list[str]:
+    """Return what a reader must know before using notebook 05, in words.
+
+    Examples
+    --------
+    >>> edit_caveats(pd.DataFrame(columns=["edit_id", "state", "placebos", "p"]))
+    ['No edit is in this log, or no engine shows what became of one: there is nothing to judge.']
+    """
+    if verdicts.empty:
+        return ["No edit is in this log, or no engine shows what became of one: there is nothing to judge."]
+    said = []
+    judged = verdicts[verdicts["p"].notna()]
+    if judged.empty:
+        said.append("No edit could be judged; the table says why, and what it would have taken.")
+    else:
+        finest = 1 / (1 + judged["placebos"].max())
+        said.append(f"With so many placebos no p-value can be below {finest:.3f}; few edits alone can pass.")
+    if (verdicts["shares_with"] > 0).any():
+        said.append("Edited pages that compete in the same answers are judged one by one, not jointly.")
+    return said
+
+
+def found_changes(verdicts: pd.DataFrame) -> tuple[int, int]:
+    """Return how many verdicts found a change, and how many could be given at all."""
+    return int(verdicts["state"].isin(["better", "worse"]).sum()), int(verdicts["p"].notna().sum())
+
+
+def verdict_in_words(verdicts: pd.DataFrame) -> str:
+    """Return the answer to "did our edits work?" in a sentence.
+
+    >>> verdict_in_words(pd.DataFrame(columns=["state", "p"]))
+    ''
+    """
+    found, judged = found_changes(verdicts)
+    if not judged:
+        return ""
+    if not found:
+        return (
+            f"None of {judged} comparisons shows a change beyond chance; that is not the same as no change."
+        )
+    better = int((verdicts["state"] == "better").sum())
+    return f"Of {judged} comparisons {better} show a gain and {found - better} a loss beyond chance."

@@ -1,0 +1,203 @@
+"""What the GEO notebooks show: results cut to the columns and rows that a reader needs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+import pandas as pd
+
+from eventlib.columns import analysable
+from eventlib.geo.cells import SMALL_CELL
+from eventlib.geo.engagement import Score
+from eventlib.geo.visibility import page_visibility
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+
+    from eventlib.geo.visibility import Spec
+
+__all__ = [
+    "calendar",
+    "detectable_change",
+    "exposure",
+    "leading",
+    "overview",
+    "power",
+    "probed",
+    "ranking",
+    "refused",
+    "stages",
+    "top_pages",
+    "verdicts",
+]
+
+_CURVE: Final = [
+    "slot",
+    "rank",
+    "exposure",
+    "log_se",
+    "lower",
+    "upper",
+    "all_pairs",
+    "clicks",
+    "shows",
+    "swap_clicks",
+    "status",
+]
+
+
+def probed(frames: Mapping[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
+    """Return the citations and answers that were observed by probing."""
+    return {name: analysable(frames[name], "probe") for name in ("citation_show", "answer_generate")}
+
+
+def top_pages(
+    shows: pd.DataFrame, answers: pd.DataFrame, own: Collection[str], *, spec: Spec = "paper", most: int = 15
+) -> pd.DataFrame:
+    """Return the citation rate of the most cited own pages, pages by engines."""
+    table = page_visibility(shows, answers, spec=spec)
+    kept = table["content_id"].isin(list(own)) & table["measure"].eq("citation_rate")
+    kept &= table["prompt_days"].ge(SMALL_CELL)
+    wide = table[kept].pivot_table(index="content_id", columns="engine", values="value", fill_value=0.0)
+    order = wide.mean(axis=1).sort_values(ascending=False, kind="stable").index[:most]
+    return wide.loc[order]
+
+
+def leading(scores: Sequence[Score]) -> Score:
+    """Return the score that shows most of the way from answer to reader, of those with pages.
+
+    >>> leading([]).name
+    'none'
+    """
+    nobody = Score("none", "owned", (), pd.DataFrame())
+    return max(
+        scores, key=lambda score: (len(score.frame) > 0, len(score.stages), score.clusters), default=nobody
+    )
+
+
+def exposure(score: Score) -> pd.DataFrame:
+    """Return the exposure curve that a score rests on; empty where it has none."""
+    return score.exposure.frame if score.exposure is not None else pd.DataFrame(columns=_CURVE)
+
+
+def ranking(score: Score) -> pd.DataFrame:
+    """Return the score's table: rank with its interval, score with its interval, in words, and the counts."""
+    columns = ["rank", "rank_lower", "rank_upper", "content_id", "theta", "lower", "upper", "word", "people"]
+    if not len(score.frame):
+        return pd.DataFrame(columns=columns)
+    counts = [f"observed_{name}" for name in score.stages]
+    return score.frame[[*columns, *counts]].rename(columns={"theta": "score", "word": "in_words"})
+
+
+def stages(score: Score) -> pd.DataFrame:
+    """Return each page's stages as multiples of the average, with their intervals, and its placement."""
+    if not len(score.frame):
+        return pd.DataFrame(columns=["content_id"])
+    named: dict[str, object] = {"content_id": score.frame["content_id"]}
+    for name in score.stages:
+        named |= {name: np.exp(score.frame[f"log_{name}"]), f"{name}_lower": score.frame[f"{name}_lower"]}
+        named |= {f"{name}_upper": score.frame[f"{name}_upper"]}
+    return pd.DataFrame(named | {"placement": np.exp(score.frame["placement"])})
+
+
+def overview(scores: Sequence[Score]) -> pd.DataFrame:
+    """Return what each engine lets us see: its stages, people, pages with enough evidence, and what is missing."""
+    rows = [
+        {
+            "engine": score.engine,
+            "observed_by": score.observation,
+            "stages": score.name,
+            "people": score.clusters if score.clusters >= SMALL_CELL else None,
+            "pages": len(score.frame),
+            "with_enough_evidence": int(score.frame["enough"].sum()) if len(score.frame) else 0,
+            "not_shown": score.hidden,
+            "what_is_missing": "; ".join(score.reasons),
+        }
+        for score in scores
+        if score.clusters >= SMALL_CELL
+    ]
+    names = [
+        "engine",
+        "observed_by",
+        "stages",
+        "people",
+        "pages",
+        "with_enough_evidence",
+        "not_shown",
+        "what_is_missing",
+    ]
+    return pd.DataFrame(rows, columns=names)
+
+
+def power(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return what each comparison of `judge_all` could find, before what it found."""
+    shown = frame[frame["detectable"].notna()] if len(frame) else frame
+    columns = [
+        "content_id",
+        "change_type",
+        "outcome",
+        "detectable",
+        "expected_before",
+        "expected_after",
+        "controls",
+        "placebos",
+    ]
+    return shown.sort_values("detectable", kind="stable")[columns].reset_index(drop=True)
+
+
+def detectable_change(frame: pd.DataFrame) -> float | None:
+    """Return the change, as a multiple, that the middle one of the judged comparisons could find."""
+    judged = frame.loc[frame["p"].notna(), "detectable"] if len(frame) else []
+    return float(np.median(judged)) if len(judged) else None
+
+
+def calendar(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return each edit's dates on each engine, days in UTC."""
+    names = {
+        "edited_us": "edited",
+        "exposed_us": "seen_from",
+        "before_from": "baseline_from",
+        "before_to": "baseline_to",
+    }
+    columns = [
+        "content_id",
+        "change_type",
+        "engine",
+        *names.values(),
+        "weeks_before",
+        "weeks_after",
+        "exposed_by",
+    ]
+    if not len(frame):
+        return pd.DataFrame(columns=columns)
+    dates = {
+        new: pd.to_datetime(frame[old], unit="us", utc=True).dt.strftime("%Y-%m-%d")
+        for old, new in names.items()
+    }
+    return frame.assign(**dates)[columns].sort_values("edited", ignore_index=True)
+
+
+def verdicts(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return the comparisons that have a verdict."""
+    columns = [
+        "content_id", "change_type", "outcome", "state", "change", "lower", "upper", "early", "late", "p", "q",
+        "detectable", "placebos", "shares_with",
+    ]  # fmt: skip
+    judged = frame[frame["p"].notna()] if len(frame) else frame
+    return judged.sort_values("change", ascending=False)[columns].reset_index(drop=True)
+
+
+def refused(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return why the other comparisons have none: `outcome, state, reason, comparisons`."""
+    columns = ["outcome", "state", "reason", "comparisons"]
+    rest = frame[frame["p"].isna()] if len(frame) else frame
+    if not len(rest):
+        return pd.DataFrame(columns=columns)
+    plain = rest["reason"].str.replace(r"^\d+ expected", "too few expected", regex=True)
+    counted = rest.assign(reason=plain).groupby(["outcome", "state", "reason"], sort=False).size()
+    return (
+        counted.rename("comparisons")
+        .reset_index()
+        .sort_values(["outcome", "comparisons"], ascending=[True, False])
+    )

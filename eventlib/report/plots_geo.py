@@ -1,0 +1,341 @@
+"""Figures of notebooks 04 and 05: visibility, exposure, satisfaction, scores, edits."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from eventlib.report.plots import DASHES, GREY, INK, PALETTE, SYMBOLS, empty, figure
+from eventlib.report.tables import format_value
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import pandas as pd
+    import plotly.graph_objects as go
+
+__all__ = ["arrivals", "edits", "exposure", "placebos", "satisfaction", "scores", "stages", "visibility"]
+
+_WORDS: Final[Mapping[str, tuple[str, str]]] = {
+    "better": (PALETTE[0], "triangle-up"),
+    "worse": (PALETTE[1], "triangle-down"),
+    "as average, as far as can be told": (GREY, "circle"),
+    "no difference shown": (GREY, "circle"),
+}
+_STAGE_LOOK: Final[Mapping[str, tuple[str, str]]] = {
+    "cite": (PALETTE[0], ""),
+    "click": (PALETTE[4], "/"),
+    "satisfy": (PALETTE[2], "."),
+}
+_MEASURES: Final[Mapping[str, str]] = {
+    "citation_share": "share of citations",
+    "word_share": "word share",
+    "position_adjusted": "word share, earlier sentences weigh more",
+}
+
+
+def _error(part: pd.DataFrame, value: str) -> dict[str, Any]:
+    middle, low, high = (part[name].astype(float) for name in (value, "lower", "upper"))
+    return {
+        "type": "data",
+        "symmetric": False,
+        "array": list(high - middle),
+        "arrayminus": list(middle - low),
+        "thickness": 2,
+        "width": 5,
+    }
+
+
+def _rows(fig: go.Figure, labels: Sequence[str]) -> None:
+    """Name the rows of a figure whose first row is 0, on top."""
+    fig.update_yaxes(
+        tickvals=list(range(len(labels))),
+        ticktext=[str(label) for label in labels],
+        range=[len(labels) - 0.4, -0.6],
+        ticks="",
+    )
+
+
+def _one(fig: go.Figure, label: str) -> None:
+    fig.add_vline(
+        x=1, line={"color": INK, "width": 1, "dash": "dot"}, annotation={"text": label, "yanchor": "bottom"}
+    )
+
+
+def arrivals(frame: pd.DataFrame, subtitle: str = "") -> go.Figure:
+    """Return visits by engine, split by what names the engine, from `arrivals.arrivals`."""
+    import plotly.graph_objects as go  # noqa: PLC0415 - half a second that tables do not need
+
+    title = "Visits that AI answers sent, by the evidence for it"
+    if frame.empty:
+        return empty(title, "none, or under 10 people in every cell")
+    order = frame.groupby("engine")["visits"].sum().sort_values(ascending=False).index
+    fig = figure(title, subtitle, "visits", height=190 + 34 * len(order))
+    for index, (evidence, part) in enumerate(frame.groupby("evidence", sort=True)):
+        pattern = {"shape": ("", "/", ".", "x", "-")[index % 5], "solidity": 0.25}
+        fig.add_trace(
+            go.Bar(
+                x=[int(item) for item in part["visits"]],
+                y=[str(item) for item in part["engine"]],
+                name=str(evidence).replace("_", " "),
+                orientation="h",
+                marker={"color": PALETTE[index % len(PALETTE)], "pattern": pattern},
+                hovertemplate="%{y}: %{x} visits<extra>%{fullData.name}</extra>",
+            )
+        )
+    fig.update_layout(barmode="stack", margin={"t": 116})
+    fig.update_yaxes(
+        type="category", categoryorder="array", categoryarray=list(order), autorange="reversed", ticks=""
+    )
+    return fig
+
+
+def visibility(frame: pd.DataFrame, subtitle: str = "") -> go.Figure:
+    """Return the site's share of citations and of words by engine, from `visibility.engine_visibility`."""
+    import plotly.graph_objects as go  # noqa: PLC0415 - as above
+
+    title = "How much of the answers is ours"
+    shown = frame[frame["measure"].isin(list(_MEASURES)) & frame["value"].notna()]
+    if shown.empty:
+        return empty(title, "no probed answer attributes words to its sources")
+    engines = list(dict.fromkeys(shown["engine"]))
+    fig = figure(
+        title, subtitle, "share of each engine's answers, 90 % interval", height=190 + 62 * len(engines)
+    )
+    for index, (measure, name) in enumerate(_MEASURES.items()):
+        part = shown[shown["measure"] == measure]
+        fig.add_trace(
+            go.Scatter(
+                x=[float(item) for item in part["value"]],
+                y=[engines.index(item) + 0.25 * (index - 1) for item in part["engine"]],
+                mode="markers+text",
+                name=name,
+                marker={"size": 10, "color": PALETTE[index], "symbol": SYMBOLS[index]},
+                error_x=_error(part, "value"),
+                hovertemplate="%{x:.1%}<extra>" + name + "</extra>",
+            )
+        )
+    _rows(fig, engines)
+    fig.update_xaxes(tickformat=".0%")
+    fig.update_layout(margin={"t": 116})
+    return fig
+
+
+def exposure(frame: pd.DataFrame, subtitle: str = "") -> go.Figure:
+    """Return how likely each rank is examined, by slot, from `Exposure.frame`."""
+    import plotly.graph_objects as go  # noqa: PLC0415 - as above
+
+    title = "How likely a citation is looked at, by its place"
+    known = frame[frame["exposure"].notna()]
+    if len(known) < 2:
+        return empty(title, "no page was clicked in two places: exposure cannot be told from quality")
+    fig = figure(title, subtitle, "rank", "exposure, first rank = 1, 90 % interval", height=430)
+    for index, (slot, part) in enumerate(known.groupby("slot", sort=True)):
+        look = {"color": PALETTE[index % len(PALETTE)], "dash": DASHES[index % len(DASHES)], "width": 2}
+        fig.add_trace(
+            go.Scatter(
+                x=[int(rank) + 0.06 * index for rank in part["rank"]],
+                y=[float(item) for item in part["exposure"]],
+                mode="lines+markers",
+                name=str(slot),
+                line=look,
+                marker={"size": 9, "symbol": SYMBOLS[index % len(SYMBOLS)]},
+                error_y=_error(part, "exposure"),
+                customdata=part[["clicks", "shows"]].to_numpy().tolist(),
+                hovertemplate="%{y:.2f}, %{customdata[0]} clicks of %{customdata[1]} shows<extra>%{fullData.name}</extra>",
+            )
+        )
+    pairs = known[known["all_pairs"].notna()]
+    fig.add_trace(
+        go.Scatter(
+            x=[int(rank) - 0.06 for rank in pairs["rank"]],
+            y=[float(item) for item in pairs["all_pairs"]],
+            mode="markers",
+            name="AllPairs, for comparison",
+            marker={"size": 9, "symbol": "x-thin-open", "color": INK},
+        )
+    )
+    fig.update_xaxes(dtick=1)
+    fig.update_yaxes(rangemode="tozero")
+    fig.update_layout(margin={"t": 116})
+    return fig
+
+
+def satisfaction(frame: pd.DataFrame, subtitle: str = "") -> go.Figure:
+    """Return the share of satisfied visits by engine with its bounds, from `satisfaction_bounds`."""
+    import plotly.graph_objects as go  # noqa: PLC0415 - as above
+
+    title = "Visits from AI answers that satisfied"
+    if frame.empty:
+        return empty(title, "no visit, or under 10 people on every engine")
+    fig = figure(title, subtitle, "share of visits, 90 % interval", height=190 + 40 * len(frame))
+    fig.add_trace(
+        go.Scatter(
+            x=[float(item) for item in frame["satisfied"]],
+            y=list(range(len(frame))),
+            mode="markers",
+            name="seen to satisfy",
+            marker={"size": 11, "color": PALETTE[0]},
+            error_x=_error(frame, "satisfied"),
+            hovertemplate="%{x:.1%}<extra>seen to satisfy</extra>",
+        )
+    )
+    fig.add_trace(
+        go.Scatter(
+            x=[float(item) for item in frame["kaplan_meier"]],
+            y=list(range(len(frame))),
+            mode="markers",
+            name="if every missing exit had hidden more",
+            marker={"size": 11, "color": PALETTE[1], "symbol": "diamond-open"},
+            hovertemplate="%{x:.1%}<extra>upper bound</extra>",
+        )
+    )
+    labels = [
+        f"{engine}<br>{format_value(n)} visits"
+        for engine, n in zip(frame["engine"], frame["visits"], strict=True)
+    ]
+    _rows(fig, labels)
+    fig.update_xaxes(tickformat=".0%")
+    fig.update_layout(margin={"t": 116})
+    return fig
+
+
+def _forest(fig: go.Figure, frame: pd.DataFrame, value: str, word: str) -> None:
+    import plotly.graph_objects as go  # noqa: PLC0415 - as above
+
+    for name, (colour, symbol) in _WORDS.items():
+        part = frame[frame[word] == name]
+        if part.empty:
+            continue
+        fig.add_trace(
+            go.Scatter(
+                x=[float(item) for item in part[value]],
+                y=[int(row) for row in part["row"]],
+                mode="markers+text",
+                name=name,
+                text=[f"  {format_value(item)}" for item in part[value]],
+                textposition="top center",
+                textfont={"size": 11},
+                cliponaxis=False,
+                marker={"size": 11, "color": colour, "symbol": symbol},
+                error_x=_error(part, value),
+                hovertemplate="%{x:.2f}<extra>" + name + "</extra>",
+            )
+        )
+    fig.update_xaxes(type="log", dtick="D2" if len(frame) else None)
+
+
+def scores(frame: pd.DataFrame, name: str, subtitle: str = "", most: int = 24) -> go.Figure:
+    """Return pages by their score with 90 % intervals, best on top, from `Score.frame`.
+
+    Pages without enough evidence are left out; of many, the best and the worst are drawn.
+    """
+    title = f"Satisfied citations, observed over expected ({name})"
+    ranked = frame[frame["enough"]] if len(frame) else frame
+    if ranked.empty:
+        return empty(title, "not enough evidence for any page")
+    if len(ranked) > most:
+        ranked = ranked.iloc[[*range(most // 2), *range(len(ranked) - most // 2, len(ranked))]]
+    ranked = ranked.assign(row=range(len(ranked)))
+    fig = figure(title, subtitle, "score, 1 = average page, 90 % interval", height=200 + 26 * len(ranked))
+    _forest(fig, ranked, "theta", "word")
+    _rows(fig, list(ranked["content_id"]))
+    _one(fig, "average")
+    fig.update_layout(margin={"t": 130})
+    return fig
+
+
+def stages(frame: pd.DataFrame, names: Sequence[str], subtitle: str = "", most: int = 16) -> go.Figure:
+    """Return where each page wins and loses: the stages' parts of the log score, and its placement beside them."""
+    import plotly.graph_objects as go  # noqa: PLC0415 - as above
+
+    title = "Which stage makes the score"
+    ranked = frame[frame["enough"]] if len(frame) else frame
+    if ranked.empty:
+        return empty(title, "not enough evidence for any page")
+    if len(ranked) > most:
+        ranked = ranked.iloc[[*range(most // 2), *range(len(ranked) - most // 2, len(ranked))]]
+    labels = [str(item) for item in ranked["content_id"]]
+    fig = figure(title, subtitle, "part of the log score, 0 = average", height=210 + 26 * len(ranked))
+    for stage in names:
+        colour, pattern = _STAGE_LOOK[stage]
+        fig.add_trace(
+            go.Bar(
+                x=[float(item) for item in ranked[f"log_{stage}"]],
+                y=labels,
+                orientation="h",
+                name=stage,
+                marker={"color": colour, "pattern": {"shape": pattern, "solidity": 0.25}},
+                hovertemplate="%{y}: %{x:+.2f}<extra>" + stage + "</extra>",
+            )
+        )
+    if ranked["placement"].notna().any():
+        fig.add_trace(
+            go.Scatter(
+                x=[float(item) for item in ranked["placement"]],
+                y=labels,
+                mode="markers",
+                name="placement (not in the score)",
+                marker={"symbol": "line-ns-open", "size": 14, "color": INK, "line": {"width": 3}},
+                hovertemplate="%{y}: %{x:+.2f}<extra>placement</extra>",
+            )
+        )
+    fig.update_layout(barmode="relative", margin={"t": 116})
+    fig.update_yaxes(
+        type="category", categoryorder="array", categoryarray=labels, autorange="reversed", ticks=""
+    )
+    fig.add_vline(x=0, line={"color": INK, "width": 1})
+    return fig
+
+
+def edits(frame: pd.DataFrame, subtitle: str = "") -> go.Figure:
+    """Return the change of each judged edit with its interval, from `experiments.judge_edits`."""
+    title = "What the edits changed"
+    judged = frame[frame["p"].notna()] if len(frame) else frame
+    if judged.empty:
+        return empty(title, "no edit could be judged yet; the table says why")
+    judged = judged.sort_values("change", ascending=False).reset_index(drop=True)
+    judged = judged.assign(row=range(len(judged)))
+    x = "observed over expected, after as a multiple of before, 90 % interval"
+    fig = figure(title, subtitle, x, height=210 + 34 * len(judged))
+    _forest(fig, judged, "change", "state")
+    labels = zip(judged["content_id"], judged["change_type"], judged["outcome"], strict=True)
+    _rows(fig, [f"{page}: {kind.replace('_', ' ')} ({outcome})" for page, kind, outcome in labels])
+    _one(fig, "no change")
+    fig.update_layout(margin={"t": 130})
+    return fig
+
+
+def placebos(frame: pd.DataFrame, statistics: pd.DataFrame, subtitle: str = "") -> go.Figure:
+    """Return each judged edit's statistic among those of unedited pages at the same dates."""
+    import plotly.graph_objects as go  # noqa: PLC0415 - as above
+
+    title = "Each edit among pages that nobody edited"
+    judged = frame[frame["p"].notna()] if len(frame) else frame
+    if judged.empty:
+        return empty(title, "no edit could be judged yet")
+    judged = judged.sort_values("statistic", ascending=False).reset_index(drop=True)
+    fig = figure(title, subtitle, "change over its modelled error", height=210 + 34 * len(judged))
+    for row, edit in enumerate(judged.to_dict("records")):
+        same = (statistics["edit_id"] == edit["edit_id"]) & (statistics["outcome"] == edit["outcome"])
+        values = [float(item) for item in statistics.loc[same, "statistic"]]
+        look = {"symbol": "line-ns-open", "size": 12, "color": GREY}
+        first = row == 0
+        fig.add_trace(
+            go.Scatter(x=values, y=[row] * len(values), mode="markers", name="unedited pages", marker=look,
+                       legendgroup="placebo", showlegend=first, hoverinfo="skip")
+        )  # fmt: skip
+        look = {"symbol": "diamond", "size": 13, "color": PALETTE[1]}
+        fig.add_trace(
+            go.Scatter(x=[float(edit["statistic"])], y=[row], mode="markers", name="the edit", marker=look,
+                       legendgroup="edit", showlegend=first, hovertemplate=f"p = {edit['p']:.2f}<extra></extra>")
+        )  # fmt: skip
+    _rows(
+        fig,
+        [
+            f"{page} ({outcome})"
+            for page, outcome in zip(judged["content_id"], judged["outcome"], strict=True)
+        ],
+    )
+    fig.add_vline(x=0, line={"color": INK, "width": 1, "dash": "dot"})
+    fig.update_layout(margin={"t": 116})
+    return fig
