@@ -49,9 +49,9 @@ class WorldParameters:
     prompts: int = 40
     edited_share: float = 0.2
     null_edit_share: float = 0.35
-    lift_cite: float = 0.45  # log odds of being cited
-    lift_click: float = 0.30  # logit of a click once seen
-    lift_satisfy: float = 0.25  # log of the median dwell time
+    lift_cite: float = 0.6  # log odds of being cited
+    lift_click: float = 0.45  # logit of a click once seen
+    lift_satisfy: float = 0.35  # log of the median dwell time
     page_drift_sd: float = 0.02  # weekly random walk of a page's log odds of being cited
     # the site's own assistant: position-based clicks
     kappa: float = 0.6  # correlation of a page's usual position with its attractiveness
