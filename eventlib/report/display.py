@@ -205,6 +205,10 @@ def _row_counts(ledger: Ledger) -> dict[str, int]:
     return counts | {"kept": ledger.rows_out}
 
 
+def _in_words(value: object) -> str:
+    return ", ".join(value) if isinstance(value, list) else tables.format_value(value) or "not set"
+
+
 def _headline_html(headline: Headline) -> str:
     interval = f"<small>{safe.escape_html(headline.interval)}</small>" if headline.interval else ""
     text = safe.escape_html(safe.clean(headline.text) if isinstance(headline.value, str) else headline.text)
@@ -244,7 +248,7 @@ def show_summary(
     counts = {key: f"{value:,}" for key, value in _row_counts(prepared.ledger).items()}
     cards = "".join(_headline_html(headline) for headline in headlines)
     notes = "".join(f"<li>{safe.escape_html(safe.clean(text))}</li>" for text in warnings if text)
-    in_force = {key: tables.format_value(value) or "not set" for key, value in (parameters or {}).items()}
+    in_force = {key: _in_words(value) for key, value in (parameters or {}).items()}
     html = (
         f'<section class="summary" aria-label="Summary"><p class="question">{safe.escape_html(question)}</p>'
         f'<dl class="headlines">{cards}</dl>{_definition_list(counts, "rows")}'
@@ -308,9 +312,7 @@ def _versions(versions: Mapping[str, str]) -> str:
 
 
 def _pairs(values: Mapping[str, object]) -> str:
-    return ", ".join(
-        f"{key} {tables.format_value(value)}" for key, value in values.items() if value is not None
-    )
+    return ", ".join(f"{key} {_in_words(value)}" for key, value in values.items() if value is not None)
 
 
 def run_stamp(prepared: Prepared, parameters: Mapping[str, object] | None = None) -> None:

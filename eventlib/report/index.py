@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
 
-__all__ = ["Run", "index_page", "read_runs", "sparkline"]
+__all__ = ["Run", "index_page", "load_figures", "read_runs", "sparkline"]
 
 _TREND_RUNS: Final = 30
 
@@ -64,6 +64,11 @@ def read_runs(out: Path) -> tuple[dict[str, list[Run]], dict[str, list[Run]]]:
     published = {folder.name: _runs_in(folder, "run.json") for folder in _folders(out)}
     failed = {folder.name: _runs_in(folder, "failure.json") for folder in _folders(out / FAILED)}
     return {name: runs for name, runs in published.items() if runs}, failed
+
+
+def load_figures(report: Path) -> dict[str, dict[str, Any]]:
+    """Return what a published report recorded: name → figure, with `value`, `lower`, `upper`, `unit`."""
+    return {figure["name"]: figure for figure in _read(report / "figures.json", [])}
 
 
 def sparkline(values: Sequence[float], label: str, width: int = 120, height: int = 28) -> str:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 __all__ = [
     "DASHES",
     "GREY",
+    "HATCH",
     "INK",
     "PALETTE",
     "SYMBOLS",
@@ -40,6 +41,10 @@ DASHES: Final = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
 
 INK: Final = "#1b1b1b"
 GREY: Final = "#6b6b6b"
+HATCH: Final = {"fgcolor": "#ffffff", "fgopacity": 0.55, "fillmode": "overlay"}
+"""How a bar is hatched, its colour kept under the strokes."""
+
+_FLAGGED: Final = {"color": PALETTE[1], "pattern": {"shape": "/", **HATCH}}
 _FONT: Final = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
 
 
@@ -56,7 +61,7 @@ def template() -> go.layout.Template:
         "ticklen": 4,
         "tickcolor": "#8a8a8a",
         "automargin": True,
-        "title": {"standoff": 12},
+        "title": {"standoff": 12, "font": {"size": 14}},
     }
     return go.layout.Template(
         layout={
@@ -85,6 +90,7 @@ def template() -> go.layout.Template:
                 "x": 0,
                 "xanchor": "left",
                 "title": {"text": ""},
+                "traceorder": "normal",
             },
             "bargap": 0.25,
             "uniformtext": {"minsize": 11, "mode": "show"},
@@ -240,30 +246,28 @@ def bars(
 
     if frame.empty:
         return empty(title, "none")
-    marks = [bool(item) for item in frame[flagged]] if flagged else [False] * len(frame)
     fig = figure(title, subtitle, x, height=150 + 26 * len(frame))
-    fig.add_trace(
-        go.Bar(
-            x=[float(item) for item in frame[value]],
-            y=[str(item) for item in frame[label]],
-            orientation="h",
-            marker={
-                "color": [PALETTE[1] if mark else PALETTE[0] for mark in marks],
-                "pattern": {
-                    "shape": ["/" if mark else "" for mark in marks],
-                    "fgcolor": "#ffffff",
-                    "fgopacity": 0.6,
-                },
-            },
-            text=[format_value(item, form) for item in frame[value]],
-            textposition="outside",
-            cliponaxis=False,
-            hovertemplate="%{y}: %{text}<extra></extra>",
+    marks = frame[flagged].astype(bool) if flagged else frame[label].isna() & False
+    # one trace per look: plotly cannot hatch some bars of a trace in colours of their own
+    for rows, look in ((frame[~marks], {"color": PALETTE[0]}), (frame[marks], _FLAGGED)):
+        fig.add_trace(
+            go.Bar(
+                x=[float(item) for item in rows[value]],
+                y=[str(item) for item in rows[label]],
+                orientation="h",
+                marker=look,
+                text=[format_value(item, form) for item in rows[value]],
+                textposition="outside",
+                cliponaxis=False,
+                hovertemplate="%{y}: %{text}<extra></extra>",
+            )
         )
+    order = [str(item) for item in frame[label]]
+    fig.update_yaxes(
+        type="category", categoryorder="array", categoryarray=order, autorange="reversed", ticks=""
     )
-    fig.update_yaxes(type="category", autorange="reversed", ticks="")
     fig.update_xaxes(rangemode="tozero")
-    fig.update_layout(margin={"r": 90})
+    fig.update_layout(margin={"r": 90}, barmode="overlay", showlegend=False)
     return fig
 
 
@@ -301,6 +305,11 @@ def lines(
     return fig
 
 
+def _with_gaps(values: pd.DataFrame) -> list[tuple[list[float], list[bool]]]:
+    """Return each row's numbers and which of them are missing."""
+    return list(zip(values.to_numpy().tolist(), values.isna().to_numpy().tolist(), strict=True))
+
+
 def heatmap(
     values: pd.DataFrame,
     *,
@@ -322,21 +331,16 @@ def heatmap(
     form
         Format of the labels, as in `show_table`.
     faint
-        Cells below it carry no label.
+        Cells below it stay white.
     """
     import plotly.graph_objects as go  # noqa: PLC0415 - as above
 
     if values.empty:
         return empty(title, "none")
-    cells = [
-        [None if gap else float(item) for item, gap in zip(row, gaps, strict=True)]
-        for row, gaps in zip(values.to_numpy(), values.isna().to_numpy(), strict=True)
-    ]
+    known = values.astype(float).where(values.astype(float) >= faint)
+    cells = [[None if gap else item for item, gap in zip(*pair, strict=True)] for pair in _with_gaps(known)]
     top = max((item for row in cells for item in row if item is not None), default=1.0)
-    text = [
-        [format_value(item, form) if item is not None and item >= faint else "" for item in row]
-        for row in cells
-    ]
+    text = [["" if item is None else format_value(item, form) for item in row] for row in cells]
     fig = figure(title, subtitle, x, y, height=190 + 32 * len(values))
     fig.add_trace(
         go.Heatmap(

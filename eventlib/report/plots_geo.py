@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any, Final
 
 from eventlib.report.plots import DASHES, GREY, INK, PALETTE, SYMBOLS, empty, figure
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     import pandas as pd
     import plotly.graph_objects as go
 
-__all__ = ["arrivals", "edits", "exposure", "placebos", "satisfaction", "scores", "stages", "visibility"]
+__all__ = ["edits", "exposure", "placebos", "satisfaction", "scores", "stages", "visibility"]
 
 _WORDS: Final[Mapping[str, tuple[str, str]]] = {
     "better": (PALETTE[0], "triangle-up"),
@@ -21,6 +22,7 @@ _WORDS: Final[Mapping[str, tuple[str, str]]] = {
     "as average, as far as can be told": (GREY, "circle"),
     "no difference shown": (GREY, "circle"),
 }
+_TICKS: Final = (0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 1, 1.5, 2, 3, 5, 10, 20)
 _STAGE_LOOK: Final[Mapping[str, tuple[str, str]]] = {
     "cite": (PALETTE[0], ""),
     "click": (PALETTE[4], "/"),
@@ -56,37 +58,11 @@ def _rows(fig: go.Figure, labels: Sequence[str]) -> None:
 
 
 def _one(fig: go.Figure, label: str) -> None:
-    fig.add_vline(
-        x=1, line={"color": INK, "width": 1, "dash": "dot"}, annotation={"text": label, "yanchor": "bottom"}
+    fig.add_vline(x=1, line={"color": INK, "width": 1, "dash": "dot"})
+    # positions of annotations on a log axis are logs
+    fig.add_annotation(
+        x=0, y=1, yref="paper", yanchor="bottom", text=label, showarrow=False, font={"color": GREY}
     )
-
-
-def arrivals(frame: pd.DataFrame, subtitle: str = "") -> go.Figure:
-    """Return visits by engine, split by what names the engine, from `arrivals.arrivals`."""
-    import plotly.graph_objects as go  # noqa: PLC0415 - half a second that tables do not need
-
-    title = "Visits that AI answers sent, by the evidence for it"
-    if frame.empty:
-        return empty(title, "none, or under 10 people in every cell")
-    order = frame.groupby("engine")["visits"].sum().sort_values(ascending=False).index
-    fig = figure(title, subtitle, "visits", height=190 + 34 * len(order))
-    for index, (evidence, part) in enumerate(frame.groupby("evidence", sort=True)):
-        pattern = {"shape": ("", "/", ".", "x", "-")[index % 5], "solidity": 0.25}
-        fig.add_trace(
-            go.Bar(
-                x=[int(item) for item in part["visits"]],
-                y=[str(item) for item in part["engine"]],
-                name=str(evidence).replace("_", " "),
-                orientation="h",
-                marker={"color": PALETTE[index % len(PALETTE)], "pattern": pattern},
-                hovertemplate="%{y}: %{x} visits<extra>%{fullData.name}</extra>",
-            )
-        )
-    fig.update_layout(barmode="stack", margin={"t": 116})
-    fig.update_yaxes(
-        type="category", categoryorder="array", categoryarray=list(order), autorange="reversed", ticks=""
-    )
-    return fig
 
 
 def visibility(frame: pd.DataFrame, subtitle: str = "") -> go.Figure:
@@ -210,18 +186,33 @@ def _forest(fig: go.Figure, frame: pd.DataFrame, value: str, word: str) -> None:
             go.Scatter(
                 x=[float(item) for item in part[value]],
                 y=[int(row) for row in part["row"]],
-                mode="markers+text",
+                mode="markers",
                 name=name,
-                text=[f"  {format_value(item)}" for item in part[value]],
-                textposition="top center",
-                textfont={"size": 11},
-                cliponaxis=False,
                 marker={"size": 11, "color": colour, "symbol": symbol},
                 error_x=_error(part, value),
                 hovertemplate="%{x:.2f}<extra>" + name + "</extra>",
             )
         )
-    fig.update_xaxes(type="log", dtick="D2" if len(frame) else None)
+    fig.add_trace(
+        go.Scatter(
+            x=[float(item) for item in frame["upper"]],
+            y=[int(row) for row in frame["row"]],
+            mode="text",
+            text=[f"  {format_value(item, '.2f')}" for item in frame[value]],
+            textposition="middle right",
+            textfont={"size": 12},
+            cliponaxis=False,
+            showlegend=False,
+            hoverinfo="skip",
+        )
+    )
+    low, high = float(frame["lower"].min()), float(frame["upper"].max())
+    fig.update_xaxes(
+        type="log",
+        tickvals=_TICKS,
+        ticktext=[f"{tick:g}" for tick in _TICKS],
+        range=[math.log10(min(low, 0.8)) - 0.05, math.log10(max(high, 1.25)) + 0.12],
+    )
 
 
 def scores(frame: pd.DataFrame, name: str, subtitle: str = "", most: int = 24) -> go.Figure:
@@ -234,6 +225,7 @@ def scores(frame: pd.DataFrame, name: str, subtitle: str = "", most: int = 24) -
     if ranked.empty:
         return empty(title, "not enough evidence for any page")
     if len(ranked) > most:
+        subtitle = f"{subtitle}; the best and the worst {most // 2} of {len(ranked)} with enough evidence"
         ranked = ranked.iloc[[*range(most // 2), *range(len(ranked) - most // 2, len(ranked))]]
     ranked = ranked.assign(row=range(len(ranked)))
     fig = figure(title, subtitle, "score, 1 = average page, 90 % interval", height=200 + 26 * len(ranked))
@@ -264,7 +256,10 @@ def stages(frame: pd.DataFrame, names: Sequence[str], subtitle: str = "", most: 
                 y=labels,
                 orientation="h",
                 name=stage,
-                marker={"color": colour, "pattern": {"shape": pattern, "solidity": 0.25}},
+                marker={
+                    "color": colour,
+                    "pattern": {"shape": pattern, "solidity": 0.25, "fillmode": "overlay"},
+                },
                 hovertemplate="%{y}: %{x:+.2f}<extra>" + stage + "</extra>",
             )
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from eventlib.report.plots import DASHES, GREY, PALETTE, SYMBOLS, empty, figure, heatmap
 from eventlib.report.tables import format_value
@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     import plotly.graph_objects as go
 
 __all__ = ["convert_curves", "funnel", "funnel_by_arrival", "steps", "transition_graph"]
+
+
+_TALL: Final = 2.6  # of a graph's unit upwards to one across, in pixels
 
 
 def _bounds(part: pd.DataFrame) -> dict[str, Any]:
@@ -36,30 +39,31 @@ def funnel(frame: pd.DataFrame, subtitle: str = "") -> go.Figure:
     shown = frame.dropna(subset=["share"])
     if shown.empty:
         return empty(title, "under 10 people at every step: not shown")
+    shares = [float(item) for item in shown["share"]]
     labels = [
-        f"{format_value(n)} people · {share:.1%}"
-        for n, share in zip(shown["people"], shown["share"], strict=True)
+        f"{step}<br>{format_value(n)} people" for step, n in zip(shown["step"], shown["people"], strict=True)
     ]
     fig = figure(
-        title, subtitle, "share of those at the first step, with 90 % interval", height=150 + 48 * len(shown)
+        title, subtitle, "share of those at the first step, with 90 % interval", height=170 + 52 * len(shown)
     )
     fig.add_trace(
         go.Bar(
-            x=[float(item) for item in shown["share"]],
-            y=list(shown["step"]),
+            x=shares,
+            y=labels,
             orientation="h",
-            error_x=_bounds(shown),
             marker={"color": PALETTE[5]},
-            text=labels,
-            textposition="inside",
-            insidetextanchor="start",
-            constraintext="none",
-            textfont={"color": "#1b1b1b"},
-            hovertemplate="%{y}: %{text}<extra></extra>",
+            error_x=_bounds(shown),
+            hoverinfo="skip",
         )
     )
-    fig.update_xaxes(tickformat=".0%", rangemode="tozero")
+    ends = {"mode": "text", "textposition": "middle right", "cliponaxis": False, "hoverinfo": "skip"}
+    text = [f"  {share:.1%}" for share in shares]
+    fig.add_trace(
+        go.Scatter(x=[float(item) for item in shown["upper"]], y=labels, text=text, showlegend=False, **ends)
+    )
+    fig.update_xaxes(tickformat=".0%", range=[0, 1.02])
     fig.update_yaxes(type="category", autorange="reversed", ticks="")
+    fig.update_layout(showlegend=False, margin={"r": 70})
     return fig
 
 
@@ -93,13 +97,21 @@ def funnel_by_arrival(frame: pd.DataFrame, subtitle: str = "") -> go.Figure:
     return fig
 
 
-def _places(names: list[str]) -> dict[str, tuple[float, float]]:
-    """Return places on an ellipse, the busiest event on top, clockwise."""
-    turn = 2 * math.pi / max(len(names), 1)
-    return {name: (1.5 * math.sin(i * turn), math.cos(i * turn)) for i, name in enumerate(names)}
+def _places(moves: pd.DataFrame) -> dict[str, tuple[float, float]]:
+    """Return places from left to right: first what sessions come from, last what they end in.
+
+    The order is by the share of an event's moves that leave it, so that most arrows point to the right; three
+    rows in turn keep the names apart.
+    """
+    out = moves.groupby("source")["moves"].sum()
+    into = moves.groupby("target")["moves"].sum()
+    names = sorted(set(out.index) | set(into.index))
+    leaving = {name: float(out.get(name, 0)) / float(out.get(name, 0) + into.get(name, 0)) for name in names}
+    ordered = sorted(names, key=lambda name: (-leaving[name], name))
+    return {name: (float(i), (0.0, 1.0, -1.0)[i % 3] + 0.16 * (i // 3 % 2)) for i, name in enumerate(ordered)}
 
 
-def transition_graph(frame: pd.DataFrame, subtitle: str = "", least: float = 0.05) -> go.Figure:
+def transition_graph(frame: pd.DataFrame, subtitle: str = "", least: float = 0.1) -> go.Figure:
     """Return what follows what as a graph: an arrow per move with its share, wider for more moves.
 
     Parameters
@@ -117,10 +129,10 @@ def transition_graph(frame: pd.DataFrame, subtitle: str = "", least: float = 0.0
     drawn = frame[(frame["share"] >= least) & (frame["source"] != frame["target"])]
     if drawn.empty:
         return empty(title, "under 10 people on every move: not shown")
-    busy = drawn.groupby("source")["moves"].sum().sort_values(ascending=False)
-    names = [*busy.index, *sorted(set(drawn["target"]) - set(busy.index))]
-    places = _places(names)
-    fig = figure(title, subtitle, height=640)
+    places = _places(drawn)
+    names = list(places)
+    least_shown = f"arrows from {least:.0%} of an event's moves"
+    fig = figure(title, f"{subtitle} · {least_shown}" if subtitle else least_shown, height=580)
     most = float(drawn["moves"].max())
     for move in drawn.itertuples():
         _arrow(fig, places[str(move.source)], places[str(move.target)], move, most)
@@ -136,8 +148,8 @@ def transition_graph(frame: pd.DataFrame, subtitle: str = "", least: float = 0.0
             hoverinfo="text",
         )
     )
-    fig.update_xaxes(visible=False, range=[-2.0, 2.0])
-    fig.update_yaxes(visible=False, range=[-1.3, 1.25])
+    fig.update_xaxes(visible=False, range=[-0.7, len(names) - 0.3])
+    fig.update_yaxes(visible=False, range=[-1.35, 1.35])
     return fig
 
 
@@ -145,11 +157,12 @@ def _arrow(
     fig: go.Figure, start: tuple[float, float], end: tuple[float, float], move: Any, most: float
 ) -> None:
     """Draw one move as an arrow that keeps to its right: there and back do not lie on one another."""
-    length = math.hypot(end[0] - start[0], end[1] - start[1]) or 1.0
-    unit = ((end[0] - start[0]) / length, (end[1] - start[1]) / length)
-    aside = (unit[1] * 0.03, -unit[0] * 0.03)
-    tail = (start[0] + unit[0] * 0.07 + aside[0], start[1] + unit[1] * 0.07 + aside[1])
-    head = (end[0] - unit[0] * 0.08 + aside[0], end[1] - unit[1] * 0.08 + aside[1])
+    across, up = end[0] - start[0], (end[1] - start[1]) * _TALL
+    length = math.hypot(across, up) or 1.0
+    unit = (across / length, up / length)
+    aside = (unit[1] * 0.07, -unit[0] * 0.07 / _TALL)
+    tail = (start[0] + unit[0] * 0.22 + aside[0], start[1] + unit[1] * 0.22 / _TALL + aside[1])
+    head = (end[0] - unit[0] * 0.25 + aside[0], end[1] - unit[1] * 0.25 / _TALL + aside[1])
     width = 1 + 5 * float(move.moves) / most
     fig.add_annotation(
         x=head[0], y=head[1], ax=tail[0], ay=tail[1], xref="x", yref="y", axref="x", ayref="y",

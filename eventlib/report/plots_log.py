@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from eventlib.report.plots import PALETTE, SYMBOLS, bars, empty, figure, heatmap, lines
+from eventlib.model import PURPOSES
+from eventlib.report.plots import HATCH, PALETTE, SYMBOLS, bars, empty, figure, heatmap, lines
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -76,7 +77,7 @@ def delays(frame: pd.DataFrame, subtitle: str = "") -> go.Figure:
                 name=str(name),
                 marker={
                     "color": PALETTE[index],
-                    "pattern": {"shape": ("", "/")[index % 2], "fgcolor": "#ffffff"},
+                    "pattern": {"shape": ("", "/")[index % 2], **HATCH},
                 },
                 text=[f"{item:.1%}" if item >= 0.0005 else "" for item in part["share"]],
                 textposition="outside",
@@ -116,16 +117,21 @@ def purposes(frame: pd.DataFrame, subtitle: str = "") -> go.Figure:
         return empty(title, "no event was kept")
     fig = figure(title, subtitle, "share of kept events", height=430)
     patterns = ("", "/", "x", ".", "+", "-", "|", "\\")
-    for index, ((rule, allowed), part) in enumerate(frame.groupby(["rule", "allowed"])):
+    for index, ((denied, rule), part) in enumerate(
+        frame.assign(denied=~frame["allowed"]).groupby(["denied", "rule"])
+    ):
         fig.add_trace(
             go.Bar(
                 y=list(part["purpose"]),
                 x=[float(item) for item in part["share"]],
                 orientation="h",
-                name=f"{rule} {'allows' if allowed else 'denies'}",
+                name=f"{rule} {'denies' if denied else 'allows'}",
                 marker={
                     "color": PALETTE[index % len(PALETTE)],
-                    "pattern": {"shape": "" if allowed else patterns[1 + index % 7], "fgcolor": "#ffffff"},
+                    "pattern": {
+                        "shape": patterns[1 + index % 7] if denied else "",
+                        **HATCH,
+                    },
                 },
                 text=[f"{rule} {item:.0%}" if item >= 0.06 else "" for item in part["share"]],
                 textposition="inside",
@@ -133,7 +139,7 @@ def purposes(frame: pd.DataFrame, subtitle: str = "") -> go.Figure:
             )
         )
     fig.update_xaxes(tickformat=".0%", range=[0, 1])
-    fig.update_yaxes(type="category", autorange="reversed", ticks="")
+    fig.update_yaxes(type="category", categoryarray=list(reversed(PURPOSES)), ticks="")
     fig.update_layout(barmode="stack", margin={"t": 130})
     return fig
 

@@ -113,6 +113,7 @@ def _outputs(notebook: NotebookNode, mime: str) -> list[dict[str, Any]]:
 def _execute(task: _Task, run: _Run, target: Path, on_cell: Callable[..., None]) -> NotebookNode:
     """Run a notebook in a kernel of its own; papermill's exit is trusted, its metadata is not."""
     import papermill  # noqa: PLC0415 - a second that only a run needs
+    from jupyter_core.utils import ensure_event_loop  # noqa: PLC0415
     from nbclient.exceptions import CellTimeoutError, DeadKernelError  # noqa: PLC0415
     from traitlets.config import Config  # noqa: PLC0415
 
@@ -128,6 +129,7 @@ def _execute(task: _Task, run: _Run, target: Path, on_cell: Callable[..., None])
             target,
             parameters=task.parameters,
             kernel_name="python3",
+            language="python",
             progress_bar=False,
             execution_timeout=run.timeout,
             kernel_manager_class=OwnKernelManager,
@@ -141,6 +143,8 @@ def _execute(task: _Task, run: _Run, target: Path, on_cell: Callable[..., None])
         raise NotebookFailedError(f"{task.name}: a cell ran over {run.timeout} s") from None
     except (DeadKernelError, RuntimeError) as error:
         raise KernelDiedError(f"{task.name}: {error}") from error
+    finally:
+        ensure_event_loop().close()  # the one that was opened for this thread
     return executed
 
 

@@ -30,7 +30,7 @@ _CONTROLS = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028\u2029\u202a-\u202e\u2060-\u2069\ufeff\ud800-\udfff]"
 )
 _URL = re.compile(r"\b[a-zA-Z][a-zA-Z0-9+.-]{0,30}://[^\s<>\"'`]+")
-_EMAIL = re.compile(r"[\w.!#$%&'*+/=?^`{|}~-]{1,64}(?:@|%40)[\w-]{1,63}(?:\.[\w-]{1,63}){1,8}")
+_EMAIL = re.compile(r"[\w.!$%&'*+^`{|}~-]{1,64}(?:@|%40)[\w-]{1,63}(?:\.[\w-]{1,63}){1,8}")
 _TOKEN = re.compile(
     r"\beyJ[\w-]{8,}\.[\w-]{4,}\.[\w-]*"  # JSON Web Token
     r"|\b(?:sk|pk|rk|ghp|gho|ghs|glpat|xox[abps]|AKIA|AIza)[-_]?\w[\w-]{14,}"
@@ -39,6 +39,7 @@ _TOKEN = re.compile(
 )
 _DIGITS = re.compile(r"(?<![\w.,:/-])(?:\+|\()?\d(?:[ ().-]{0,2}\d){7,18}(?![\w:]|[.,-]\d)")
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}(?:[ T]\d{2}.*)?")
+_DECIMAL = re.compile(r"-?[\d,]*\.\d+(?:e[+-]?\d+)?")
 _ALLOWED_QUERY: Final = "utm_"
 
 
@@ -98,7 +99,7 @@ def mask_text(text: str) -> str:
     >>> mask_text("see https://shop.example/cart?session=1 now")
     'see https://shop.example/cart now'
     """
-    if text.isalpha() or _DATE.fullmatch(text):
+    if text.isalpha() or _DATE.fullmatch(text) or _DECIMAL.fullmatch(text):
         return text
     pieces: list[str] = []
     end = 0

@@ -1,0 +1,135 @@
+"""The runner: what it refuses, what it publishes, what a failure leaves (NOTEBOOKS 4 and its traps)."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from eventlib.errors import BadCallError, GateRefusedError, KernelDiedError, NotebookFailedError
+from eventlib.report import run_reports
+from eventlib.report.index import load_figures
+from tests.reporting import notebook, one_event
+
+
+@pytest.fixture
+def data(tmp_path):
+    """A dataset of one event: its folder."""
+    return one_event(tmp_path).save(tmp_path / "prepared")
+
+
+@pytest.fixture
+def run(tmp_path, data):
+    """Run notebooks of this test on that dataset."""
+
+    def go(*paths, **given):
+        options = {"timeout": given.pop("timeout", 60), "parameter_files": given.pop("files", ())}
+        return run_reports(
+            [str(path) for path in paths], data, tmp_path / "reports", given, quiet=True, **options
+        )
+
+    return go
+
+
+@pytest.mark.parametrize("given", [{"dyas": "3"}, {"days": "three"}, {"days": "nan"}])
+def test_a_bad_parameter_is_refused_before_anything_runs(tmp_path, run, given):
+    path = notebook(tmp_path / "try.ipynb", parameters="days: int = 28  # window")
+    with pytest.raises(BadCallError, match="days"):
+        run(path, **given)
+    assert not (tmp_path / "reports").exists()
+
+
+def test_an_unknown_notebook_is_refused_with_the_nearest(run):
+    with pytest.raises(BadCallError, match=r"unknown notebook '00_explor'. Did you mean '00_explore'"):
+        run("00_explor")
+
+
+def test_a_missing_dataset_is_refused(tmp_path):
+    with pytest.raises(BadCallError, match="holds no prepared dataset"):
+        run_reports(["00"], tmp_path / "nowhere", tmp_path / "reports", quiet=True)
+
+
+@pytest.mark.slow
+def test_parameters_reach_the_notebook_as_annotated(tmp_path, run):
+    path = notebook(
+        tmp_path / "try.ipynb",
+        'el.record("seen", f"{code} {days} {strict} {engines}")',
+        parameters='code: str = ""  # kept as text\ndays: int = 1  # window\nstrict: bool = False  # x\n'
+        'engines: list[str] = ["a"]  # x',
+    )
+    given = tmp_path / "given.yaml"
+    given.write_text('code: "0010"\ndays: 7\nstrict: true\n')
+    report = run(path, code="0020", engines="b, c", files=[given])["try"]
+    assert load_figures(report)["seen"]["value"] == "0020 7 True ['b', 'c']"
+    assert json.loads((report / "run.json").read_text())["status"] == "completed"
+    assert (tmp_path / "reports" / "try" / "latest").resolve() == report
+    assert sorted(path.name for path in report.iterdir()) == [
+        "figures.json",
+        "report.html",
+        "run.json",
+        "try.ipynb",
+    ]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("cell", "error", "exit_code"),
+    [
+        ("1 / 0", NotebookFailedError, 4),
+        ("import os, signal\nos.kill(os.getpid(), signal.SIGKILL)", KernelDiedError, 5),
+        (
+            'from eventlib.errors import GateRefusedError\nraise GateRefusedError("G3: 12 of 500")',
+            GateRefusedError,
+            6,
+        ),
+        (
+            "import plotly.graph_objects as go\ngo.Figure().show(renderer='plotly_mimetype')",
+            NotebookFailedError,
+            4,
+        ),
+    ],
+    ids=["a cell fails", "the kernel dies", "a gate refuses", "a figure would not be on the page"],
+)
+def test_a_failure_keeps_the_last_good_report_and_the_evidence(tmp_path, run, cell, error, exit_code):
+    path = notebook(tmp_path / "try.ipynb", "good = 1")
+    good = run(path)["try"]
+    notebook(path, cell)
+    with pytest.raises(error, match="try") as caught:
+        run(path)
+    assert caught.value.exit_code == exit_code
+    reports = tmp_path / "reports"
+    assert (reports / "try" / "latest").resolve() == good
+    (evidence,) = (reports / "failed" / "try").iterdir()
+    assert json.loads((evidence / "failure.json").read_text())["error"] == error.code
+    assert (evidence / "try.ipynb").is_file()
+    assert "The last run failed" in (reports / "index.html").read_text()
+    assert not list(reports.glob(".work*"))
+
+
+@pytest.mark.slow
+def test_a_cell_that_runs_too_long_is_a_failure(tmp_path, run):
+    path = notebook(tmp_path / "try.ipynb", "import time\ntime.sleep(30)")
+    with pytest.raises(NotebookFailedError, match="a cell ran over 2 s"):
+        run(path, timeout=2)
+
+
+@pytest.mark.slow
+def test_one_failure_does_not_keep_the_others_from_publication(tmp_path, run):
+    bad = notebook(tmp_path / "bad.ipynb", "1 / 0")
+    good = notebook(tmp_path / "good.ipynb", "1")
+    with pytest.raises(NotebookFailedError, match="bad: ZeroDivisionError"):
+        run(bad, good)
+    assert (tmp_path / "reports" / "good" / "latest" / "report.html").is_file()
+
+
+@pytest.mark.slow
+def test_a_notebook_waits_for_the_one_it_needs(tmp_path, run):
+    flag = tmp_path / "flag"
+    first = notebook(
+        tmp_path / "b.ipynb", f"import time, pathlib\ntime.sleep(1)\npathlib.Path({str(flag)!r}).touch()"
+    )
+    second = notebook(tmp_path / "a.ipynb", f"import pathlib\nassert pathlib.Path({str(flag)!r}).exists()")
+    content = json.loads(second.read_text())
+    content["metadata"]["eventlib"] = {"after": ["b"]}
+    second.write_text(json.dumps(content))
+    assert sorted(run(second, first)) == ["a", "b"]
