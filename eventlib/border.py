@@ -19,7 +19,6 @@ from eventlib.model import PURPOSES
 __all__ = ["BORDER_COLUMNS", "border_row", "fingerprint", "to_table"]
 
 _TIME: Final = pa.timestamp("us", tz="UTC")
-_SIGNALS: Final = ("tcf", "gpp", "us_privacy", "google")
 _NOT_IN_FINGERPRINT: Final = ("sent_at", "received_at", "consent")
 _TIMES: Final = ("occurred_at", "sent_at", "received_at", "consent_updated_at")
 
@@ -53,7 +52,7 @@ BORDER_COLUMNS: Final = pa.schema(
         pa.field("notice_version", pa.string()),
         pa.field("consent_updated_at", _TIME),
         pa.field("minted_id", pa.bool_()),  # the record had no id of its own (S1.9)
-        pa.field("fingerprint", pa.string()),
+        pa.field("fingerprint", pa.binary()),
         pa.field("properties", pa.string()),
         pa.field("file", pa.int64()),  # where its line stands, for what is refused only after the border
         pa.field("line", pa.int64()),
@@ -64,23 +63,30 @@ BORDER_COLUMNS: Final = pa.schema(
 """The canonical frame, one row per validated event, before any stage of the column world."""
 
 _SAID: Final[Mapping[object, int]] = {True: 1, False: 0}
+_NOTHING: Final = (None,) * len(PURPOSES)
 
 
-def fingerprint(event: Mapping[str, Any]) -> str:
+def fingerprint(event: Mapping[str, Any]) -> bytes:
     """Return SHA-256 over the sorted-key JSON of an event without sent_at, received_at and consent (S3.4)."""
-    content = {key: value for key, value in event.items() if key not in _NOT_IN_FINGERPRINT}
-    return hashlib.sha256(orjson.dumps(content, option=orjson.OPT_SORT_KEYS)).hexdigest()
+    content = {**event}
+    for name in _NOT_IN_FINGERPRINT:
+        content.pop(name, None)
+    return hashlib.sha256(orjson.dumps(content, option=orjson.OPT_SORT_KEYS)).digest()
 
 
-def _said(consent: Mapping[str, Any], event: Mapping[str, Any]) -> list[int | None]:
+def _stated(purposes: Mapping[str, object] | None) -> tuple[int | None, ...]:
+    return tuple(map(_SAID.get, map(purposes.get, PURPOSES))) if purposes else _NOTHING
+
+
+def _said(consent: Mapping[str, Any], event: Mapping[str, Any]) -> tuple[int | None, ...]:
     """Read what was said of each purpose; a consent_update says it in its properties, and a refusal in either counts."""
-    purposes = consent.get("purposes") or {}
-    said = [_SAID.get(purposes.get(purpose)) for purpose in PURPOSES]
+    said = _stated(consent.get("purposes"))
     if event["event_name"] != "consent_update":
         return said
-    updated = event["properties"].get("purposes") or {}
-    stated = [_SAID.get(updated.get(purpose)) for purpose in PURPOSES]
-    return [min((x for x in pair if x is not None), default=None) for pair in zip(said, stated, strict=True)]
+    updated = _stated(event["properties"].get("purposes"))
+    return tuple(
+        min((x for x in pair if x is not None), default=None) for pair in zip(said, updated, strict=True)
+    )
 
 
 def _links(event: Mapping[str, Any]) -> str | None:
@@ -99,6 +105,7 @@ def border_row(
     context = get("context") or {}
     consent = get("consent")
     stated = consent or {}
+    said = stated.get
     url, referrer, user_agent = context.get("url"), context.get("referrer"), context.get("user_agent")
     return (
         event["event_id"],
@@ -119,13 +126,13 @@ def border_row(
         referrer,
         user_agent,
         properties.get("observation"),
-        stated.get("jurisdiction"),
+        said("jurisdiction"),
         *_said(stated, event),
         consent is not None,
-        bool(stated.get("gpc")),
-        any(stated.get(name) for name in _SIGNALS),
-        stated.get("notice_version"),
-        stated.get("updated_at"),
+        bool(said("gpc")),
+        bool(said("tcf") or said("gpp") or said("us_privacy") or said("google")),
+        said("notice_version"),
+        said("updated_at"),
         minted_id,
         fingerprint(event),
         orjson.dumps(properties, option=orjson.OPT_SORT_KEYS).decode(),

@@ -23,6 +23,7 @@ __all__ = ["ENGINES", "Engine", "Frame", "connect", "engine", "engine_of", "writ
 Frame = nw.LazyFrame[Any]
 
 ROW_GROUP: Final = 122_880
+_UNIQUE: Final = frozenset({"event_id", "properties", "digest"})
 
 
 def connect(spill: Path | None = None, memory_limit: str | None = None) -> duckdb.DuckDBPyConnection:
@@ -63,6 +64,10 @@ class Engine(ABC):
     def checkpoint(self, frame: Frame) -> Frame:
         """Compute a lazy frame once; narwhals has no lazy persist, and a plan that is not cut is computed again per use."""
 
+    @abstractmethod
+    def forget(self, *kept: Frame) -> None:
+        """Let go of every checkpoint but those `kept`; frames made from the others can no longer be used."""
+
     def collect(self, frame: Frame) -> pa.Table:
         """Bring a frame back as a table."""
         return frame.collect(backend="pyarrow").to_arrow()
@@ -73,19 +78,31 @@ class _DuckDB(Engine):
 
     def __init__(self, connection: duckdb.DuckDBPyConnection | None = None) -> None:
         self.connection = connection or connect()
-        self._tables = 0
+        self._made = 0
+        self._names: dict[int, str] = {}
+        self._held: list[Frame] = []  # also keeps their identities from being given to others
 
     def frame(self, table: pa.Table) -> Frame:
-        return nw.from_native(self._keep(self.connection.from_arrow(table))).lazy()
+        return self._keep(self.connection.from_arrow(table))
 
     def checkpoint(self, frame: Frame) -> Frame:
-        return nw.from_native(self._keep(nw.to_native(frame))).lazy()
+        return self._keep(nw.to_native(frame))
 
-    def _keep(self, relation: duckdb.DuckDBPyRelation) -> duckdb.DuckDBPyRelation:
-        self._tables += 1
-        name = f"checkpoint_{id(self)}_{self._tables}"
+    def _keep(self, relation: duckdb.DuckDBPyRelation) -> Frame:
+        self._made += 1
+        name = f"checkpoint_{id(self)}_{self._made}"
         relation.create(name)
-        return self.connection.table(name)
+        made: Frame = nw.from_native(self.connection.table(name)).lazy()
+        self._names[id(made)] = name
+        self._held.append(made)
+        return made
+
+    def forget(self, *kept: Frame) -> None:
+        stay = {id(frame) for frame in kept}
+        for frame in self._held:
+            if id(frame) not in stay:
+                self.connection.execute(f'DROP TABLE "{self._names.pop(id(frame))}"')
+        self._held = [frame for frame in self._held if id(frame) in stay]
 
 
 class _Polars(Engine):
@@ -100,6 +117,9 @@ class _Polars(Engine):
     def checkpoint(self, frame: Frame) -> Frame:
         return frame.collect(backend="polars").lazy()
 
+    def forget(self, *kept: Frame) -> None:
+        """Hold nothing: a frame here lives as long as somebody uses it."""
+
 
 class _Pandas(Engine):
     name = "pandas"
@@ -112,6 +132,9 @@ class _Pandas(Engine):
 
     def checkpoint(self, frame: Frame) -> Frame:
         return frame.collect(backend="pandas").lazy()
+
+    def forget(self, *kept: Frame) -> None:
+        """Hold nothing: a frame here lives as long as somebody uses it."""
 
 
 ENGINES: Final[dict[str, type[Engine]]] = {"duckdb": _DuckDB, "polars": _Polars, "pandas": _Pandas}
@@ -177,7 +200,12 @@ def write_parquet(path: Path, batches: Iterable[pa.RecordBatch], schema: pa.Sche
     rows = 0
     pending: list[pa.RecordBatch] = []
     held = 0
-    with pq.ParquetWriter(path, schema, compression="zstd", store_schema=False) as writer:
+    repeated = [
+        field.name for field in schema if field.name not in _UNIQUE
+    ]  # the rest would only fill a dictionary
+    with pq.ParquetWriter(
+        path, schema, compression="zstd", use_dictionary=repeated, store_schema=False
+    ) as writer:
         for batch in batches:
             pending.append(batch)
             held += batch.num_rows

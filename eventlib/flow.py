@@ -81,7 +81,14 @@ class Flow:
 
     def clock(self) -> Frame:
         """Correct the times."""
-        return self.engine.checkpoint(correct_clock(self.engine, self.engine.frame(self.narrow.events)))
+        return self._only(
+            self.engine.checkpoint(correct_clock(self.engine, self.engine.frame(self.narrow.events)))
+        )
+
+    def _only(self, frame: Frame) -> Frame:
+        """Let go of what led to a stage's result: a log's worth of integers each time."""
+        self.engine.forget(frame)
+        return frame
 
     def _links(self, frame: Frame) -> list[Link]:
         """Explicit links of the events in a frame."""
@@ -121,7 +128,7 @@ class Flow:
             .then(nw.lit(1, nw.Int64))
             .otherwise(nw.lit(0, nw.Int64))
         )
-        return self.engine.checkpoint(kept)
+        return self._only(self.engine.checkpoint(kept))
 
     def order(self, consented: Frame) -> tuple[Frame, pa.Table]:
         """Set aside what is late, remove duplicates; the rows left are in the ledger."""
@@ -130,12 +137,12 @@ class Flow:
         refused = self.engine.collect(late.select("row", "removed_by"))
         self._enter("lateness", Counter(refused["removed_by"].to_pylist()))
         self._enter("duplicates", {"duplicate": int(count_rows(duplicates)[""])})
-        return single, refused
+        return self._only(single), refused
 
     def sessions(self, kept: Frame) -> Frame:
         """Number the sessions."""
         self._enter("sessions", {})
-        return self.engine.checkpoint(number_sessions(self.engine, kept))
+        return self._only(self.engine.checkpoint(number_sessions(self.engine, kept)))
 
     def identify(self, numbered: Frame, registry: Mapping[str, str] | None = None) -> Identities:
         """Merge identifiers into people, from events that allow it."""

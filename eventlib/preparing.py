@@ -113,7 +113,7 @@ def prepare_log(log: Log, out: Path, options: Options, work: Path, progress: Pro
     made.mkdir()
     with connect(spill=work / "spill", memory_limit=_MEMORY) as connection:
         flow = _run(log, options, policy, connection, made, progress)
-        digest = row_digest(connection, made)
+        digest = row_digest(connection)
     stamp = _stamp(log, options, policy, flow, started) | {"row_digest": digest}
     (made / "ledger.json").write_bytes(orjson.dumps(flow.ledger.to_list(), option=orjson.OPT_INDENT_2))
     (made / "run.json").write_bytes(orjson.dumps(stamp, option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS))

@@ -152,11 +152,11 @@ class _Reader:
             return event, None
         minted = event.get("event_id") is None and self.adapter.name != "native"
         if minted:
-            event["event_id"] = f"{self.adapter.name}-{fingerprint(event)[:32]}"
+            event["event_id"] = f"{self.adapter.name}-{fingerprint(event)[:16].hex()}"
         try:
             violation = self.registry.judge(event, unplanned=self.adapter.unplanned)
             return violation or border_row(event, where, minted_id=minted), event
-        except (RecursionError, TypeError, orjson.JSONEncodeError):
+        except (RecursionError, orjson.JSONEncodeError):
             return Violation("too_deep", "$", "nested deeper than can be read"), event
 
     def read(self, chunk: Chunk) -> list[tuple[Any, ...]]:
@@ -176,9 +176,8 @@ class _Reader:
             elif not raw:
                 self.piece.skipped["blank_line"] += 1
             else:
-                raw = (
-                    raw.removeprefix(b"\xef\xbb\xbf") if offset == 0 else raw
-                )  # a byte order mark opens some files
+                if offset == 0:
+                    raw = raw.removeprefix(b"\xef\xbb\xbf")  # a byte order mark opens some files
                 found, event = self.judge(raw, previous, (*where, len(line)))
                 if isinstance(found, tuple):
                     rows.append(found)

@@ -53,11 +53,11 @@ def _table(stage: str, frame: Any, needed: Sequence[str]) -> pa.Table:
             c for c in table.column_names if c not in ("sent_at", "received_at") and not c.startswith("said_")
         ]
         texts = [
-            orjson.dumps(row, default=str, option=orjson.OPT_SORT_KEYS).decode()
+            orjson.dumps(row, default=str, option=orjson.OPT_SORT_KEYS)
             for row in table.select(content).to_pylist()
         ]
         canonical = canonical.set_column(
-            BORDER_COLUMNS.get_field_index("fingerprint"), "fingerprint", pa.array(texts, pa.string())
+            BORDER_COLUMNS.get_field_index("fingerprint"), "fingerprint", pa.array(texts, pa.binary())
         )
     numbered = canonical.append_column("row", pa.array(range(len(table)), pa.int64()))
     return numbered.append_column("digest", pa.nulls(len(table), pa.string()))

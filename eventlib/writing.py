@@ -112,7 +112,7 @@ def _sessions(connection: duckdb.DuckDBPyConnection, identifiers: pa.Table, pseu
 
 
 _EVENTS: Final = f"""
-SELECT CASE WHEN k.renamed = 1 THEN w.event_id || '~' || substr(w.fingerprint, 1, 16) ELSE w.event_id END AS event_id,
+SELECT CASE WHEN k.renamed = 1 THEN w.event_id || '~' || substr(lower(hex(w.fingerprint)), 1, 16) ELSE w.event_id END AS event_id,
        CASE WHEN k.renamed = 1 THEN w.event_id END AS original_event_id,
        w.event_name, w.schema_version, w.source, w.channel, w.occurred_at, w.sent_at, w.received_at, w.sequence,
        make_timestamptz(k.event_time) AS event_time,
@@ -219,16 +219,16 @@ def write_table(table: pa.Table, folder: Path, name: str) -> int:
     return write_parquet(folder / f"{name}.parquet", table.to_batches(), table.schema)
 
 
-def row_digest(connection: duckdb.DuckDBPyConnection, folder: Path) -> str:
-    """Return a digest of the written events that does not depend on their order or on how files are cut.
+def row_digest(connection: duckdb.DuckDBPyConnection) -> str:
+    """Return a digest of the written events that depends neither on their order nor on how files are cut.
 
-    The sum, modulo 2^64, of the first 64 bits of each row's MD5 over what the stages decided and the properties.
+    The sum, modulo 2^64, of 64 bits of each row's MD5 over its content's fingerprint and what the stages decided.
     """
-    events = str(folder / "events.parquet").replace("'", "''")
+    verdicts = ", ".join(f"verdict_{purpose}" for purpose in PURPOSES)
     row = connection.execute(
-        f"""SELECT sum(md5_number_lower(concat_ws(chr(31), event_id, source, epoch_us(event_time), person_id, session_id, session_index,
-              is_late, consent_rule, properties))::HUGEINT) % 18446744073709551616::HUGEINT
-            FROM read_parquet('{events}')"""  # noqa: S608  # our own file
+        f"""SELECT sum(md5_number_lower(concat_ws(chr(31), w.source, hex(w.fingerprint), k.renamed, k.event_time, k.person,
+              k.device IS NULL, k.session, k.is_late, {verdicts}))::HUGEINT) % 18446744073709551616::HUGEINT
+            FROM kept k JOIN wide w USING (row)"""  # noqa: S608  # names of our own columns
     ).fetchone()
     return f"{int(row[0] or 0) if row else 0:016x}"
 
