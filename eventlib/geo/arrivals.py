@@ -17,14 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["agent_fetches", "arrivals"]
 
 
-def arrivals(frames: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
-    """Return landings from AI engines by engine and by the evidence that names it.
-
-    Returns
-    -------
-    pandas.DataFrame
-        `engine, evidence, visits, people`, most visits first; cells under 10 people are left out (S7.10).
-    """
+def _landed(frames: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     seen = analysable(frames["referral_land"], "owned").drop_duplicates("page_view_id")
     engine = texts(seen, "engine")
     rows = pd.DataFrame(
@@ -34,11 +27,28 @@ def arrivals(frames: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
             "person": persons(seen),
         }
     )
-    rows = rows[rows["engine"] != ""]
-    grouped = rows.groupby(["engine", "evidence"], as_index=False)
+    return rows[(rows["engine"] != "") & (rows["engine"] != "site_assistant")]
+
+
+def arrivals(frames: Mapping[str, pd.DataFrame], by: str = "engine") -> pd.DataFrame:
+    """Return landings from AI engines elsewhere, by engine or by the evidence that names it.
+
+    Parameters
+    ----------
+    frames
+        `el.properties` frames by event name.
+    by
+        `engine` or `evidence`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        `by, visits, people`, most visits first; cells under 10 people are left out (S7.10).
+    """
+    grouped = _landed(frames).groupby(by, as_index=False)
     table = grouped.agg(visits=("person", "size"), people=("person", "nunique"))
-    shown, _ = hide_small_cells(table, "people", within=["engine"])
-    return shown.sort_values("visits", ascending=False, ignore_index=True)
+    shown, _ = hide_small_cells(table, "people")
+    return shown.sort_values(["visits", by], ascending=[False, True], ignore_index=True)
 
 
 def agent_fetches(frames: Mapping[str, pd.DataFrame]) -> pd.DataFrame:

@@ -192,7 +192,7 @@ def score_engine(
     contents = pd.Index(sorted({content for stage in stages for content in stage.content}))
     clusters = pd.Index(sorted({cluster for stage in stages for cluster in stage.cluster}))
     if len(clusters) < LEAST_CLUSTERS or not stages:
-        why = f"{len(clusters)} people or prompt-days were seen, an interval needs {LEAST_CLUSTERS}"
+        why = f"an interval needs {LEAST_CLUSTERS} people or prompt-days"
         why = why if stages else "no stage was observed"
         given = (*reasons, why)
         return Score(engine, observation, names, pd.DataFrame(), 0, given, len(clusters), exposure, level)
@@ -326,7 +326,7 @@ def _observed_stages(
             click, exposure = click_stage(shown[shown["engine"] == engine])
             reasons += [f"click: {reason}" for reason in exposure.reasons]
         else:
-            reasons.append("click: its citations are not shown in this log")
+            reasons.append("click: not shown in this log")
         satisfy, why_satisfy = satisfy_stage(visits[visits["engine"] == engine])
         reasons += [f"satisfy: {why_satisfy}"] if why_satisfy else []
         found += [click, satisfy]

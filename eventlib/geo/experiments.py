@@ -18,8 +18,8 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from eventlib.columns import analysable, microseconds, texts
 from eventlib.geo.cells import SMALL_CELL
+from eventlib.geo.edit_dates import WEEK, EditRules, edit_calendar, records
 from eventlib.geo.engagement import owned_stages
 
 if TYPE_CHECKING:
@@ -32,39 +32,7 @@ __all__ = ["EditRules", "benjamini_hochberg", "edit_calendar", "judge_all", "jud
 Floats: TypeAlias = NDArray[np.float64]
 Ints: TypeAlias = NDArray[np.int64]
 
-_DAY: Final = 86_400_000_000
-_WEEK: Final = 7 * _DAY
 _POWER: Final = 0.84  # normal quantile of 80 %
-
-
-@dataclass(frozen=True, slots=True)
-class EditRules:
-    """The limits of S7.8 and S7.9.
-
-    Attributes
-    ----------
-    skip_weeks
-        Weeks before an edit left out of its baseline, where it is not said when the page was chosen: pages
-        are edited when they do badly, and recover by themselves.
-    lag_days
-        From an edit to its exposure, where nothing shows when an engine took notice.
-    fewest_weeks, fewest_expected, fewest_placebos, fewest_controls
-        On each side; after the edit; and of the pages compared with.
-    most_shared
-        Largest share of a control's expected count in answers that the edited page competed for.
-    false_discoveries
-        Of Benjamini and Hochberg.
-    """
-
-    skip_weeks: int = 4
-    lag_days: int = 7
-    fewest_weeks: int = 2
-    fewest_expected: float = 30.0
-    fewest_placebos: int = 40
-    fewest_controls: int = 5
-    most_shared: float = 0.05
-    false_discoveries: float = 0.10
-    level: float = 0.90
 
 
 def benjamini_hochberg(p: Floats) -> Floats:
@@ -79,96 +47,6 @@ def benjamini_hochberg(p: Floats) -> Floats:
     scaled = p[order] * len(order) / np.arange(1, len(order) + 1)
     q[order] = np.minimum(np.minimum.accumulate(scaled[::-1])[::-1], 1.0)
     return q
-
-
-def edit_calendar(
-    frames: Mapping[str, pd.DataFrame],
-    engine: str,
-    end_us: int,
-    start_us: int,
-    rules: EditRules | None = None,
-) -> pd.DataFrame:
-    """Return each edit's baseline and exposure window on one engine.
-
-    The baseline ends where the page was chosen (`selected_from`), else `skip_weeks` before the edit; exposure
-    starts at the first citation of the new version, else at the first fetch by an agent, else after a stated
-    lag. Both are cut to whole weeks, at other edits of the page and at the log's ends.
-
-    Parameters
-    ----------
-    start_us, end_us
-        What the log covers, microseconds since 1970.
-
-    Returns
-    -------
-    pandas.DataFrame
-        `edit_id, content_id, change_type, arm, edited_us, exposed_us, exposed_by, before_from, before_to,
-        after_from, after_to` (microseconds), `weeks_before, weeks_after`.
-    """
-    rules = rules or EditRules()
-    edits = frames["content_edit"].drop_duplicates("edit_id")
-    named = ("edit_id", "content_id", "to_version", "change_type", "arm")
-    table = pd.DataFrame({name: texts(edits, name) for name in named})
-    table["edited_us"] = microseconds(edits) if len(edits) else np.empty(0, dtype=np.int64)
-    chosen = _optional_times(edits, "selected_from")
-    rows = []
-    for row, selected in zip(_records(table), chosen, strict=True):
-        at = int(row["edited_us"])
-        same = (table["content_id"] == row["content_id"]) & (table["edit_id"] != row["edit_id"])
-        others = table.loc[same, "edited_us"]
-        exposed, by = _exposed(frames, engine, row, rules)
-        lowest = max([start_us, *others[others < at].tolist()])
-        highest = min([end_us, *others[others > at].tolist()])
-        before_to = selected if selected is not None else at - rules.skip_weeks * _WEEK
-        before = max((min(before_to, at) - lowest) // _WEEK, 0)
-        after = max((highest - exposed) // _WEEK, 0)
-        rows.append(
-            row | {
-                "exposed_us": exposed, "exposed_by": by, "weeks_before": before, "weeks_after": after,
-                "before_from": before_to - before * _WEEK, "before_to": before_to,
-                "after_from": exposed, "after_to": exposed + after * _WEEK,
-            }
-        )  # fmt: skip
-    return pd.DataFrame(rows, columns=list(_CALENDAR))
-
-
-_CALENDAR: Final = (
-    "edit_id", "content_id", "change_type", "arm", "edited_us", "exposed_us", "exposed_by", "before_from", "before_to",
-    "after_from", "after_to", "weeks_before", "weeks_after",
-)  # fmt: skip
-
-
-def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:
-    return [{str(name): value for name, value in row.items()} for row in frame.to_dict("records")]
-
-
-def _optional_times(frame: pd.DataFrame, name: str) -> list[int | None]:
-    if name not in frame or not len(frame):
-        return [None] * len(frame)
-    times = pd.to_datetime(frame[name].astype(object), utc=True, errors="coerce", format="ISO8601")
-    return [None if pd.isna(time) else int(time.value // 1000) for time in times]
-
-
-def _exposed(
-    frames: Mapping[str, pd.DataFrame], engine: str, edit: Mapping[str, Any], rules: EditRules
-) -> tuple[int, str]:
-    """Tell when an engine first had the new version: what is seen before what is assumed."""
-    at = int(edit["edited_us"])
-    shows, fetches = analysable(frames["citation_show"]), frames["agent_fetch"]
-    cited = shows[
-        (texts(shows, "content_id") == edit["content_id"])
-        & (texts(shows, "content_version") == edit["to_version"])
-        & (texts(shows, "engine") == engine)
-    ]
-    fetched = fetches[texts(fetches, "content_id") == edit["content_id"]] if len(fetches) else fetches
-    for frame, what in (
-        (cited, "first citation of the new version"),
-        (fetched, "first fetch by a claimed agent"),
-    ):
-        later = microseconds(frame)[microseconds(frame) >= at] if len(frame) else np.empty(0, dtype=np.int64)
-        if len(later) and later.min() - at <= 4 * rules.lag_days * _DAY:
-            return int(later.min()), what
-    return at + rules.lag_days * _DAY, f"assumed {rules.lag_days} days"
 
 
 @dataclass(slots=True)
@@ -256,7 +134,7 @@ def judge_edits(
         assert rivals is not None
         pages = _pages(stage, rivals)
         edited = pages.contents.isin(calendar["content_id"])
-        for edit in _records(calendar):
+        for edit in records(calendar):
             verdict, statistics = _judge(pages, edited, edit, rules)
             verdicts.append(edit | {"engine": engine, "outcome": stage.name} | verdict)
             placebos += [(edit["edit_id"], stage.name, value) for value in statistics]
@@ -304,7 +182,7 @@ def _with_q(frame: pd.DataFrame, rules: EditRules) -> pd.DataFrame:
 _VERDICT: Final = (
     "edit_id", "content_id", "change_type", "engine", "outcome", "state", "reason", "change", "lower", "upper",
     "detectable", "statistic", "p", "q", "early", "late", "expected_before", "expected_after", "weeks_before", "weeks_after",
-    "controls", "placebos", "shares_with", "edited_us", "exposed_us", "exposed_by",
+    "controls", "placebos", "shares_with", "model_change", "edited_us", "exposed_us", "exposed_by",
 )  # fmt: skip
 
 
@@ -387,12 +265,8 @@ def _judge(
     if not state:
         extreme = np.sum(np.abs(found.placebo) >= abs(effect / error))
         ratio, lower, upper = np.exp([effect, effect - bound * error, effect + bound * error])
-        told |= {
-            "change": ratio,
-            "lower": lower,
-            "upper": upper,
-            "p": (1 + extreme) / (1 + len(found.placebo)),
-        }
+        told |= {"change": ratio, "lower": lower, "upper": upper, "statistic": effect / error}
+        told["p"] = (1 + extreme) / (1 + len(found.placebo))
         told |= _novelty(pages, found, page)
     return told | {"state": state or "no difference shown", "reason": reason}, found.placebo
 
@@ -406,10 +280,10 @@ def _drift(change: Floats, variance: Floats, allowed: NDArray[np.bool_], fit: ND
 
 def _novelty(pages: _Pages, found: _Comparison, page: int) -> dict[str, object]:
     """Return the change in weeks 1 and 2, and in those that follow: what wears off was novelty."""
-    split = found.after[0] + 2 * _WEEK
+    split = found.after[0] + 2 * WEEK
     apart: dict[str, object] = {}
     for name, window in (("early", (found.after[0], split)), ("late", (split, found.after[1]))):
-        if window[1] - window[0] >= _WEEK:
+        if window[1] - window[0] >= WEEK:
             change, variance, _, _ = _change(pages, found.before, window)
             weight = np.where(found.allowed[page], 1 / (variance + found.drift), 0.0)
             apart[name] = float(np.exp(change[page] - weight @ change / weight.sum()))

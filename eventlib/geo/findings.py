@@ -49,8 +49,8 @@ def word_share_of_site(frames: Mapping[str, pd.DataFrame]) -> Figure:
         return NONE
     answers = probed["answer_generate"].assign(engine="all")
     table = engine_visibility(probed["citation_show"], answers, own_contents(frames)).set_index("measure")
-    share, lower, upper, days = table.loc["word_share", list(_SHARE)].to_numpy(dtype=np.float64).tolist()
-    return NONE if np.isnan(share) or days < SMALL_CELL else (share, lower, upper)
+    share, lower, upper, days = np.asarray(table.loc["word_share", list(_SHARE)], dtype=np.float64)
+    return NONE if np.isnan(share) or days < SMALL_CELL else (float(share), float(lower), float(upper))
 
 
 def satisfied_share(visits: pd.DataFrame) -> Figure:

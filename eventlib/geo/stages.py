@@ -104,7 +104,7 @@ def cite_stage(rows: pd.DataFrame) -> tuple[Stage | None, str]:
     come from a logistic model with a level per answer and one strength per content, drawn towards 0.
     """
     if not len(rows):
-        return None, "no answer lists its candidates"
+        return None, "no candidates are listed"
     answer, _ = pd.factorize(rows["answer_id"])
     content, names = pd.factorize(rows["content_id"])
     cited = rows["cited"].to_numpy(dtype=np.float64)

@@ -148,34 +148,36 @@ def power(frame: pd.DataFrame) -> pd.DataFrame:
 
 def detectable_change(frame: pd.DataFrame) -> float | None:
     """Return the change, as a multiple, that the middle one of the judged comparisons could find."""
-    judged = frame.loc[frame["p"].notna(), "detectable"] if len(frame) else []
+    judged = frame.loc[frame["p"].notna(), "detectable"].to_numpy(dtype=np.float64)
     return float(np.median(judged)) if len(judged) else None
 
 
 def calendar(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return each edit's dates on each engine, days in UTC."""
-    names = {
-        "edited_us": "edited",
-        "exposed_us": "seen_from",
-        "before_from": "baseline_from",
-        "before_to": "baseline_to",
-    }
+    """Return each edit's dates, days in UTC: when it was made, its baseline, and since when engines had it."""
     columns = [
         "content_id",
         "change_type",
         "engine",
-        *names.values(),
-        "weeks_before",
-        "weeks_after",
-        "exposed_by",
+        "edited",
+        "baseline",
+        "exposed",
+        "known_by",
+        "model_change",
     ]
     if not len(frame):
         return pd.DataFrame(columns=columns)
-    dates = {
-        new: pd.to_datetime(frame[old], unit="us", utc=True).dt.strftime("%Y-%m-%d")
-        for old, new in names.items()
+    rows = frame.sort_values("edited_us", kind="stable")
+    days = {
+        name: pd.to_datetime(rows[f"{name}_us"], unit="us").dt.strftime("%d %b %Y")
+        for name in ("edited", "exposed")
     }
-    return frame.assign(**dates)[columns].sort_values("edited", ignore_index=True)
+    until = pd.to_datetime(rows["before_to"], unit="us").dt.strftime("%d %b")
+    return rows.assign(
+        edited=days["edited"],
+        baseline=rows["weeks_before"].astype(str) + " weeks to " + until,
+        exposed=rows["weeks_after"].astype(str) + " weeks from " + days["exposed"],
+        known_by=rows["exposed_by"],
+    )[columns].reset_index(drop=True)
 
 
 def verdicts(frame: pd.DataFrame) -> pd.DataFrame:

@@ -1,0 +1,154 @@
+"""When an edit was made, when an engine had it, and which weeks stand before and after (S7.9)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import pandas as pd
+
+from eventlib.columns import analysable, microseconds, texts
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["WEEK", "EditRules", "edit_calendar", "records"]
+
+_DAY: Final = 86_400_000_000
+WEEK: Final = 7 * _DAY
+
+
+@dataclass(frozen=True, slots=True)
+class EditRules:
+    """The limits of S7.8 and S7.9.
+
+    Attributes
+    ----------
+    skip_weeks
+        Weeks before an edit left out of its baseline, where it is not said when the page was chosen: pages
+        are edited when they do badly, and recover by themselves.
+    lag_days
+        From an edit to its exposure, where nothing shows when an engine took notice.
+    fewest_weeks, fewest_expected, fewest_placebos, fewest_controls
+        On each side; after the edit; and of the pages compared with.
+    most_shared
+        Largest share of a control's expected count in answers that the edited page competed for.
+    false_discoveries
+        Of Benjamini and Hochberg.
+    """
+
+    skip_weeks: int = 4
+    lag_days: int = 7
+    fewest_weeks: int = 2
+    fewest_expected: float = 30.0
+    fewest_placebos: int = 40
+    fewest_controls: int = 5
+    most_shared: float = 0.05
+    false_discoveries: float = 0.10
+    level: float = 0.90
+
+
+def edit_calendar(
+    frames: Mapping[str, pd.DataFrame],
+    engine: str,
+    end_us: int,
+    start_us: int,
+    rules: EditRules | None = None,
+) -> pd.DataFrame:
+    """Return each edit's baseline and exposure window on one engine.
+
+    The baseline ends where the page was chosen (`selected_from`), else `skip_weeks` before the edit; exposure
+    starts at the first citation of the new version, else at the first fetch by an agent, else after a stated
+    lag. Both are cut to whole weeks, at other edits of the page and at the log's ends.
+
+    Parameters
+    ----------
+    start_us, end_us
+        What the log covers, microseconds since 1970.
+
+    Returns
+    -------
+    pandas.DataFrame
+        `edit_id, content_id, change_type, arm, edited_us, exposed_us, exposed_by, before_from, before_to,
+        after_from, after_to` (microseconds), `weeks_before, weeks_after`, `model_change` (other models
+        answered after than before).
+    """
+    rules = rules or EditRules()
+    edits = frames["content_edit"].drop_duplicates("edit_id")
+    named = ("edit_id", "content_id", "to_version", "change_type", "arm")
+    table = pd.DataFrame({name: texts(edits, name) for name in named})
+    table["edited_us"] = microseconds(edits) if len(edits) else np.empty(0, dtype=np.int64)
+    chosen = _optional_times(edits, "selected_from")
+    models = _models(frames["answer_generate"], engine)
+    rows = []
+    for row, selected in zip(records(table), chosen, strict=True):
+        at = int(row["edited_us"])
+        same = (table["content_id"] == row["content_id"]) & (table["edit_id"] != row["edit_id"])
+        others = table.loc[same, "edited_us"]
+        exposed, by = _exposed(frames, engine, row, rules)
+        lowest = max([start_us, *others[others < at].tolist()])
+        highest = min([end_us, *others[others > at].tolist()])
+        before_to = selected if selected is not None else at - rules.skip_weeks * WEEK
+        before = max((min(before_to, at) - lowest) // WEEK, 0)
+        after = max((highest - exposed) // WEEK, 0)
+        rows.append(
+            row | {
+                "exposed_us": exposed, "exposed_by": by, "weeks_before": before, "weeks_after": after,
+                "model_change": _model_change(models, (before_to - before * WEEK, before_to), (exposed, exposed + after * WEEK)),
+                "before_from": before_to - before * WEEK, "before_to": before_to,
+                "after_from": exposed, "after_to": exposed + after * WEEK,
+            }
+        )  # fmt: skip
+    return pd.DataFrame(rows, columns=list(_CALENDAR))
+
+
+_CALENDAR: Final = (
+    "edit_id", "content_id", "change_type", "arm", "edited_us", "exposed_us", "exposed_by", "before_from", "before_to",
+    "after_from", "after_to", "weeks_before", "weeks_after", "model_change",
+)  # fmt: skip
+
+
+def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return a frame's rows as dicts."""
+    return [{str(name): value for name, value in row.items()} for row in frame.to_dict("records")]
+
+
+def _optional_times(frame: pd.DataFrame, name: str) -> list[int | None]:
+    if name not in frame or not len(frame):
+        return [None] * len(frame)
+    times = pd.to_datetime(frame[name].astype(object), utc=True, errors="coerce", format="ISO8601")
+    return [None if pd.isna(time) else int(time.value // 1000) for time in times]
+
+
+def _models(answers: pd.DataFrame, engine: str) -> pd.DataFrame:
+    own = answers[texts(answers, "engine") == engine] if len(answers) else answers
+    time_us = microseconds(own) if len(own) else np.empty(0, dtype=np.int64)
+    return pd.DataFrame({"model": texts(own, "model"), "time_us": time_us})
+
+
+def _model_change(models: pd.DataFrame, before: tuple[int, int], after: tuple[int, int]) -> bool:
+    there = [set(models.loc[models["time_us"].between(*window), "model"]) for window in (before, after)]
+    return all(there) and there[0] != there[1]
+
+
+def _exposed(
+    frames: Mapping[str, pd.DataFrame], engine: str, edit: Mapping[str, Any], rules: EditRules
+) -> tuple[int, str]:
+    """Tell when an engine first had the new version: what is seen before what is assumed."""
+    at = int(edit["edited_us"])
+    shows, fetches = analysable(frames["citation_show"]), frames["agent_fetch"]
+    cited = shows[
+        (texts(shows, "content_id") == edit["content_id"])
+        & (texts(shows, "content_version") == edit["to_version"])
+        & (texts(shows, "engine") == engine)
+    ]
+    fetched = fetches[texts(fetches, "content_id") == edit["content_id"]] if len(fetches) else fetches
+    for frame, what in (
+        (cited, "first citation of the new version"),
+        (fetched, "first fetch by a claimed agent"),
+    ):
+        later = microseconds(frame)[microseconds(frame) >= at] if len(frame) else np.empty(0, dtype=np.int64)
+        if len(later) and later.min() - at <= 4 * rules.lag_days * _DAY:
+            return int(later.min()), what
+    return at + rules.lag_days * _DAY, f"assumed {rules.lag_days} days"
