@@ -267,6 +267,9 @@ def main() -> NoReturn:
     except EventlibError as error:
         typer.echo(f"eventlib: {error}", err=True)
         sys.exit(error.exit_code)
+    except OSError as error:
+        typer.echo(f"eventlib: {error.filename or 'the system'}: {error.strerror or error}", err=True)
+        sys.exit(BadCallError.exit_code)
     except KeyboardInterrupt:
         typer.echo("eventlib: interrupted; nothing was published", err=True)
         sys.exit(130)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import orjson
+import pyarrow as pa
 import pyarrow.parquet as pq
 import zstandard
 
@@ -121,7 +122,11 @@ def _zst_blocks(path: Path) -> Iterator[bytes]:
 
 def _parquet_rows(path: Path) -> Iterator[bytes]:
     """Read Parquet as JSON lines: one code path judges both."""
-    for batch in pq.ParquetFile(path).iter_batches(batch_size=10_000):
+    try:
+        file = pq.ParquetFile(path)
+    except pa.ArrowInvalid as error:
+        raise BadCallError(f"{path} is no Parquet file: {error}") from error
+    for batch in file.iter_batches(batch_size=10_000):
         yield b"".join(orjson.dumps(_row(row), default=str) + b"\n" for row in batch.to_pylist())
 
 

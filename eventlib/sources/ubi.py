@@ -154,7 +154,7 @@ def _page_exit(record: Event, scope: str, learned: Mapping[str, Any], repairs: R
     return {
         "observation": "owned",
         "page_view_id": f"{session}:{page}" if page and session else None,
-        "active_ms": round(seconds * 1000) if isinstance(seconds, int | float) else None,
+        "active_ms": round(seconds * 1000) if isinstance(seconds, int | float) and 0 <= seconds < 1e9 else None,
     }
 
 
@@ -195,7 +195,8 @@ class UbiAdapter(Adapter):
         seen: Counter[str] = Counter()
         for record in records:
             ordinal = _ordinal(record)
-            if record.get("action_name") in _RANKED and _is_count(ordinal):
+            action = record.get("action_name")
+            if isinstance(action, str) and action in _RANKED and _is_count(ordinal):
                 scope = _application(record)
                 seen[scope] += 1
                 lowest[scope] = min(lowest.get(scope, 1), max(0, int(ordinal)))  # type: ignore[call-overload]  # _is_count has just looked
