@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import pandas as pd
@@ -165,9 +165,37 @@ class Ranking:
         return self.judged is not None and passed(self.gates)
 
     @property
+    def clicks(self) -> int | None:
+        """Clicks on the engine's shows that may train; None where it showed nothing."""
+        shows = self.impressions.of(self.engine)
+        return int(shows["clicked"].sum()) if len(shows) else None
+
+    @property
+    def champion_words(self) -> str:
+        """The champion in brackets, for labels; empty where there is none."""
+        return f" ({self.judged.champion})" if self.judged else ""
+
+    @property
+    def times(self) -> pd.Series[Any]:
+        """When the engine's shows happened, up to the cut if there was one."""
+        times = self.impressions.of(self.engine)["time_us"]
+        return _moments(times[times < self.cut] if self.cut else times)
+
+    @property
+    def held_times(self) -> pd.Series[Any]:
+        """When the held-out shows happened."""
+        times = self.impressions.of(self.engine)["time_us"]
+        after = self.cut + round(self.options.embargo_hours * HOUR_US)
+        return _moments(times[times >= after] if self.cut else times.head(0))
+
+    @property
     def gate_table(self) -> pd.DataFrame:
         """The gates as a table."""
         return as_frame(self.gates)
+
+
+def _moments(times: pd.Series[Any]) -> pd.Series[Any]:
+    return pd.Series(pd.to_datetime(times.to_numpy(), unit="us", utc=True))
 
 
 def read_tables(events: pd.DataFrame) -> Tables:
@@ -275,7 +303,10 @@ def _judge(
     rankers = {
         DEBIASED: fit_ranker(coded, theta, seed=options.seed),
         NAIVE: fit_ranker(coded, np.ones_like(theta), scale=theta, seed=options.seed),
-        SHUFFLED: fit_ranker(_shuffled(coded, options.seed + 1), theta, seed=options.seed),
+        # only its order is looked at, so it needs no calibration
+        SHUFFLED: fit_ranker(
+            _shuffled(coded, options.seed + 1), theta, seed=options.seed, calibration=(0.0, 1.0)
+        ),
     }
     relevance = {name: _scores(ranker, seen, contents) for name, ranker in rankers.items()}
     draws = replicate(data, options.replicates, options.seed)

@@ -12,16 +12,19 @@ Source: Joachims, Swaminathan and Schnabel, Unbiased learning-to-rank with biase
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from functools import cache
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import pandas as pd
 from sklearn.ensemble import HistGradientBoostingRegressor
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
 
 from eventlib.ranking.features import CELL, CONTENT_FEATURES, HISTORY_FEATURES, LEVELS, Contents, history
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
     from numpy.typing import NDArray
 
 __all__ = ["CLIP", "FOLDS", "FittedRanker", "TrainingData", "fit_ranker", "training_data"]
@@ -115,7 +118,8 @@ class FittedRanker:
 
     def predict(self, design: NDArray[np.float32]) -> NDArray[np.float64]:
         """Return calibrated relevance, the probability of a click once examined, shape (rows,)."""
-        raw = self.regressor.predict(design)
+        with _one_thread():
+            raw = self.regressor.predict(design)
         relevance: NDArray[np.float64] = np.clip(self.intercept + self.slope * raw, LOWEST, 1.0)
         return relevance
 
@@ -148,10 +152,22 @@ def training_data(shows: pd.DataFrame, contents: Contents, places: list[str]) ->
     )
 
 
+@cache
+def _threads() -> ThreadpoolController:
+    return ThreadpoolController()  # finding the libraries takes longer than a fit: once
+
+
+def _one_thread() -> AbstractContextManager[Any]:
+    """Keep trees on one thread: cells are few, threads would wait for each other longer than they work."""
+    limited: AbstractContextManager[Any] = _threads().limit(limits=1, user_api="openmp")
+    return limited
+
+
 def _regressor(seed: int) -> HistGradientBoostingRegressor:
     return HistGradientBoostingRegressor(
         learning_rate=0.1,
-        max_iter=80,
+        max_iter=60,
+        max_bins=32,  # weighted bins are costly, and histories are not known any finer
         max_leaf_nodes=8,
         min_samples_leaf=20,
         l2_regularization=1.0,
@@ -164,8 +180,7 @@ def _regressor(seed: int) -> HistGradientBoostingRegressor:
 def _fit(
     seed: int, x: NDArray[np.float32], y: NDArray[np.float64], w: NDArray[np.float64]
 ) -> HistGradientBoostingRegressor:
-    # cells are few: threads would wait for each other longer than they work (28 ms against 0.5 ms a tree)
-    with threadpool_limits(1, "openmp"):
+    with _one_thread():
         return _regressor(seed).fit(x, y.astype(np.float32), sample_weight=w / w.mean())
 
 

@@ -17,11 +17,13 @@ import pandas as pd
 import pyarrow as pa
 
 from eventlib.engine import write_parquet
+from eventlib.errors import GateRefusedError
 from eventlib.publish import publish, workplace
 from eventlib.ranking.features import FEATURES, describe_features
 from eventlib.ranking.gates import refusal
 from eventlib.signals import feedback, network
 from eventlib.signals.card import write_card
+from eventlib.signals.check import check_signals
 from eventlib.signals.table import REFITS, SIGNAL_SCHEMA, SignalTable, build_signals
 
 if TYPE_CHECKING:
@@ -58,6 +60,35 @@ class Export:
     files: pd.DataFrame
     asked: bool
     reason: str
+
+    @property
+    def verdict(self) -> str:
+        """What became of it, in words."""
+        if self.folder is not None:
+            return "was exported"
+        return "was refused by a gate" if self.asked else "was not asked for: too little evidence"
+
+    @property
+    def findings(self) -> pd.DataFrame:
+        """What the check of the published bundle found, `severity, file, message`; says so where it is whole."""
+        if self.folder is None:
+            rows = [("none", "", "there is no bundle to check")]
+        else:
+            found = check_signals(self.folder).findings
+            rows = [(f.severity, f.file, f.message) for f in found]
+            rows = rows or [("none", "all files", "digests, schemas and the model's golden rows are right")]
+        return pd.DataFrame(rows, columns=["severity", "file", "message"])
+
+    def raise_if_refused(self) -> None:
+        """Raise where a gate refused, so that a scheduler sees it.
+
+        Raises
+        ------
+        GateRefusedError
+            With each failed gate and its figure.
+        """
+        if self.refused:
+            raise GateRefusedError(f"the export was refused. {self.reason}")
 
     @property
     def refused(self) -> bool:

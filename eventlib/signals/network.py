@@ -28,7 +28,7 @@ IR_VERSION: Final = 8
 """Both old enough for every runtime of the last years."""
 
 TOLERANCE: Final = 1e-5
-"""Largest difference between the library's score and the network's: float32 sums of 80 leaves."""
+"""Largest difference between the library's score and the network's: float32 sums of 60 leaves."""
 
 
 def to_onnx(ranker: FittedRanker) -> bytes:

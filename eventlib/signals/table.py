@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from eventlib.ranking.features import Contents
     from eventlib.ranking.pipeline import Judged, Ranking, Tables
 
-__all__ = ["SIGNAL_SCHEMA", "SMALL_CELL", "SignalTable", "build_signals"]
+__all__ = ["SIGNAL_SCHEMA", "SMALL_CELL", "SignalTable", "build_signals", "strongest"]
 
 _TIME: Final = pa.timestamp("us", tz="UTC")
 SIGNAL_SCHEMA: Final = pa.schema(
@@ -186,3 +186,12 @@ def _errors(ranking: Ranking, judged: Judged, cells: pd.DataFrame, contents: Con
         scores[i] = refit.predict(refit.design(cells, contents))
     spread: NDArray[np.float64] = scores.std(axis=0, ddof=1)
     return spread
+
+
+def strongest(signals: pd.DataFrame) -> pd.DataFrame:
+    """Return the signals per prompt cluster with ten people or more behind them, highest first (S7.10)."""
+    shown = signals[
+        signals["n_effective"].notna() & ~signals["prompt_cluster"].astype(str).str.startswith("prompt:")
+    ]
+    columns = ["content_id", "content_version", "prompt_cluster", "signal", "lower", "upper", "n_effective"]
+    return shown.sort_values(["signal", "content_id"], ascending=[False, True], ignore_index=True)[columns]

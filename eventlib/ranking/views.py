@@ -1,0 +1,235 @@
+"""What the ranking reports show, as frames: each is empty, with its columns, where nothing was trained."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+import pandas as pd
+
+from eventlib.ranking.checks import SMALL_CELL, calibration_bins
+from eventlib.ranking.evaluation import LOGGING
+from eventlib.ranking.features import CELL, FEATURES
+from eventlib.ranking.judge import SHUFFLED
+
+if TYPE_CHECKING:
+    from eventlib.ranking.pipeline import Judged, Ranking
+
+__all__ = [
+    "calibration_table",
+    "caveats",
+    "counts",
+    "exposure_table",
+    "importance",
+    "lift",
+    "loop_guards",
+    "policies",
+    "removed",
+    "verdict",
+]
+
+_WORDS: Final = {
+    LOGGING: "as it was shown",
+    "naive": "naive clicks",
+    "debiased": "debiased",
+    SHUFFLED: "shuffled labels (canary)",
+}
+SHUFFLES: Final = 20
+
+
+def lift(ranking: Ranking) -> tuple[float | None, float | None, float | None]:
+    """Return the champion's gain over the logging policy as a share of its value, with 90 % bounds."""
+    judged = ranking.judged
+    if judged is None:
+        return None, None, None
+    rows = judged.differences
+    row = rows[(rows["policy"] == judged.champion) & (rows["over"] == LOGGING)].iloc[0]
+    value = judged.policies.set_index("policy")["value"][LOGGING]
+    return float(row["share"]), float(row["lower"] / value), float(row["upper"] / value)
+
+
+def verdict(ranking: Ranking) -> str:
+    """Say in words whether the champion may be exported."""
+    if ranking.reason:
+        return "nothing to ask"
+    if ranking.exportable:
+        return "may be exported"
+    failed = [gate.gate for gate in ranking.gates if gate.state == "failed"]
+    return f"refused by {', '.join(failed)}"
+
+
+def caveats(ranking: Ranking) -> list[str]:
+    """Return what must be known before using the figures."""
+    if ranking.reason:
+        return [f"Nothing was trained: {ranking.reason}."]
+    said = [f"{g.gate} {g.asks} failed: {g.reason}." for g in ranking.gates if g.state == "failed"]
+    said += [
+        f"{g.gate} {g.asks} could not be asked: {g.reason}."
+        for g in ranking.gates
+        if g.state == "not_applicable"
+    ]
+    removed = ranking.impressions.removed
+    owned = sum(removed.values()) - removed["not_owned"] + len(ranking.impressions.frame)
+    if owned and removed["no_training_consent"] > 0.2 * owned:
+        share = removed["no_training_consent"] / owned
+        said.append(
+            f"{share:.0%} of the shows came from people who do not allow training; they may click otherwise."
+        )
+    return said
+
+
+def counts(ranking: Ranking) -> pd.DataFrame:
+    """Return `engine, answers, shows, clicks, people, used` per owned engine; engines under ten people left out."""
+    found = ranking.impressions.counts()
+    found = found[found["people"] >= SMALL_CELL].reset_index(drop=True)
+    return found.assign(used=found["engine"] == ranking.engine)
+
+
+_REASONS: Final = {
+    "not_owned": "seen by probes or platform reports, not on the own site",
+    "no_training_consent": "the person does not allow training",
+    "agent": "shown to a bot",
+    "no_engine": "the engine is not named",
+    "repeated": "the same citation again",
+    "no_analytics_consent": "the person does not allow analytics",
+}
+
+
+def removed(ranking: Ranking) -> pd.DataFrame:
+    """Return what became of every show: `became, shows`; the rows add up to all shows of the log."""
+    rows = [(_REASONS[code], count) for code, count in ranking.impressions.removed.items() if count]
+    rest = len(ranking.impressions.frame) - sum(ranking.rows.values())
+    parts = [
+        ("before the cut: trains", "train"),
+        ("in the embargo", "embargo"),
+        ("after it: held out", "held_out"),
+    ]
+    rows += [(words, ranking.rows.get(part, 0)) for words, part in parts]
+    rows.append(("of other engines, or too few to split", rest))
+    return pd.DataFrame(rows, columns=["became", "shows"])
+
+
+def exposure_table(ranking: Ranking) -> pd.DataFrame:
+    """Return the exposure curve before the cut, with `used` for the places that the ranker learned from."""
+    if ranking.exposure is None:
+        columns = [
+            "slot",
+            "rank",
+            "exposure",
+            "log_se",
+            "lower",
+            "upper",
+            "all_pairs",
+            "clicks",
+            "shows",
+            "used",
+        ]
+        return pd.DataFrame(columns=columns)
+    frame = ranking.exposure.frame
+    places = set(ranking.judged.places) if ranking.judged else set()
+    used = [f"{slot} {rank}" in places for slot, rank in zip(frame["slot"], frame["rank"], strict=True)]
+    return frame.drop(columns=["swap_clicks", "status"]).assign(used=used)
+
+
+def policies(ranking: Ranking) -> pd.DataFrame:
+    """Return `policy, value, lower, upper, gain, gain_lower, gain_upper, moved_answers`, best first.
+
+    `value` is clicks per held-out answer, `gain` its difference from the logging policy, both with 90 % bounds.
+    """
+    columns = ["policy", "value", "lower", "upper", "gain", "gain_lower", "gain_upper", "moved_answers"]
+    if ranking.judged is None:
+        return pd.DataFrame(columns=columns)
+    over = ranking.judged.differences
+    over = over[over["over"] == LOGGING].set_index("policy")
+    frame = ranking.judged.policies
+    for column, source in (("gain", "difference"), ("gain_lower", "lower"), ("gain_upper", "upper")):
+        frame = frame.assign(**{column: frame["policy"].map(over[source])})
+    named = frame.assign(policy=frame["policy"].map(_WORDS))
+    return named.sort_values("value", ascending=False, ignore_index=True)[columns]
+
+
+def calibration_table(ranking: Ranking) -> pd.DataFrame:
+    """Return held-out clicks against exposure * relevance in bins, as `calibration_bins` does."""
+    judged = ranking.judged
+    if judged is None:
+        none = np.empty(0)
+        return calibration_bins(none, none, none.astype(np.intp), np.empty((0, 0)))
+    held = judged.held
+    return calibration_bins(judged.evidence.predicted, held.clicked, held.person, judged.draws.weights)
+
+
+def importance(ranking: Ranking) -> pd.DataFrame:
+    """Return how much worse held-out clicks are explained when a feature is shuffled among the cells.
+
+    Returns
+    -------
+    DataFrame
+        `feature, loss, lower, upper`: nats per thousand shows, mean and 5 % to 95 % of twenty shuffles, most first.
+    """
+    judged = ranking.judged
+    if judged is None:
+        return pd.DataFrame(columns=["feature", "loss", "lower", "upper"])
+    rng = np.random.default_rng(ranking.options.seed + 3)
+    losses = _losses(judged, rng)
+    low, high = np.quantile(losses, [0.05, 0.95], axis=1)
+    names = [feature.name for feature in FEATURES]
+    frame = pd.DataFrame({"feature": names, "loss": losses.mean(axis=1), "lower": low, "upper": high})
+    return frame.sort_values("loss", ascending=False, kind="stable", ignore_index=True)
+
+
+def _losses(judged: Judged, rng: np.random.Generator) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
+    """Return the loss per feature and shuffle; cells are scored, shows are judged."""
+    held, ranker = judged.held, judged.ranker
+    cells = held.frame[list(CELL)].drop_duplicates(ignore_index=True)
+    where = pd.MultiIndex.from_frame(cells).get_indexer(pd.MultiIndex.from_frame(held.frame[list(CELL)]))
+    design = ranker.design(cells, judged.contents)
+    theta = judged.theta[held.place]
+
+    def likelihood(matrix: np.ndarray[tuple[int, int], np.dtype[np.float32]]) -> float:
+        p = np.clip(theta * ranker.predict(matrix)[where], 1e-6, 1 - 1e-6)
+        return float(np.where(held.clicked > 0, np.log(p), np.log1p(-p)).mean())
+
+    whole = likelihood(design)
+    losses = np.zeros((len(FEATURES), SHUFFLES))
+    for column in range(len(FEATURES)):
+        shuffled = design.copy()
+        for shuffle in range(SHUFFLES):
+            shuffled[:, column] = rng.permutation(design[:, column])
+            losses[column, shuffle] = 1000 * (whole - likelihood(shuffled))
+    return losses
+
+
+def loop_guards(ranking: Ranking) -> pd.DataFrame:
+    """Return signs that a ranker feeds on its own past: `guard, value, reads`, from the shows before the cut (S8.7)."""
+    judged = ranking.judged
+    if judged is None:
+        return pd.DataFrame(columns=["guard", "value", "reads"])
+    data = judged.train
+    content = data.cells["content_id"].to_numpy()[data.cell]
+    seen = pd.Series(judged.theta[data.place]).groupby(content).sum().sort_values()
+    known = judged.contents.latest()["content_id"]
+    shares = seen.to_numpy() / seen.sum()
+    position = np.arange(1, len(shares) + 1)
+    gini = float(2 * (position * shares).sum() / len(shares) - (len(shares) + 1) / len(shares))
+    top = max(1, round(0.01 * len(shares)))
+    history = judged.ranker.histories.groupby("content_id")["content_history"].first()
+    correlation = float(seen.corr(history, method="spearman"))
+    rows = [
+        ("Gini of exposure over contents", gini, "0 is equal, 1 is all on one"),
+        (
+            "share of exposure on the top 1 % of contents",
+            float(shares[-top:].sum()),
+            f"{top} of {len(shares)} contents",
+        ),
+        (
+            "known contents never shown",
+            float((~known.isin(seen.index)).mean()),
+            "nothing can be learned about them",
+        ),
+        (
+            "rank correlation of history with past exposure",
+            correlation,
+            "near 1, what is shown is what stays shown",
+        ),
+    ]
+    return pd.DataFrame(rows, columns=["guard", "value", "reads"])
