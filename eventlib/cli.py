@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any, Final, NoReturn, Self
+from typing import TYPE_CHECKING, Annotated, Any, Final, NoReturn, Self
 
 import typer
 
 from eventlib.errors import BadCallError, EventlibError
+
+if TYPE_CHECKING:
+    from eventlib.simulate import WorldParameters
 
 __all__ = ["app", "main"]
 
@@ -79,15 +83,49 @@ class _Progress:
         self._bar.update(self._task, description=what, completed=done, total=of or None)
 
 
+def _named(items: list[str] | None) -> dict[str, str]:
+    """Read `-p name=value`."""
+    named: dict[str, str] = {}
+    for item in items or ():
+        name, equals, value = item.partition("=")
+        if not equals or not name:
+            raise BadCallError(f"-p takes name=value, not {item!r}")
+        named[name] = value
+    return named
+
+
+def _world(default: WorldParameters, named: dict[str, str]) -> WorldParameters:
+    """Change a world's rates; they are numbers, whole where the default is."""
+    rates = {
+        field.name: kind
+        for field in fields(default)
+        if (kind := type(getattr(default, field.name))) in (int, float)
+    }
+    changes: dict[str, Any] = {}
+    for name, text in named.items():
+        if name not in rates:
+            raise BadCallError.unknown("parameter", name, rates)
+        try:
+            changes[name] = rates[name](text)
+        except ValueError as error:
+            raise BadCallError(f"-p {name} takes a number, not {text!r}") from error
+    return replace(default, **changes)
+
+
 @app.command(epilog=_EXIT_CODES)
 def simulate(
     out: Out,
     events: Annotated[int, typer.Option("--events", help="How many log lines.", min=1)] = 40_000,
     seed: Annotated[int, typer.Option("--seed", help="The same seed gives the same bytes.", min=0)] = 1,
+    parameter: Annotated[
+        list[str] | None,
+        typer.Option("-p", "--parameter", help="A rate of the world as name=number; may be repeated."),
+    ] = None,
     *,
     plain: Annotated[bool, typer.Option("--plain", help="Write .ndjson instead of .ndjson.gz.")] = False,
 ) -> None:
     """Write a simulated log, and the truth about it beside it."""
+    from eventlib.simulate import WorldParameters  # noqa: PLC0415  # each command loads what it uses
     from eventlib.simulate import simulate as run  # noqa: PLC0415  # each command loads what it uses
 
     with _Progress() as progress:
@@ -98,7 +136,9 @@ def simulate(
             written += lines
             progress("simulate", written, events)
 
-        result = run(out, events, seed, progress=step, plain=plain)
+        result = run(
+            out, events, seed, _world(WorldParameters(), _named(parameter)), progress=step, plain=plain
+        )
     _say(
         f"{result.events:,} simulated lines in {len(result.files)} files under {out}; the truth is in {result.truth}"
     )
@@ -211,13 +251,7 @@ def report(
     """Run notebooks on a prepared dataset and publish their reports."""
     from eventlib.report import run_reports  # noqa: PLC0415  # each command loads what it uses
 
-    named: dict[str, str] = {}
-    for item in parameter or ():
-        name, equals, value = item.partition("=")
-        if not equals or not name:
-            raise BadCallError(f"-p takes name=value, not {item!r}")
-        named[name] = value
-    run_reports(notebooks or None, prepared, out, named, parameter_file or ())
+    run_reports(notebooks or None, prepared, out, _named(parameter), parameter_file or ())
 
 
 @app.command(epilog=_EXIT_CODES)
