@@ -392,7 +392,8 @@ def _reasons(frame: pd.DataFrame, limit: float) -> tuple[list[str], bool]:
         reasons.append("there is only one position, or none of rank 1, to compare with")
     apart = used[used["status"] == "not connected"]
     if len(apart):
-        where = ", ".join(f"{slot} {rank}" for slot, rank in zip(apart["slot"], apart["rank"], strict=True))
+        named = [f"{slot} {rank}" for slot, rank in zip(apart["slot"], apart["rank"], strict=True)]
+        where = ", ".join(named) if len(named) < 6 else f"{len(named)} of them from {named[0]} to {named[-1]}"
         reasons.append(f"no clicked swaps connect these positions to rank 1: {where}")
     connected = not reasons
     worst = used["log_se"].max()

@@ -55,6 +55,7 @@ def word_share_of_site(frames: Mapping[str, pd.DataFrame]) -> Figure:
 
 def satisfied_share(visits: pd.DataFrame) -> Figure:
     """Return the share of visits from AI answers that satisfied (beat rule), clustered by person."""
+    visits = visits[~visits["engine"].str.startswith("search:")]
     by_person = visits.groupby("person_id")["satisfied"].agg(["sum", "size"])
     if len(by_person) < SMALL_CELL:
         return NONE
@@ -82,6 +83,7 @@ def engagement_caveats(frames: Mapping[str, pd.DataFrame], scores: Sequence[Scor
 
     Examples
     --------
+    >>> import pandas as pd
     >>> from eventlib.geo import EVENTS_READ
     >>> engagement_caveats({name: pd.DataFrame() for name in EVENTS_READ}, [])[0]
     'No answer and no citation is in this log: there is nothing to score.'
@@ -124,6 +126,7 @@ def edit_caveats(verdicts: pd.DataFrame) -> list[str]:
 
     Examples
     --------
+    >>> import pandas as pd
     >>> edit_caveats(pd.DataFrame(columns=["edit_id", "state", "placebos", "p"]))
     ['No edit is in this log, or no engine shows what became of one: there is nothing to judge.']
     """
@@ -149,6 +152,7 @@ def found_changes(verdicts: pd.DataFrame) -> tuple[int, int]:
 def verdict_in_words(verdicts: pd.DataFrame) -> str:
     """Return the answer to "did our edits work?" in a sentence.
 
+    >>> import pandas as pd
     >>> verdict_in_words(pd.DataFrame(columns=["state", "p"]))
     ''
     """

