@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import pandas as pd
 from scipy import sparse
-from scipy.stats import norm
+from scipy.special import ndtri
 
 from eventlib.intervals import wilson
 
@@ -34,7 +34,7 @@ __all__ = [
 MIN_PEOPLE: Final = 10
 """Under so many distinct people nothing is shown (S7.10)."""
 
-_Z90: Final = float(norm.ppf(0.95))
+_Z90: Final = float(ndtri(0.95))
 
 
 def human_events(events: pd.DataFrame, *, steps_only: bool = True) -> pd.DataFrame:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import nbformat
 
 from eventlib.api import prepare
+from eventlib.errors import GateRefusedError
 from eventlib.report import run_reports
 from eventlib.resources import notebooks_dir
 from tests.factory import KEY, event, prepared
@@ -44,9 +46,12 @@ def sample() -> Path:
 
 @cache
 def sample_reports() -> dict[str, Path]:
-    """Return the published reports of all shipped notebooks on the sample: name → folder."""
+    """Return the published reports of all shipped notebooks on the sample: name → folder; not a refused export."""
     given = {"out": str(folder() / "signals")} if any(name.startswith("06") for name in NOTEBOOKS) else {}
-    return run_reports(None, sample(), folder() / "reports", given, quiet=True)
+    out = folder() / "reports"
+    with suppress(GateRefusedError):
+        run_reports(None, sample(), out, given, quiet=True)
+    return {path.parent.name: path.resolve() for path in out.glob("*/latest")}
 
 
 def notebook(path: Path, *cells: str, parameters: str = "", title: str = "Try") -> Path:

@@ -29,6 +29,7 @@ class Run:
     run_id: str
     stamp: dict[str, Any]
     figures: list[dict[str, Any]]
+    has_page: bool = True
 
     @property
     def ended(self) -> str:
@@ -49,7 +50,8 @@ def _runs_in(folder: Path, stamp_name: str) -> list[Run]:
     for path in sorted(folder.iterdir()):
         if path.is_dir() and not path.is_symlink() and (path / stamp_name).is_file():
             stamp, figures = _read(path / stamp_name, {}), _read(path / "figures.json", [])
-            found.append(Run(folder.name, path.name, stamp, figures))
+            has_page = (path / "report.html").is_file()
+            found.append(Run(folder.name, path.name, stamp, figures, has_page))
     return found
 
 
@@ -128,7 +130,17 @@ def _all_runs(runs: Sequence[Run]) -> str:
         f"{safe.escape_html(run.ended)} UTC</a> · run {safe.escape_html(run.run_id)}</li>"
         for run in reversed(runs)
     )
-    return f'<details><summary>All {len(runs)} runs</summary><ul class="plain">{items}</ul></details>'
+    return f'<details><summary>{_count(len(runs), "run")}</summary><ul class="plain">{items}</ul></details>'
+
+
+_FAILURES: Final = {
+    "gate_refused": "A gate refused the last export",
+    "kernel_died": "The kernel of the last run died",
+}
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
 def _failure(runs: Iterable[Run], since: str) -> str:
@@ -137,21 +149,18 @@ def _failure(runs: Iterable[Run], since: str) -> str:
     if not later:
         return ""
     run = later[-1]
-    reason = safe.escape_html(
-        safe.clean(f"{run.stamp.get('error', 'failed')}: {run.stamp.get('message', '')}")
-    )
-    name = safe.escape_html(run.notebook)
-    link = (
-        f'<a href="{FAILED}/{name}/{safe.escape_html(run.run_id)}/">Evidence of the failed run of {name}</a>'
-    )
+    what = _FAILURES.get(str(run.stamp.get("error")), "The last run failed")
+    reason = safe.escape_html(safe.clean(str(run.stamp.get("message", ""))))
+    name, run_id = safe.escape_html(run.notebook), safe.escape_html(run.run_id)
+    link = f'<a href="{FAILED}/{name}/{run_id}/report.html">What {name} got to</a>' if run.has_page else ""
     return (
-        '<div class="failed" role="note"><p><strong>The last run failed</strong>, '
-        f"{safe.escape_html(run.ended)} UTC. {reason} {link}</p></div>"
+        f'<div class="failed" role="note"><p><strong>{what}</strong>, {safe.escape_html(run.ended)} UTC. '
+        f"{reason} {link}</p></div>"
     )
 
 
 def _card(name: str, runs: Sequence[Run], failed: Sequence[Run]) -> str:
-    title = safe.escape_html(str(runs[-1].stamp.get("title") or name) if runs else name)
+    title = safe.escape_html(str([*failed, *runs][-1].stamp.get("title") or name))
     link = f'<a href="{safe.escape_html(name)}/{LATEST}/report.html">{title}</a>' if runs else title
     notice = _failure(failed, runs[-1].run_id if runs else "")
     body = (

@@ -196,7 +196,12 @@ def _run_one(task: _Task, run: _Run, on_cell: Callable[..., None]) -> Path:
         _write_report(task, run, notebook, folder, started)
     except EventlibError as error:
         _page_of_failure(folder, task.name)
-        reason = {"error": error.code, "message": str(error), "ended": _now().isoformat(timespec="seconds")}
+        reason = {
+            "title": title_of(task.notebook),
+            "error": error.code,
+            "message": str(error),
+            "ended": _now().isoformat(timespec="seconds"),
+        }
         reports.keep_evidence(folder, run.out, task.name, run.run_id, reason)
         raise
     return reports.publish_report(folder, run.out, task.name, run.run_id)
