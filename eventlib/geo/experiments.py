@@ -32,6 +32,7 @@ __all__ = ["EditRules", "benjamini_hochberg", "edit_calendar", "judge_all", "jud
 Floats: TypeAlias = NDArray[np.float64]
 Ints: TypeAlias = NDArray[np.int64]
 
+_NEAR: Final = 0.3  # share of a page's expected count in the edited page's answers that makes it a neighbour
 _POWER: Final = 0.84  # normal quantile of 80 %
 
 
@@ -181,7 +182,7 @@ def _with_q(frame: pd.DataFrame, rules: EditRules) -> pd.DataFrame:
 
 _VERDICT: Final = (
     "edit_id", "content_id", "change_type", "engine", "outcome", "state", "reason", "change", "lower", "upper",
-    "detectable", "statistic", "p", "q", "early", "late", "expected_before", "expected_after", "weeks_before", "weeks_after",
+    "detectable", "statistic", "p", "q", "early", "late", "neighbours", "expected_before", "expected_after", "weeks_before", "weeks_after",
     "controls", "placebos", "shares_with", "model_change", "edited_us", "exposed_us", "exposed_by",
 )  # fmt: skip
 
@@ -267,7 +268,7 @@ def _judge(
         ratio, lower, upper = np.exp([effect, effect - bound * error, effect + bound * error])
         told |= {"change": ratio, "lower": lower, "upper": upper, "statistic": effect / error}
         told["p"] = (1 + extreme) / (1 + len(found.placebo))
-        told |= _novelty(pages, found, page)
+        told |= _novelty(pages, found, page) | _displacement(pages, found, page, edited)
     return told | {"state": state or "no difference shown", "reason": reason}, found.placebo
 
 
@@ -276,6 +277,16 @@ def _drift(change: Floats, variance: Floats, allowed: NDArray[np.bool_], fit: ND
     effect, spread, _ = _against_controls(change, variance, allowed, 0.01)
     usable = fit & ~np.isnan(effect)
     return max(float(np.mean(effect[usable] ** 2 - (spread[usable] - 0.01))), 0.0) if usable.any() else 0.0
+
+
+def _displacement(
+    pages: _Pages, found: _Comparison, page: int, edited: NDArray[np.bool_]
+) -> dict[str, object]:
+    """Return what unedited pages that compete with the edited one did: lists are zero-sum (S7.9)."""
+    near = ~edited & (pages.shared[page] >= _NEAR) & ~np.isnan(found.effect) & (found.expected_after >= 1)
+    if near.sum() < 3:
+        return {}
+    return {"neighbours": float(np.exp(np.average(found.effect[near], weights=1 / found.error[near] ** 2)))}
 
 
 def _novelty(pages: _Pages, found: _Comparison, page: int) -> dict[str, object]:

@@ -138,7 +138,9 @@ def posterior_draws(
     fit = np.array(
         [_marginal(evidence, grid, middle, width) for middle, width in zip(centre, sd, strict=True)]
     )
-    weight = np.exp(fit - fit.max())
+    weight = (
+        np.exp(fit - fit.max()) * sd
+    )  # flat in the spread, not in its log: a spread of nothing is not favoured
     weight = weight / weight.sum()
     priors, often = np.unique(rng.choice(len(weight), draws, p=weight), return_counts=True)
     parts = [

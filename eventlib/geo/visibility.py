@@ -27,7 +27,15 @@ from eventlib.geo.cells import clustered_share
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
-__all__ = ["SPECS", "answer_shares", "engine_visibility", "page_visibility", "split_sentences", "word_shares"]
+__all__ = [
+    "SPECS",
+    "answer_shares",
+    "engine_visibility",
+    "page_visibility",
+    "spec_disagreement",
+    "split_sentences",
+    "word_shares",
+]
 
 Floats: TypeAlias = NDArray[np.float64]
 Spec: TypeAlias = Literal["paper", "repo"]
@@ -167,6 +175,29 @@ def answer_shares(shows: pd.DataFrame, answers: pd.DataFrame, spec: Spec = "pape
     total = found.groupby("answer_id")[["words", "adjusted"]].transform("sum")
     shares = (found[["words", "adjusted"]] / total.where(total > 0)).to_numpy()
     return found[keys].assign(word_share=shares[:, 0], position_adjusted=shares[:, 1])
+
+
+def spec_disagreement(shows: pd.DataFrame, answers: pd.DataFrame) -> pd.DataFrame:
+    """Return how often the two forms name another top source, by position-adjusted word share (S7.1).
+
+    Returns
+    -------
+    pandas.DataFrame
+        `engine, answers, another_top_source` (share of the answers that attribute words).
+    """
+    tops = []
+    for spec in SPECS:
+        shares = answer_shares(shows, answers, spec).dropna(subset=["position_adjusted"])
+        ordered = shares.sort_values(["position_adjusted", "content_id"], kind="stable")
+        tops.append(ordered.groupby(["engine", "answer_id"])["content_id"].last())
+    both = pd.concat(tops, axis=1, keys=list(SPECS), join="inner")
+    differs = (both["paper"] != both["repo"]).rename("another_top_source")
+    return (
+        differs.groupby("engine")
+        .agg(["size", "mean"])
+        .reset_index()
+        .set_axis(["engine", "answers", "another_top_source"], axis=1)
+    )
 
 
 def _answers(answers: pd.DataFrame) -> pd.DataFrame:
