@@ -36,7 +36,7 @@ from eventlib.writing import (
 
 __all__ = ["Options", "prepare_log", "prepare_to"]
 
-_MEMORY: Final = "2GB"
+_MEMORY: Final = "1GB"
 _LIBRARIES: Final = ("duckdb", "jsonschema-rs", "narwhals", "numpy", "orjson", "pandas", "pyarrow", "scipy")
 
 Logs = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
@@ -220,6 +220,7 @@ def _stamp(log: Log, options: Options, policy: Policy, flow: Flow, started: date
         "ended_at": datetime.now(UTC).isoformat(),
         "inputs": log.inputs,
         "repairs": log.repairs,
+        "withheld": flow.withheld,
         "parameters": parameters,
         "policy": {"file": policy.name, "version": policy.version, "sha256": policy.digest},
         "schema_versions": schema_registry(options.schemas).versions(),
