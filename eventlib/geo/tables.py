@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 
 from eventlib.columns import analysable
-from eventlib.geo.cells import SMALL_CELL
+from eventlib.exposure import shown_citations
+from eventlib.geo.cells import SMALL_CELL, clustered_share, hide_small_cells
 from eventlib.geo.engagement import Score
 from eventlib.geo.visibility import page_visibility
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "calendar",
+    "click_rates",
     "detectable_change",
     "exposure",
     "leading",
@@ -81,6 +83,30 @@ def exposure(score: Score) -> pd.DataFrame:
     return score.exposure.frame if score.exposure is not None else pd.DataFrame(columns=_CURVE)
 
 
+def click_rates(frames: Mapping[str, pd.DataFrame], most: int = 10) -> pd.DataFrame:
+    """Return plain click rates by engine, slot and rank, with intervals clustered by person.
+
+    They mix where a citation stands with how good it is; exposure is what takes them apart, where it can.
+    Engines whose citations fewer than 10 people saw are left out (S7.10).
+    """
+    rows = shown_citations(frames["citation_show"], frames["citation_click"], frames["answer_generate"])
+    people = (
+        rows.groupby("engine")["person_id"].transform("nunique") if len(rows) else pd.Series(dtype="int64")
+    )
+    rows = rows[(people >= SMALL_CELL) & (rows["rank"] <= most)]
+    found = []
+    for (engine, slot, rank), part in rows.groupby(["engine", "slot", "rank"], sort=True):
+        by_person = part.groupby("person_id")["clicked"].agg(["sum", "size"])
+        rate, clusters = part["clicked"].mean(), len(by_person)
+        rest = (by_person["sum"] - rate * by_person["size"]).to_numpy(dtype=np.float64)
+        lower, upper = clustered_share(np.array([rate]), np.array([rest @ rest / len(part) ** 2]), clusters)
+        found.append(
+            (engine, slot, rank, len(part), int(part["clicked"].sum()), clusters, rate, lower[0], upper[0])
+        )
+    names = ["engine", "slot", "rank", "shows", "clicks", "people", "click_rate", "lower", "upper"]
+    return hide_small_cells(pd.DataFrame(found, columns=names), "people", within=["engine"])[0]
+
+
 def ranking(score: Score) -> pd.DataFrame:
     """Return the score's table: rank with its interval, score with its interval, in words, and the counts."""
     columns = ["rank", "rank_lower", "rank_upper", "content_id", "theta", "lower", "upper", "word", "people"]
@@ -115,7 +141,7 @@ def overview(scores: Sequence[Score]) -> pd.DataFrame:
             "what_is_missing": "; ".join(score.reasons),
         }
         for score in scores
-        if score.clusters >= SMALL_CELL
+        if score.clusters >= SMALL_CELL or not score.stages
     ]
     names = [
         "engine",

@@ -139,3 +139,17 @@ def test_the_ranking_names_the_words(scores):
     table = tables.ranking(scores[0])
     assert {"score", "lower", "upper", "in_words", "observed_cite"} <= set(table.columns)
     assert set(tables.stages(scores[0])["placement"] > 0) == {True}
+
+
+def test_click_rates_by_place(world):
+    table = tables.click_rates(world.frames)
+    assert table["rank"].tolist() == [1, 2, 3, 4, 5]
+    assert table["click_rate"].is_monotonic_decreasing
+    assert ((table["lower"] < table["click_rate"]) & (table["click_rate"] < table["upper"])).all()
+    assert tables.click_rates({name: frame.iloc[:0] for name, frame in world.frames.items()}).empty
+
+
+def test_how_often_the_two_forms_disagree(world):
+    table = visibility.spec_disagreement(world.frames["citation_show"], world.frames["answer_generate"])
+    assert table["engine"].tolist() == ["site_assistant"]
+    assert table["another_top_source"].between(0, 1).all()
