@@ -14,6 +14,8 @@ from eventlib.ranking.evaluation import Z90, Z95
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from eventlib.exposure import Swaps
+
 __all__ = [
     "Calibration",
     "Perplexity",
@@ -135,34 +137,61 @@ def calibration_bins(
 
 
 def trend(
-    exposure: NDArray[np.float64],
-    relevance: NDArray[np.float64],
-    clicked: NDArray[np.float64],
-    person: NDArray[np.intp],
+    swaps: Swaps, log_exposure: NDArray[np.float64], relevance: NDArray[np.float64], person: NDArray[np.intp]
 ) -> Trend:
     """Look for clicks that exposure * relevance does not explain, by place and attractiveness together.
 
-    A Poisson regression of clicks on log exposure and log relevance (both free) and their product, with errors by
-    person. If people click what stands on top because it stands there, unattractive contents get more of their
-    clicks from the first places than the position model allows, and the product has a negative coefficient.
-    `power` is the chance of finding a trend of .3, such as a trust bias of .2 at rank 1 makes.
+    Within each key (one content version, prompt and month) the odds of a click at one place or another should not
+    depend on how attractive the key is. They are fitted with `exposure ** (1 + b * z)`, z the key's log relevance
+    as known from other people, centred; the key's own attractiveness cancels, as in the exposure itself. Comparing
+    between keys would not do: what stands higher is better than its score says, which looks like a trend (-.4 in
+    worlds without one). Where people click what stands on top because it stands there, the odds of unattractive
+    keys are steeper, and b is negative.
+
+    Parameters
+    ----------
+    swaps
+        Held-out shows by key and place.
+    log_exposure
+        Log exposure of each place of `swaps`, fitted on them.
+    relevance, person
+        Per show: the champion's relevance, and codes of people for the error.
+
+    Returns
+    -------
+    Trend
+        `power` is the chance of finding a trend of .3, such as a trust bias of .2 at rank 1 makes.
     """
-    le, lr = np.log(exposure), np.log(relevance)
-    le, lr = le - le.mean(), lr - lr.mean()
-    x = np.column_stack([np.ones_like(le), le, lr, le * lr])
-    beta = np.array([np.log(max(clicked.mean(), 1e-9)), 1.0, 1.0, 0.0])
+    shows, clicks = swaps.matrices()
+    z = np.bincount(swaps.key, np.log(relevance)) / np.maximum(np.bincount(swaps.key), 1)
+    informs = (shows > 0).sum(axis=1) > 1
+    totals = np.where(informs, clicks.sum(axis=1), 0.0)
+    z = z - (z * totals).sum() / max(totals.sum(), 1.0)
+    width = len(log_exposure)
+    # one column per place but the reference, then the trend: shape (keys, places, places)
+    x = np.zeros((*shows.shape, width))
+    x[:, np.arange(1, width), np.arange(width - 1)] = 1.0
+    x[:, :, -1] = z[:, None] * log_exposure
+    beta = np.append(log_exposure[1:], 0.0)
+    information = np.eye(width)
     for _ in range(50):
-        mu = np.exp(np.clip(x @ beta, -30, 3))
-        information = (x * mu[:, None]).T @ x + 1e-9 * np.eye(4)
-        step = np.linalg.solve(information, x.T @ (clicked - mu))
+        weight = shows * np.exp(x @ beta)
+        share = weight / weight.sum(axis=1, keepdims=True)
+        mean = np.einsum("kp,kpj->kj", share, x)
+        observed = np.einsum("kp,kpj->j", clicks * informs[:, None], x)
+        second = np.einsum("k,kp,kpi,kpj->ij", totals, share, x, x, optimize=True)
+        information = second - (mean * totals[:, None]).T @ mean + 1e-9 * np.eye(width)
+        step = np.linalg.solve(information, observed - totals @ mean)
         beta = beta + np.clip(step, -1, 1)
         if np.abs(step).max() < 1e-9:
             break
-    scores = _by_person(person, *((clicked - mu)[:, None] * x).T)
+    clicked = np.flatnonzero((swaps.clicked > 0) & informs[swaps.key])
+    scores = x[swaps.key[clicked], swaps.position[clicked]] - mean[swaps.key[clicked]]
+    by_person = _by_person(person[clicked], *scores.T)
     bread = np.linalg.inv(information)
-    sd = float(np.sqrt((bread @ (scores.T @ scores) @ bread)[3, 3]))
+    sd = float(np.sqrt((bread @ (by_person.T @ by_person) @ bread)[-1, -1]))
     power = float(norm.cdf(TRUST_TREND / sd - Z95)) if sd > 0 else 0.0
-    return Trend(float(beta[3]), sd, power)
+    return Trend(float(beta[-1]), sd, power)
 
 
 def perplexity(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from eventlib.exposure import MAX_LOG_SE
+from eventlib.exposure import MAX_LOG_SE, harvest_swaps
 from eventlib.ranking.checks import (
     TRUST_TREND,
     Calibration,
@@ -18,7 +18,7 @@ from eventlib.ranking.checks import (
     trend,
 )
 from eventlib.ranking.clicks import PositionBasedModel, count_cells
-from eventlib.ranking.evaluation import LOGGING, HeldOut, Replicates
+from eventlib.ranking.evaluation import LOGGING, HeldOut, Replicates, place_names
 from eventlib.ranking.gates import Gate, State
 
 if TYPE_CHECKING:
@@ -99,11 +99,13 @@ def gather(
     before = learned.assign(item=_items(learned))
     model = PositionBasedModel(dict(zip(held.places, theta.tolist(), strict=True)), prior_shows=THIN_ITEM)
     judge = model.fit(count_cells(before)).predict_proba(_items(held.frame), held.frame["place"])
+    swaps = harvest_swaps(held.frame)
+    order = [held.places.index(name) for name in place_names(swaps.positions)]
     rates = before.groupby("place")["clicked"].mean().reindex(held.places).to_numpy(np.float64)
     return Evidence(
         predicted,
         calibration(predicted, held.clicked, held.person, draws.weights),
-        trend(held.exposure[held.place], relevance, held.clicked, held.person),
+        trend(swaps, np.log(held.exposure)[order], relevance, held.person),
         perplexity(judge, rates[held.place], held.clicked, held.person, draws.weights),
     )
 

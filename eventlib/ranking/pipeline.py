@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import pandas as pd
 
+from eventlib.errors import BadCallError
 from eventlib.exposure import MAX_LOG_SE, estimate_exposure
 from eventlib.ranking import judge
 from eventlib.ranking.evaluation import (
@@ -208,6 +209,8 @@ def read_tables(events: pd.DataFrame) -> Tables:
 
 def _engine(impressions: Impressions, wanted: str) -> str:
     counts = impressions.counts()
+    if wanted and len(counts) and wanted not in set(counts["engine"]):
+        raise BadCallError.unknown("engine", wanted, counts["engine"])
     return wanted or (str(counts["engine"].iloc[0]) if len(counts) else "")
 
 
@@ -248,6 +251,11 @@ def train_ranking(tables: Tables, options: Options | None = None) -> Ranking:
         As `read_tables` returns them.
     options
         The defaults if None.
+
+    Raises
+    ------
+    BadCallError
+        The log has owned engines, but not the one named.
     """
     options = options or Options()
     impressions = read_impressions(tables.shows, tables.clicks, tables.answers)

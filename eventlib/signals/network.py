@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -38,7 +39,10 @@ def to_onnx(ranker: FittedRanker) -> bytes:
     """
     width = len(FEATURES)
     initial = [(INPUT, FloatTensorType([None, width]))]
-    model = convert_sklearn(ranker.regressor, name="ranker", initial_types=initial, target_opset=OPSET)
+    with warnings.catch_warnings():
+        # skl2onnx 1.20 writes booleans where protobuf 6 wants integers and says so; 7 will refuse (pyproject pins it)
+        warnings.filterwarnings("ignore", "Field onnx.AttributeProto.ints", DeprecationWarning)
+        model = convert_sklearn(ranker.regressor, name="ranker", initial_types=initial, target_opset=OPSET)
     graph = model.graph
     raw = graph.output[0].name
     constants = {"slope": ranker.slope, "intercept": ranker.intercept, "lowest": LOWEST, "highest": 1.0}

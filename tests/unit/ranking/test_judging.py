@@ -1,0 +1,167 @@
+"""S8.6: six numbered gates, each with figure, threshold and reason; and what they look at."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from eventlib.exposure import conditional_fit, estimate_exposure, harvest_swaps
+from eventlib.ranking import Gate, judge
+from eventlib.ranking.checks import (
+    Calibration,
+    Perplexity,
+    Trend,
+    calibration,
+    calibration_bins,
+    perplexity,
+    trend,
+)
+from eventlib.ranking.gates import as_frame, passed, refusal
+from eventlib.ranking.impressions import read_impressions
+from eventlib.ranking.judge import DEBIASED, NAIVE, SHUFFLED
+from tests.unit.ranking.worlds import simulate
+
+CONNECTED = Gate("G4", "exposure", "passed", 0.05, "", "")
+SOUND = judge.Evidence(
+    np.empty(0), Calibration(1.0, 0.03, 0.01, 0.02), Trend(0.02, 0.05, 0.99), Perplexity(1.5, 1.6, 0.06, 0.01)
+)
+
+
+def differences(gain=0.1, over_naive=0.02, canary=-0.1, sd=0.01):
+    rows = [
+        (DEBIASED, "logging", gain),
+        (NAIVE, "logging", gain),
+        (DEBIASED, NAIVE, over_naive),
+        (SHUFFLED, "logging", canary),
+    ]
+    return pd.DataFrame(
+        [
+            {"policy": p, "over": o, "difference": d, "sd": sd, "lower95": d - 1.96 * sd, "share": d / 1.2}
+            for p, o, d in rows
+        ]
+    )
+
+
+def policies(size=900.0, moved=0.6):
+    return pd.DataFrame({"policy": [DEBIASED, NAIVE], "effective_clicks": size, "moved_answers": moved})
+
+
+def states(d=None, p=None, evidence=SOUND, connected=CONNECTED):
+    d = differences() if d is None else d
+    found = judge.gates(judge.champion(d), policies() if p is None else p, d, evidence, connected)
+    assert [gate.gate for gate in found] == ["G1", "G2", "G3", "G4", "G5", "G6"]
+    return {gate.gate: gate.state for gate in found}
+
+
+def test_sound_evidence_passes_every_gate():
+    assert set(states().values()) == {"passed"}
+
+
+def test_debiased_replaces_naive_only_with_its_lower_bound_above_it():
+    assert judge.champion(differences(over_naive=0.02)) == DEBIASED
+    assert judge.champion(differences(over_naive=0.019)) == NAIVE
+
+
+@pytest.mark.parametrize("gain", [0.0195, 0.0, -0.05])
+def test_g1_wants_the_lower_bound_over_logging_above_nothing(gain):
+    assert states(differences(gain=gain))["G1"] == "failed"
+
+
+def test_g1_fails_when_the_canary_sings():
+    assert states(differences(canary=0.05))["G1"] == "failed"
+
+
+def test_g2_refuses_a_trend_and_admits_what_it_could_not_see():
+    seen = [Trend(-0.4, 0.1, 0.85), Trend(-0.4, 0.3, 0.2), Trend(0.1, 0.1, 0.85)]
+    found = [
+        states(evidence=judge.Evidence(SOUND.predicted, SOUND.calibration, t, SOUND.perplexity))["G2"]
+        for t in seen
+    ]
+    assert found == ["failed", "not_applicable", "passed"]
+
+
+@pytest.mark.parametrize(("size", "moved"), [(499, 0.6), (900, 0.04)])
+def test_g3_wants_enough_evidence_that_differs(size, moved):
+    assert states(p=policies(size, moved))["G3"] == "failed"
+
+
+def test_g5_wants_the_click_model_no_worse_than_rank_alone():
+    worse = judge.Evidence(
+        SOUND.predicted, SOUND.calibration, SOUND.trend, Perplexity(1.61, 1.6, -0.006, 0.01)
+    )
+    assert states(evidence=worse)["G5"] == "failed"
+
+
+@pytest.mark.parametrize(("slope", "total"), [(0.89, 0.0), (1.11, 0.0), (1.0, 0.051), (1.0, -0.051)])
+def test_g6_wants_slope_and_total(slope, total):
+    off = judge.Evidence(
+        SOUND.predicted, Calibration(slope, 0.03, total, 0.02), SOUND.trend, SOUND.perplexity
+    )
+    assert states(evidence=off)["G6"] == "failed"
+
+
+def test_g4_refuses_what_is_known_too_poorly():
+    world = simulate(answers=300, people=100)
+    shows = read_impressions(world.tables.shows, world.tables.clicks, world.tables.answers).frame
+    gate = judge.connection(estimate_exposure(shows), ["inline 1"], 0.25, None)
+    assert gate.state == "failed"
+    assert gate.figure > 0.10
+    assert "only 1 places with 25% of the shows" in gate.reason
+
+
+def test_a_refusal_names_gate_figure_and_threshold_and_an_empty_list_is_no_approval():
+    failed = Gate("G3", "enough evidence", "failed", 212.0, "at least 500", "212 effective clicks")
+    assert not passed([CONNECTED, failed])
+    assert passed([CONNECTED, Gate("G2", "", "not_applicable", None, "", "")])
+    assert not passed([])
+    assert "G3" in refusal([CONNECTED, failed])
+    assert "212" in refusal([CONNECTED, failed])
+    assert list(as_frame([])) == ["gate", "asks", "state", "figure", "threshold", "reason"]
+
+
+def trend_of(seed, trust):
+    world = simulate(answers=9_000, seed=seed, trust=trust)
+    shows = read_impressions(world.tables.shows, world.tables.clicks, world.tables.answers).frame
+    swaps = harvest_swaps(shows)
+    log_exposure, _ = conditional_fit(*swaps.matrices())
+    relevance = world.relevance[
+        shows["prompt_id"].str[3:].astype(int), shows["content_id"].str[2:].astype(int)
+    ]
+    return trend(swaps, log_exposure, relevance, pd.factorize(shows["person"])[0])
+
+
+def test_trust_in_the_first_place_shows_as_a_trend_and_nothing_else_does():
+    honest, trusting = ([trend_of(seed, trust) for seed in range(3)] for trust in (0.0, 0.3))
+    assert max(abs(t.estimate / t.sd) for t in honest) < 2.5
+    assert all(t.found and t.estimate < 0 for t in trusting)
+
+
+def test_calibration_recovers_slope_and_total():
+    rng = np.random.default_rng(0)
+    p = rng.uniform(0.05, 0.6, 20_000)
+    person = rng.integers(0, 500, len(p))
+    weights = rng.multinomial(500, np.full(500, 1 / 500), size=50).astype(float)
+    clicked = (rng.random(len(p)) < 0.02 + 0.8 * p).astype(float)
+    found = calibration(p, clicked, person, weights)
+    assert found.slope == pytest.approx(0.8, abs=0.04)
+    assert found.total == pytest.approx((0.02 + 0.8 * p).sum() / p.sum() - 1, abs=0.03)
+    assert 0.005 < found.slope_sd < 0.03
+    bins = calibration_bins(p, clicked, person, weights)
+    assert bins["shows"].sum() == len(p)
+    assert (bins["lower"] < bins["observed"]).all()
+
+
+def test_bins_under_ten_people_are_left_out():
+    p, person = np.linspace(0.1, 0.5, 400), np.repeat(np.arange(8), 50)
+    assert calibration_bins(p, np.zeros(400), person, np.ones((3, 8))).empty
+
+
+def test_perplexity_pairs_the_two_predictions():
+    rng = np.random.default_rng(1)
+    p = rng.uniform(0.1, 0.9, 5_000)
+    clicked, person = (rng.random(5_000) < p).astype(float), rng.integers(0, 300, 5_000)
+    weights = rng.multinomial(300, np.full(300, 1 / 300), size=50).astype(float)
+    found = perplexity(p, np.full(5_000, clicked.mean()), clicked, person, weights)
+    assert 1 < found.model < found.rank_only < 2
+    assert found.gain > 3 * found.gain_sd

@@ -1,0 +1,110 @@
+"""From tables to a judged ranker; and in words why not."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from eventlib.columns import microseconds
+from eventlib.errors import BadCallError
+from eventlib.ranking import Options, train_ranking, views
+from tests.unit.ranking.worlds import EXPOSURE, simulate, trained, world
+
+
+def test_a_world_that_holds_what_the_model_assumes_is_ranked_and_may_go_out():
+    found = trained()
+    assert found.exportable, found.gate_table
+    assert found.judged.places == ["inline 1", "inline 2", "inline 3", "inline 4"]
+    assert found.judged.theta == pytest.approx(EXPOSURE, rel=0.2)
+    curve = found.exposure.frame
+    assert (np.abs(np.log(curve["exposure"] / EXPOSURE)) <= 3 * curve["log_se"] + 1e-9).all()
+
+
+def test_the_champion_beats_what_was_shown_and_the_canary_does_not():
+    found = trained()
+    share, lower, upper = views.lift(found)
+    assert 0 < lower < share < upper
+    table = views.policies(found).set_index("policy")
+    assert table.loc["shuffled labels (canary)", "gain"] < 0
+
+
+def test_nothing_of_the_held_out_part_is_learned():
+    tables = world().tables
+    options = Options(seed=3, replicates=20)
+    found = trained()
+    late = microseconds(tables.clicks) >= found.cut
+    half = tables.clicks[late].sample(frac=0.5, random_state=0)
+    assert 100 < len(half) < late.sum()
+    other = train_ranking(replace(tables, clicks=pd.concat([tables.clicks[~late], half])), options)
+    assert other.cut == found.cut
+    assert (other.judged.held.clicked.sum() < found.judged.held.clicked.sum()).all()
+    for name in ("debiased", "naive"):
+        learned, again = (r.judged.rankers[name] for r in (found, other))
+        assert again.histories.equals(learned.histories)
+        assert (again.intercept, again.slope) == (learned.intercept, learned.slope)
+
+
+def test_the_embargo_separates_the_parts():
+    found = trained()
+    times = found.impressions.frame["time_us"].to_numpy()
+    assert found.rows["train"] == (times < found.cut).sum()
+    assert found.rows["held_out"] == (times >= found.cut + 24.5 * 3_600_000_000).sum()
+    assert sum(found.rows.values()) == len(times)
+    assert found.held_times.min() > found.times.max()
+
+
+@pytest.mark.parametrize("answers", [0, 1, 60])
+def test_too_little_is_said_and_is_no_error(answers):
+    tables = simulate(answers=300, people=50).tables
+    few = replace(tables, shows=tables.shows.head(4 * answers))
+    found = train_ranking(few)
+    assert found.reason
+    assert not found.exportable
+    assert views.verdict(found) == "nothing to ask"
+    assert views.lift(found) == (None, None, None)
+    assert views.policies(found).empty
+    assert views.importance(found).empty
+    assert views.calibration_table(found).empty
+    assert views.exposure_table(found).empty
+    assert views.loop_guards(found).empty
+    assert views.removed(found)["shows"].sum() == len(few.shows)
+
+
+def test_without_training_consent_there_is_nothing_to_learn_from():
+    tables = simulate(answers=100).tables
+    found = train_ranking(replace(tables, shows=tables.shows.assign(allow_training=False)))
+    assert found.reason == "no citation of an owned engine was shown to people who allow training"
+
+
+def test_places_known_too_poorly_refuse_the_export_by_g4():
+    found = train_ranking(simulate(answers=900, people=150).tables)
+    assert found.judged is None
+    assert [(gate.gate, gate.state) for gate in found.gates] == [("G4", "failed")]
+    assert views.verdict(found) == "refused by G4"
+
+
+def test_an_unknown_engine_is_named():
+    with pytest.raises(BadCallError, match="unknown engine 'site_asistant'. Did you mean 'site_assistant'"):
+        train_ranking(simulate(answers=50).tables, Options(engine="site_asistant"))
+
+
+def test_search_logs_are_ranked_like_answers():
+    tables = simulate(answers=900, people=150).tables
+    found = train_ranking(replace(tables, shows=tables.shows.assign(engine="search:shop")))
+    assert found.engine == "search:shop"
+    assert found.gates
+
+
+def test_views_of_a_trained_ranking_are_whole():
+    found = trained()
+    leaned = views.importance(found)
+    assert leaned["feature"].iloc[0] == "prompt_history"
+    assert leaned["loss"].iloc[0] > 0
+    assert views.calibration_table(found)["shows"].sum() == found.rows["held_out"]
+    guards = views.loop_guards(found).set_index("guard")["value"]
+    assert 0 <= guards["Gini of exposure over contents"] < 1
+    assert views.removed(found)["shows"].sum() == len(world().tables.shows)
+    assert views.caveats(found)[0].startswith("G2")

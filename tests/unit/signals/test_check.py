@@ -1,0 +1,99 @@
+"""`eventlib check-signals` finds what was changed, lost, added or broken."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from eventlib.signals import check_signals
+
+
+@pytest.fixture
+def bundle(exported, tmp_path):
+    return shutil.copytree(exported.folder, tmp_path / "bundle")
+
+
+def sign(bundle, name):
+    """Bring the manifest's digest up to date, as someone who changes a file on purpose would."""
+    manifest = json.loads((bundle / "manifest.json").read_text())
+    content = (bundle / name).read_bytes()
+    manifest["files"][name] = {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+    (bundle / "manifest.json").write_text(json.dumps(manifest))
+
+
+def errors(bundle):
+    result = check_signals(bundle)
+    assert result.ok == (not [f for f in result.findings if f.severity == "error"])
+    return [f"{f.file}: {f.message}" for f in result.findings if f.severity == "error"]
+
+
+def test_an_untouched_copy_is_fine(bundle):
+    assert errors(bundle) == []
+    assert "whole and consistent" in str(check_signals(bundle))
+
+
+def test_the_folder_of_bundles_will_do(exported):
+    assert check_signals(exported.folder.parents[1]).ok
+
+
+@pytest.mark.parametrize("name", ["model.onnx", "card.md", "feedback/briefs.jsonl"])
+def test_a_changed_file_is_found(bundle, name):
+    with (bundle / name).open("ab") as file:
+        file.write(b" ")
+    assert errors(bundle) == [f"{name}: was changed: its SHA-256 is not the manifest's"]
+
+
+def test_missing_and_added_files_are_found(bundle):
+    (bundle / "golden.jsonl").unlink()
+    (bundle / "extra.pkl").write_bytes(b"x")
+    assert errors(bundle) == ["golden.jsonl: is missing", "extra.pkl: is not in the manifest"]
+
+
+def test_a_link_is_no_file_of_the_bundle(bundle, tmp_path):
+    shutil.move(bundle / "card.md", tmp_path / "card.md")
+    (bundle / "card.md").symlink_to(tmp_path / "card.md")
+    assert errors(bundle) == ["card.md: is a link, not a file of the bundle"]
+
+
+def test_a_model_that_scores_otherwise_is_found(bundle):
+    rows = [json.loads(line) for line in (bundle / "golden.jsonl").read_text().splitlines()]
+    rows[0]["score"] = min(1.0, rows[0]["score"] + 0.01)
+    (bundle / "golden.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    sign(bundle, "golden.jsonl")
+    assert errors(bundle) == ["model.onnx: its scores are up to 0.01 away from the golden ones"]
+
+
+def test_a_broken_model_is_a_finding(bundle):
+    (bundle / "model.onnx").write_bytes(b"not a network")
+    sign(bundle, "model.onnx")
+    (found,) = errors(bundle)
+    assert found.startswith("model.onnx: cannot be run")
+
+
+def test_rows_outside_the_schema_are_found_without_their_values(bundle):
+    rows = [json.loads(line) for line in (bundle / "signals.jsonl").read_text().splitlines()]
+    rows[2]["signal"] = 7.25
+    (bundle / "signals.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    sign(bundle, "signals.jsonl")
+    found = errors(bundle)
+    assert found[0].startswith("signals.jsonl: record 3, signal: ")
+    assert "7.25" not in found[0]
+    assert "signals.jsonl: its rows are not those of signals.parquet" in found
+
+
+def test_a_table_with_other_columns_is_found(bundle):
+    table = pq.read_table(bundle / "signals.parquet")
+    pq.write_table(table.append_column("rank", pa.array([1] * len(table))), bundle / "signals.parquet")
+    sign(bundle, "signals.parquet")
+    assert errors(bundle)[0].startswith("signals.parquet: its columns are not content_id")
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"files": 1}'])
+def test_a_broken_manifest_is_a_finding(bundle, text):
+    (bundle / "manifest.json").write_text(text)
+    assert errors(bundle) == ["manifest.json: it lists no files with digests"]
