@@ -122,13 +122,27 @@ class Flow:
         counts = count_rows(withheld, by="verdict_analytics")
         removed = {f"C{int(rule):02d}_{RULES[int(rule)]}": count for rule, count in counts.items()}
         self._enter("consent", removed)
-        self.withheld = removed
+        self.withheld = self._segments(withheld)
         kept = decided.filter(some).with_columns(
             allow_identity=nw.when(nw.col("verdict_identity") >= 16)
             .then(nw.lit(1, nw.Int64))
             .otherwise(nw.lit(0, nw.Int64))
         )
         return self._only(self.engine.checkpoint(kept))
+
+    def _segments(self, withheld: Frame) -> list[dict[str, str | int]]:
+        """Count what was withheld by jurisdiction and rule (S2.7), never fewer than ten subjects (S7.10)."""
+        keys = ["jurisdiction_key", "verdict_analytics"]
+        grouped = withheld.group_by([*keys, "subject"]).agg(nw.len().alias("rows"))
+        counts: dict[tuple[int, int], list[int]] = {}
+        for row in self.engine.collect(grouped).to_pylist():
+            counts.setdefault((int(row[keys[0]]), int(row[keys[1]])), []).append(int(row["rows"]))
+        said = sorted(
+            (self.narrow.jurisdictions.get(place, "unknown"), f"C{rule:02d}_{RULES[rule]}", sum(rows))
+            for (place, rule), rows in counts.items()
+            if len(rows) >= 10
+        )
+        return [{"jurisdiction": place, "rule": rule, "events": events} for place, rule, events in said]
 
     def order(self, consented: Frame) -> tuple[Frame, pa.Table]:
         """Set aside what is late, remove duplicates; the rows left are in the ledger."""
