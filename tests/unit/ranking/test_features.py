@@ -18,11 +18,12 @@ from eventlib.ranking.features import (
 from tests.unit.ranking.worlds import HOUR, START, edits, simulate
 
 NAMES = [feature.name for feature in CONTENT_FEATURES]
+EDITED = START + 5 * HOUR
 EDIT = {
     "content_id": "c-000",
     "from_version": "1",
     "to_version": "2",
-    "time": START + 5 * HOUR,
+    "time": EDITED,
     "statistic_count": 40,
 }
 
@@ -44,7 +45,7 @@ def test_an_edit_states_what_changed_and_the_rest_is_carried_over():
 
 
 def test_what_happens_at_the_cut_or_later_is_not_known():
-    before, after = contents(EDIT["time"], [EDIT]), contents(EDIT["time"] + 1, [EDIT])
+    before, after = contents(EDITED, [EDIT]), contents(EDITED + 1, [EDIT])
     assert value(before, "c-000", "2", "statistic_count") == value(before, "c-000", "1", "statistic_count")
     assert value(after, "c-000", "2", "statistic_count") == 40
 

@@ -106,6 +106,7 @@ def test_g4_refuses_what_is_known_too_poorly():
     shows = read_impressions(world.tables.shows, world.tables.clicks, world.tables.answers).frame
     gate = judge.connection(estimate_exposure(shows), ["inline 1"], 0.25, None)
     assert gate.state == "failed"
+    assert gate.figure is not None
     assert gate.figure > 0.10
     assert "only 1 places with 25% of the shows" in gate.reason
 

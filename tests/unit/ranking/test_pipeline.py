@@ -17,6 +17,8 @@ from tests.unit.ranking.worlds import EXPOSURE, simulate, trained, world
 def test_a_world_that_holds_what_the_model_assumes_is_ranked_and_may_go_out():
     found = trained()
     assert found.exportable, found.gate_table
+    assert found.judged is not None
+    assert found.exposure is not None
     assert found.judged.places == ["inline 1", "inline 2", "inline 3", "inline 4"]
     assert found.judged.theta == pytest.approx(EXPOSURE, rel=0.2)
     curve = found.exposure.frame
@@ -26,9 +28,12 @@ def test_a_world_that_holds_what_the_model_assumes_is_ranked_and_may_go_out():
 def test_the_champion_beats_what_was_shown_and_the_canary_does_not():
     found = trained()
     share, lower, upper = views.lift(found)
+    assert share is not None
+    assert lower is not None
+    assert upper is not None
     assert 0 < lower < share < upper
-    table = views.policies(found).set_index("policy")
-    assert table.loc["shuffled labels (canary)", "gain"] < 0
+    gains = views.policies(found).set_index("policy")["gain"]
+    assert gains["shuffled labels (canary)"] < 0
 
 
 def test_nothing_of_the_held_out_part_is_learned():
@@ -40,9 +45,11 @@ def test_nothing_of_the_held_out_part_is_learned():
     assert 100 < len(half) < late.sum()
     other = train_ranking(replace(tables, clicks=pd.concat([tables.clicks[~late], half])), options)
     assert other.cut == found.cut
+    assert other.judged is not None
+    assert found.judged is not None
     assert (other.judged.held.clicked.sum() < found.judged.held.clicked.sum()).all()
     for name in ("debiased", "naive"):
-        learned, again = (r.judged.rankers[name] for r in (found, other))
+        learned, again = (judged.rankers[name] for judged in (found.judged, other.judged))
         assert again.histories.equals(learned.histories)
         assert (again.intercept, again.slope) == (learned.intercept, learned.slope)
 
@@ -87,7 +94,7 @@ def test_places_known_too_poorly_refuse_the_export_by_g4():
 
 
 def test_an_unknown_engine_is_named():
-    with pytest.raises(BadCallError, match="unknown engine 'site_asistant'. Did you mean 'site_assistant'"):
+    with pytest.raises(BadCallError, match=r"unknown engine 'site_asistant'\. Did you mean 'site_assistant'"):
         train_ranking(simulate(answers=50).tables, Options(engine="site_asistant"))
 
 
