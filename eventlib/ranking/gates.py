@@ -68,4 +68,5 @@ def refusal(gates: Sequence[Gate]) -> str:
 
 def as_frame(gates: Sequence[Gate]) -> pd.DataFrame:
     """Return the gates as a table, one row each."""
-    return pd.DataFrame([asdict(gate) for gate in gates], columns=list(COLUMNS))
+    rows = [asdict(gate) | {"state": gate.state.replace("_", " ")} for gate in gates]
+    return pd.DataFrame(rows, columns=list(COLUMNS))

@@ -27,7 +27,17 @@ if TYPE_CHECKING:
 
     from eventlib.exposure import Exposure
 
-__all__ = ["DEBIASED", "NAIVE", "SHUFFLED", "Evidence", "champion", "connection", "gates", "gather"]
+__all__ = [
+    "DEBIASED",
+    "NAIVE",
+    "SHUFFLED",
+    "Evidence",
+    "champion",
+    "connection",
+    "gates",
+    "gather",
+    "unasked",
+]
 
 DEBIASED: Final = "debiased"
 NAIVE: Final = "naive"
@@ -122,6 +132,20 @@ def gates(
         _perplexity(evidence.perplexity),
         _calibration(evidence.calibration),
     )
+
+
+def unasked(connected: Gate) -> tuple[Gate, ...]:
+    """Return the gates where exposure already refused: the others stand on it and could not be asked."""
+    asks = {
+        "G1": "champion over logging policy",
+        "G2": "click model that judges",
+        "G3": "enough evidence",
+        "G5": "click model over rank alone",
+        "G6": "calibration",
+    }
+    reason = "not asked: without the exposure of two places nothing can be trained or judged"
+    rest = [Gate(gate, what, "not_applicable", None, "", reason) for gate, what in asks.items()]
+    return tuple(sorted([*rest, connected], key=lambda gate: gate.gate))
 
 
 def _lift(name: str, differences: pd.DataFrame) -> Gate:

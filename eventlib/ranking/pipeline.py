@@ -172,6 +172,11 @@ class Ranking:
         return int(shows["clicked"].sum()) if len(shows) else None
 
     @property
+    def judged_shows(self) -> int:
+        """Held-out shows at places in use."""
+        return len(self.judged.held.frame) if self.judged else 0
+
+    @property
     def champion_words(self) -> str:
         """The champion in brackets, for labels; empty where there is none."""
         return f" ({self.judged.champion})" if self.judged else ""
@@ -306,7 +311,7 @@ def _judge(
     data = held_out(seen, places) if len(places) > 1 and len(seen) else None
     connected = judge.connection(exposure, places, share, data)
     if data is None or connected.state == "failed":
-        return None, (connected,)
+        return None, judge.unasked(connected)
     coded = training_data(learned, contents, places)
     rankers = {
         DEBIASED: fit_ranker(coded, theta, seed=options.seed),

@@ -63,10 +63,11 @@ def caveats(ranking: Ranking) -> list[str]:
     if ranking.reason:
         return [f"Nothing was trained: {ranking.reason}."]
     said = [f"{g.gate} {g.asks} failed: {g.reason}." for g in ranking.gates if g.state == "failed"]
+    # where exposure refused, nothing else could be asked, and saying so once is enough
     said += [
         f"{g.gate} {g.asks} could not be asked: {g.reason}."
         for g in ranking.gates
-        if g.state == "not_applicable"
+        if ranking.judged and g.state == "not_applicable"
     ]
     removed = ranking.impressions.removed
     owned = sum(removed.values()) - removed["not_owned"] + len(ranking.impressions.frame)

@@ -52,7 +52,7 @@ def policies(frame: pd.DataFrame, subtitle: str = "") -> go.Figure:
         )
     )
     fig.add_vline(x=0, line={"color": GREY, "width": 1, "dash": "dot"})
-    fig.update_yaxes(type="category", autorange="reversed")
+    fig.update_yaxes(type="category", range=[len(compared) - 0.5, -0.7])  # room for the first label
     return fig
 
 
