@@ -125,8 +125,9 @@ def judge_edits(
         `edit_id, content_id, change_type, engine, outcome, state` (better | worse | no difference shown | too
         little data | not testable), `reason, change` (ratio of O/E, 1 = none), `lower, upper, detectable`
         (the ratio that would be found in 80 of 100), `p, q, early, late` (ratios of weeks 1-2 and of later
-        ones), `expected_before, expected_after, weeks_before, weeks_after, controls, placebos, shares_with`;
-        and the placebos' statistics, one row per edit, outcome and page: `edit_id, outcome, statistic`.
+        ones), `neighbours` (the ratio of unedited pages in the same answers), `expected_before,
+        expected_after, weeks_before, weeks_after, controls, placebos, shares_with`; and the placebos'
+        statistics, one row per edit, outcome and page: `edit_id, outcome, statistic`.
     """
     rules = rules or EditRules()
     rivals = next((stage for stage in stages if len(set(stage.answer)) > 1), None)
@@ -152,7 +153,8 @@ def judge_all(
     Returns
     -------
     verdicts, placebos, calendar
-        As `judge_edits` and `edit_calendar` return them; q-values are of the whole report.
+        As `judge_edits` and `edit_calendar` return them; q-values are over a report's edits, for each
+        outcome.
     """
     rules = rules or EditRules()
     verdicts, placebos, calendars = [], [], []
@@ -172,8 +174,10 @@ def judge_all(
 
 
 def _with_q(frame: pd.DataFrame, rules: EditRules) -> pd.DataFrame:
-    """Return the verdicts with q-values over all of them, and the states that follow."""
-    q = benjamini_hochberg(frame["p"].to_numpy(dtype=np.float64))
+    """Return the verdicts with q-values over the edits of each outcome, and the states that follow."""
+    q = np.full(len(frame), np.nan)
+    for _, family in frame.reset_index(drop=True).groupby(["engine", "outcome"]):
+        q[family.index] = benjamini_hochberg(family["p"].to_numpy(dtype=np.float64))
     found = q <= rules.false_discoveries
     states = np.where(found, np.where(frame["change"] > 1, "better", "worse"), frame["state"])
     states = np.where(~found & ~np.isnan(q), "no difference shown", states)
@@ -182,7 +186,7 @@ def _with_q(frame: pd.DataFrame, rules: EditRules) -> pd.DataFrame:
 
 _VERDICT: Final = (
     "edit_id", "content_id", "change_type", "engine", "outcome", "state", "reason", "change", "lower", "upper",
-    "detectable", "statistic", "p", "q", "early", "late", "neighbours", "expected_before", "expected_after", "weeks_before", "weeks_after",
+    "detectable", "statistic", "error", "p", "q", "early", "late", "neighbours", "expected_before", "expected_after", "weeks_before", "weeks_after",
     "controls", "placebos", "shares_with", "model_change", "edited_us", "exposed_us", "exposed_by",
 )  # fmt: skip
 
@@ -266,7 +270,7 @@ def _judge(
     if not state:
         extreme = np.sum(np.abs(found.placebo) >= abs(effect / error))
         ratio, lower, upper = np.exp([effect, effect - bound * error, effect + bound * error])
-        told |= {"change": ratio, "lower": lower, "upper": upper, "statistic": effect / error}
+        told |= {"change": ratio, "lower": lower, "upper": upper, "statistic": effect / error, "error": error}
         told["p"] = (1 + extreme) / (1 + len(found.placebo))
         told |= _novelty(pages, found, page) | _displacement(pages, found, page, edited)
     return told | {"state": state or "no difference shown", "reason": reason}, found.placebo
@@ -276,7 +280,11 @@ def _drift(change: Floats, variance: Floats, allowed: NDArray[np.bool_], fit: ND
     """Return the variance between pages beyond count noise, by moments over unedited pages."""
     effect, spread, _ = _against_controls(change, variance, allowed, 0.01)
     usable = fit & ~np.isnan(effect)
-    return max(float(np.mean(effect[usable] ** 2 - (spread[usable] - 0.01))), 0.0) if usable.any() else 0.0
+    if not usable.any():
+        return 0.0
+    # weighted by what each page tells of it: the logs of small counts are rough, and would drown the rest
+    weight = 1 / spread[usable] ** 2
+    return max(float(np.average(effect[usable] ** 2 - (spread[usable] - 0.01), weights=weight)), 0.0)
 
 
 def _displacement(

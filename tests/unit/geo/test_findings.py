@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -153,3 +154,18 @@ def test_how_often_the_two_forms_disagree(world):
     table = visibility.spec_disagreement(world.frames["citation_show"], world.frames["answer_generate"])
     assert table["engine"].tolist() == ["site_assistant"]
     assert table["another_top_source"].between(0, 1).all()
+
+
+def test_a_pooled_change_takes_twenty_pages():
+    rng = np.random.default_rng(0)
+    judged = pd.DataFrame(
+        {"content_id": [f"c{i}" for i in range(40)], "outcome": "cite", "p": 0.5, "error": 0.2}
+    )
+    judged["change"] = np.exp(rng.normal(0.3, 0.2, 40))
+    value, lower, upper = findings.pooled_change(judged)
+    assert value == pytest.approx(np.exp(0.3), rel=0.1)
+    assert lower is not None
+    assert upper is not None
+    assert lower < np.exp(0.3) < upper
+    assert findings.pooled_change(judged.iloc[:19]) == findings.NONE
+    assert findings.pooled_change(judged.iloc[:0]) == findings.NONE
