@@ -23,13 +23,15 @@ NOTHING: Final = -1
 
 _HIGHEST: Final = 9  # above every kind
 
-_SHIFT: Final = (
-    2**57
-)  # keeps keys positive for any year that can be written, so that `//` agrees on all engines; pandas has no `%` here
+_LAST: Final = 2**51 - 1
+"""Microseconds up to the year 2041: four times as much is still exact where pandas runs a maximum, in float64."""
 
 
 def _key(time: nw.Expr, kind: nw.Expr) -> nw.Expr:
-    return (time + _SHIFT) * 4 + kind
+    # nothing was consented to before 1970, and `//` of a negative number differs between engines
+    positive = nw.when(time < 0).then(nw.lit(0, nw.Int64)).otherwise(time)
+    exact = nw.when(positive > _LAST).then(nw.lit(_LAST, nw.Int64)).otherwise(positive)
+    return exact * 4 + kind
 
 
 def kind_of(state: nw.Expr) -> nw.Expr:
@@ -39,7 +41,7 @@ def kind_of(state: nw.Expr) -> nw.Expr:
 
 def time_of(state: nw.Expr) -> nw.Expr:
     """Return the time of the statement in a state, in microseconds."""
-    return state // 4 - _SHIFT
+    return state // 4
 
 
 def _statements(frame: Frame) -> Frame:
