@@ -36,7 +36,7 @@ class World:
 
 
 def simulate(rng: np.random.Generator, answers: int = 1_100, people: int = 350, kappa: float = 0.6) -> World:
-    """Answers cite by a Plackett-Luce draw, place by quality and chance, people click by position, and read."""
+    """Cite by a Plackett-Luce draw, place by quality and chance, click by position, read."""
     quality = rng.normal(size=CONTENTS)
     pool = np.argsort(rng.random((PROMPTS, CONTENTS)), axis=1)[:, :POOL]
     match = rng.normal(0, 0.5, (PROMPTS, POOL))
@@ -59,14 +59,14 @@ def simulate(rng: np.random.Generator, answers: int = 1_100, people: int = 350, 
         {
             "prompt_id": asked, "content_id": shown.ravel(), "content_version": "", "month": 0,
             "engine": "e", "slot": "inline", "rank": rank, "clicked": clicked.ravel(),
-            "person_id": reader,
+            "person_id": reader, "answer_id": np.repeat(np.arange(answers), CITED).astype(str), "time_us": 0,
         }
     )  # fmt: skip
     visits = rows[rows["clicked"]].assign(satisfied=rng.random(int(clicked.sum())) < pleased[clicked])
     candidates = pd.DataFrame(
         {
-            "answer_id": np.repeat(np.arange(answers), POOL), "content_id": content.ravel(),
-            "cluster": np.repeat(person, POOL), "cited": cited.ravel(),
+            "answer_id": np.repeat(np.arange(answers), POOL).astype(str), "content_id": content.ravel(),
+            "cluster": np.repeat(person, POOL), "time_us": 0, "cited": cited.ravel(),
         }
     )  # fmt: skip
     truth = {

@@ -186,7 +186,8 @@ def _with_q(frame: pd.DataFrame, rules: EditRules) -> pd.DataFrame:
 
 _VERDICT: Final = (
     "edit_id", "content_id", "change_type", "engine", "outcome", "state", "reason", "change", "lower", "upper",
-    "detectable", "statistic", "error", "p", "q", "early", "late", "neighbours", "expected_before", "expected_after", "weeks_before", "weeks_after",
+    "detectable", "statistic", "error", "p", "q", "early", "late", "neighbours", "expected_before", "expected_after",
+    "weeks_before", "weeks_after",
     "controls", "placebos", "shares_with", "model_change", "edited_us", "exposed_us", "exposed_by",
 )  # fmt: skip
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+from scipy.stats import t as student
 
 from eventlib.columns import analysable, texts
 from eventlib.geo.cells import SMALL_CELL, clustered_share
