@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from eventlib.typed import properties
-
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -38,4 +36,6 @@ def read_frames(events: pd.DataFrame) -> dict[str, pd.DataFrame]:
     dict of str to pandas.DataFrame
         As `el.properties` gives them; empty frames with all columns where an event does not occur.
     """
+    from eventlib.typed import properties  # noqa: PLC0415  # the row world reads geo.traffic alone
+
     return {name: properties(events, name) for name in EVENTS_READ}
