@@ -1,4 +1,4 @@
-"""One simulated world, read once: 40,000 lines as shipped in data/."""
+"""One simulated world, read once: 40,000 lines at the default rates."""
 
 import csv
 import gzip
