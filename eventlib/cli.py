@@ -252,6 +252,7 @@ def report(
     from eventlib.report import run_reports  # noqa: PLC0415  # each command loads what it uses
 
     run_reports(notebooks or None, prepared, out, _named(parameter), parameter_file or ())
+    _say(f"Reports: {out / 'index.html'}")
 
 
 @app.command(epilog=_EXIT_CODES)
