@@ -212,7 +212,7 @@ def interval_bars(
         )
     )
     fig.update_yaxes(type="category", autorange="reversed")
-    fig.update_xaxes(tickformat=".0%" if percent else "")
+    fig.update_xaxes(tickformat=".0%" if percent else "", rangemode="tozero" if percent else "normal")
     return fig
 
 
@@ -288,7 +288,9 @@ def lines(
     if frame.empty:
         return empty(title, "none")
     fig = figure(title, subtitle, x_title, y_title, height=440)
-    for index, (name, part) in enumerate(frame.groupby(by, sort=False)):
+    largest = frame.groupby(by)[y].sum().sort_values(ascending=False, kind="stable")
+    for index, name in enumerate(largest.index):
+        part = frame[frame[by] == name]
         colour = PALETTE[index % len(PALETTE)]
         fig.add_trace(
             go.Scatter(

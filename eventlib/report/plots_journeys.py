@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any, Final
 
+from eventlib.report import safe
 from eventlib.report.plots import DASHES, GREY, PALETTE, SYMBOLS, empty, figure, heatmap
 from eventlib.report.tables import format_value
 
@@ -140,14 +141,17 @@ def transition_graph(frame: pd.DataFrame, subtitle: str = "", least: float = 0.1
         go.Scatter(
             x=[places[name][0] for name in names],
             y=[places[name][1] for name in names],
-            mode="markers+text",
+            mode="markers",
             marker={"size": 16, "color": PALETTE[0], "line": {"color": "#ffffff", "width": 2}},
-            text=names,
-            textposition=["top center" if places[name][1] >= 0 else "bottom center" for name in names],
-            cliponaxis=False,
-            hoverinfo="text",
+            hoverinfo="skip",
         )
     )
+    for name, (x, y) in places.items():
+        shift = 20 if y >= 0 else -20
+        text = safe.escape_plotly(safe.clean(name))
+        fig.add_annotation(
+            x=x, y=y, text=text, showarrow=False, yshift=shift, bgcolor="rgba(255,255,255,0.9)"
+        )
     fig.update_xaxes(visible=False, range=[-0.7, len(names) - 0.3])
     fig.update_yaxes(visible=False, range=[-1.35, 1.35])
     return fig

@@ -149,7 +149,7 @@ def to_stop(payload: pd.DataFrame, keep: Iterable[str] = ("observation",)) -> pd
 def over_tracking(events: pd.DataFrame, burst_ms: int = 1000) -> pd.DataFrame:
     """Return per event how much of its volume repeats what the same device has just said.
 
-    A burst is a row that follows one of the same device, event and properties within `burst_ms`.
+    A burst is a row that follows one of the same device, channel, event and properties within `burst_ms`.
 
     Returns
     -------
@@ -160,12 +160,12 @@ def over_tracking(events: pd.DataFrame, burst_ms: int = 1000) -> pd.DataFrame:
 
     device = events["anonymous_id"].fillna(events["user_id"])
     known = events.assign(device=device, size=events["properties"].str.len())[
-        ["event_name", "device", "properties", "event_time", "size"]
+        ["event_name", "channel", "device", "properties", "event_time", "size"]
     ]
     ordered = known.dropna(subset=["device"]).sort_values(
-        ["device", "event_name", "event_time"], kind="stable"
+        ["device", "event_name", "channel", "event_time"], kind="stable"
     )
-    said = ordered[["device", "event_name", "properties"]]
+    said = ordered[["device", "event_name", "channel", "properties"]]
     same = (said == said.shift()).all(axis=1)
     gap = ordered["event_time"].diff() <= pd.Timedelta(milliseconds=burst_ms)
     bursts = ordered[same.fillna(value=False) & gap.fillna(value=False)]["event_name"].value_counts()

@@ -12,7 +12,7 @@ def events(*properties: dict[str, Any], name: str = "page_view", gap_ms: int = 6
     times = pd.date_range("2026-10-01", periods=len(properties), freq=f"{gap_ms}ms", tz="UTC")
     texts = [orjson.dumps(item).decode() for item in properties]
     frame = pd.DataFrame({"event_name": name, "properties": texts, "event_time": times})
-    return frame.assign(anonymous_id="a-1", user_id=None)
+    return frame.assign(anonymous_id="a-1", user_id=None, channel="client")
 
 
 def test_a_property_costs_its_bytes_as_json():
