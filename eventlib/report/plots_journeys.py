@@ -109,7 +109,7 @@ def _places(moves: pd.DataFrame) -> dict[str, tuple[float, float]]:
     names = sorted(set(out.index) | set(into.index))
     leaving = {name: float(out.get(name, 0)) / float(out.get(name, 0) + into.get(name, 0)) for name in names}
     ordered = sorted(names, key=lambda name: (-leaving[name], name))
-    return {name: (float(i), (0.0, 1.0, -1.0)[i % 3] + 0.16 * (i // 3 % 2)) for i, name in enumerate(ordered)}
+    return {name: (float(i), (0.0, 1.0, -1.0)[i % 3] + 0.4 * (i // 3 % 2)) for i, name in enumerate(ordered)}
 
 
 def transition_graph(frame: pd.DataFrame, subtitle: str = "", least: float = 0.1) -> go.Figure:
@@ -153,7 +153,7 @@ def transition_graph(frame: pd.DataFrame, subtitle: str = "", least: float = 0.1
             x=x, y=y, text=text, showarrow=False, yshift=shift, bgcolor="rgba(255,255,255,0.9)"
         )
     fig.update_xaxes(visible=False, range=[-0.7, len(names) - 0.3])
-    fig.update_yaxes(visible=False, range=[-1.35, 1.35])
+    fig.update_yaxes(visible=False, range=[-1.4, 1.75])
     return fig
 
 
@@ -174,8 +174,8 @@ def _arrow(
         arrowcolor="#8fb4cc", text="",
     )  # fmt: skip
     fig.add_annotation(
-        x=tail[0] + (head[0] - tail[0]) * 0.38,
-        y=tail[1] + (head[1] - tail[1]) * 0.38,
+        x=tail[0] + (head[0] - tail[0]) * 0.3,
+        y=tail[1] + (head[1] - tail[1]) * 0.3,
         text=f"{move.share:.0%}",
         showarrow=False,
         font={"size": 12, "color": "#1b1b1b"},

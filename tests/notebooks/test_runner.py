@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from eventlib.errors import BadCallError, GateRefusedError, KernelDiedError, NotebookFailedError
 from eventlib.report import run_reports
 from eventlib.report.index import load_figures
-from tests.reporting import notebook, one_event
+from eventlib.resources import notebooks_dir
+from tests.reporting import ROOT, notebook, one_event
 
 
 @pytest.fixture
@@ -133,3 +139,61 @@ def test_a_notebook_waits_for_the_one_it_needs(tmp_path, run):
     content["metadata"]["eventlib"] = {"after": ["b"]}
     second.write_text(json.dumps(content))
     assert sorted(run(second, first)) == ["a", "b"]
+
+
+@pytest.mark.slow
+def test_a_shipped_notebook_runs_under_plain_papermill(tmp_path, data):
+    source, target = notebooks_dir() / "00_explore.ipynb", tmp_path / "out.ipynb"
+    command = [
+        sys.executable,
+        "-m",
+        "papermill",
+        source,
+        target,
+        "-p",
+        "prepared",
+        data,
+        "-k",
+        "python3",
+        "--no-progress-bar",
+    ]
+    subprocess.run(command, check=True, cwd=ROOT, capture_output=True)
+    outputs = [
+        output for cell in json.loads(target.read_text())["cells"] for output in cell.get("outputs", [])
+    ]
+    assert any("application/vnd.eventlib.run+json" in output.get("data", {}) for output in outputs)
+
+
+@pytest.mark.slow
+def test_kill_9_in_the_middle_of_a_run_leaves_the_last_good_report(tmp_path, run, data):
+    path = notebook(tmp_path / "try.ipynb", "good = 1")
+    good = run(path)["try"]
+    pid_file = tmp_path / "kernel.pid"
+    notebook(
+        path,
+        f"import os, pathlib, time\npathlib.Path({str(pid_file)!r}).write_text(str(os.getpid()))\ntime.sleep(60)",
+    )
+    script = "import sys; from pathlib import Path; from eventlib.report import run_reports; "
+    script += "run_reports([sys.argv[1]], Path(sys.argv[2]), Path(sys.argv[3]), quiet=True)"
+    reports = tmp_path / "reports"
+    runner = subprocess.Popen(
+        [sys.executable, "-c", script, path, data, reports], cwd=ROOT, stderr=subprocess.DEVNULL
+    )
+    wait_until(lambda: pid_file.exists() and pid_file.read_text())
+    runner.kill()
+    runner.wait()
+    assert (reports / "try" / "latest").resolve() == good
+    assert json.loads((good / "run.json").read_text())["status"] == "completed"
+    kernel = Path("/proc") / pid_file.read_text()
+    wait_until(lambda: not kernel.exists())
+    notebook(path, "good = 2")
+    run(path)
+    assert not list(reports.glob(".work*"))
+
+
+def wait_until(condition: Callable[[], object], seconds: float = 60) -> None:
+    """Wait for something another process does."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it did not happen"
+        time.sleep(0.1)
