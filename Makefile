@@ -23,7 +23,7 @@ report: setup ## prepare the sample log, run every notebook, publish the reports
 	$(BIN)/eventlib report --prepared $(PREPARED) --out reports
 
 test: setup ## run the tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 lint: setup
 	$(BIN)/ruff check .

@@ -3,6 +3,7 @@
 import gzip
 import re
 from pathlib import Path
+from typing import Any
 
 import orjson
 import pytest
@@ -70,7 +71,9 @@ def test_the_shipped_sample_is_made_again_by_its_readmes_command(tmp_path):
     assert command is not None
     words = command[1].replace("\\", "").split()
     options = dict(zip(words[0:4:2], words[1:4:2], strict=True))
-    rates = {name: float(value) for name, value in (word.split("=") for word in words[4:] if word != "-p")}
+    rates: dict[str, Any] = {
+        name: float(value) for name, value in (word.split("=") for word in words[4:] if word != "-p")
+    }
     simulate(tmp_path, int(options["--events"]), int(options["--seed"]), WorldParameters(**rates))
     shipped = gzip.decompress((DATA / "sample.ndjson.gz").read_bytes())
     assert shipped == b"".join(gzip.decompress(p.read_bytes()) for p in sorted(tmp_path.glob("events-*")))
