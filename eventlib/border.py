@@ -20,6 +20,7 @@ __all__ = ["BORDER_COLUMNS", "border_row", "fingerprint", "to_table"]
 
 _TIME: Final = pa.timestamp("us", tz="UTC")
 _NOT_IN_FINGERPRINT: Final = ("sent_at", "received_at", "consent")
+_SIGNALS: Final = ("tcf", "gpp", "us_privacy", "google")
 _TIMES: Final = ("occurred_at", "sent_at", "received_at", "consent_updated_at")
 
 BORDER_COLUMNS: Final = pa.schema(
@@ -106,6 +107,7 @@ def border_row(
     consent = get("consent")
     stated = consent or {}
     said = stated.get
+    observation, engine = properties.get("observation"), properties.get("engine")
     url, referrer, user_agent = context.get("url"), context.get("referrer"), context.get("user_agent")
     return (
         event["event_id"],
@@ -120,17 +122,17 @@ def border_row(
         get("anonymous_id"),
         get("user_id"),
         _links(event),
-        classify_engine(referrer, url, properties.get("engine"))[0],
+        classify_engine(referrer, url, engine if isinstance(engine, str) else None)[0],
         classify_agent(user_agent)[0],
         url,
         referrer,
         user_agent,
-        properties.get("observation"),
+        observation if isinstance(observation, str) else None,  # unplanned events may hold anything there
         said("jurisdiction"),
         *_said(stated, event),
-        consent is not None,
+        bool(consent),  # an empty object is no signal
         bool(said("gpc")),
-        bool(said("tcf") or said("gpp") or said("us_privacy") or said("google")),
+        any(said(name) is not None for name in _SIGNALS),
         said("notice_version"),
         said("updated_at"),
         minted_id,

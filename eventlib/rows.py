@@ -156,7 +156,9 @@ class _Reader:
         try:
             violation = self.registry.judge(event, unplanned=self.adapter.unplanned)
             return violation or border_row(event, where, minted_id=minted), event
-        except (RecursionError, orjson.JSONEncodeError):
+        except (RecursionError, orjson.JSONEncodeError) as error:
+            if not isinstance(error, RecursionError) and "recursion" not in str(error).lower():
+                raise
             return Violation("too_deep", "$", "nested deeper than can be read"), event
 
     def read(self, chunk: Chunk) -> list[tuple[Any, ...]]:
@@ -168,6 +170,8 @@ class _Reader:
         offset, previous = chunk.offset, chunk.previous
         for number, line in enumerate(lines, chunk.first_line):
             raw = line.strip()
+            if offset == 0:
+                raw = raw.removeprefix(b"\xef\xbb\xbf")  # a byte order mark opens some files
             where = (chunk.file, number, offset)
             if chunk.truncated and number == chunk.first_line + len(lines) - 1:
                 self.refuse(
@@ -176,8 +180,6 @@ class _Reader:
             elif not raw:
                 self.piece.skipped["blank_line"] += 1
             else:
-                if offset == 0:
-                    raw = raw.removeprefix(b"\xef\xbb\xbf")  # a byte order mark opens some files
                 found, event = self.judge(raw, previous, (*where, len(line)))
                 if isinstance(found, tuple):
                     rows.append(found)
@@ -251,7 +253,7 @@ def _digests(table: pa.Table, chunk: Chunk, key: bytes) -> pa.Array:
 def _table(rows: list[tuple[Any, ...]], chunk: Chunk) -> pa.Table:
     try:
         return to_table(rows)
-    except pa.ArrowInvalid as error:
+    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
         raise RuntimeError(
             f"a value of file {chunk.file} passed its schema but has no column type: {error}"
         ) from error

@@ -14,7 +14,15 @@ __all__ = ["number_sessions"]
 
 GAP: Final = 30 * MINUTE
 AGE: Final = DAY
-_ORDER: Final = ("event_time", "source_key", "stretch", "sequence", "event_key", "copy_key")
+_ORDER: Final = (
+    "event_time",
+    "source_key",
+    "stretch",
+    "sequence",
+    "event_key",
+    "fingerprint_key",
+    "copy_key",
+)
 _NEEDED: Final = ("row", "device", *_ORDER)
 
 

@@ -64,17 +64,16 @@ def _rules(purpose: str, policy: Policy, codes: _Codes, as_of: int) -> Iterator[
     """Yield (when, rule, allow) in the order of the table."""
     then, now = kind_of(nw.col(f"then_{purpose}")), kind_of(nw.col(f"now_{purpose}"))
     opt_out = nw.col("opt_out") == 1
-    missing = (nw.col("has_purposes") == 1) & nw.col(f"said_{purpose}").is_null()
+    # in an opt-out state an object that only names the state is how C12 and C13 are reached
+    speaks = (nw.col("has_purposes") == 1) | ((nw.col("has_consent") == 1) & ~opt_out)
+    missing = speaks & nw.col(f"said_{purpose}").is_null()
     impersonal = nw.col("impersonal") == 1
     yield impersonal & nw.lit(value=purpose in ("analytics", "training")), 0, True
     yield impersonal, 14, False
     if policy.retention_days is not None:
         yield nw.col("event_time") < as_of - policy.retention_days * DAY, 2, False
     yield nw.col("undecoded_signal") == 1, 4, False
-    if purpose == "advertising":
-        yield nw.col("gpc") == 1, 5, False
-    if purpose == "personalization":
-        yield (nw.col("gpc") == 1) & ~opt_out, 5, False
+    yield nw.col(f"opted_out_{purpose}") == 1, 5, False
     yield then == REFUSED, 6, False
     yield now == REFUSED, 7, False
     yield (then == SUPERSEDED) & ~opt_out, 8, False
@@ -217,6 +216,9 @@ def _mark(
         superseded=_flag(superseded),
         has_purposes=_flag(said),
         stated_at=said_when,
+        **{f"opted_out_{purpose}": _flag(nw.lit(value=False)) for purpose in PURPOSES[:3]},
+        opted_out_personalization=_flag((nw.col("gpc") == 1) & ~opt_out),
+        opted_out_advertising=_flag(nw.col("gpc") == 1),
     )
     return marked.with_columns(
         said_at=nw.when(nw.col("stated_at") < nw.col("received"))

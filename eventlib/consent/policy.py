@@ -98,7 +98,7 @@ def _plain(node: Any) -> Any:
 def _parse(text: bytes, where: str) -> dict[str, Any]:
     try:
         content = _plain(yaml.safe_load(text))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
         raise BadCallError(f"the policy {where} is not YAML: {error}") from error
     schema = orjson.loads((schemas_dir() / "policy" / "policy.schema.json").read_bytes())
     found = next(

@@ -46,9 +46,7 @@ def time_of(state: nw.Expr) -> nw.Expr:
 
 def _statements(frame: Frame) -> Frame:
     """What each subject has said, one row per subject and moment; disagreement at one moment is a conflict."""
-    said = reduce(
-        lambda left, right: left | right, (~nw.col(f"said_{purpose}").is_null() for purpose in PURPOSES)
-    )
+    said = reduce(lambda left, right: left | right, map(_spoken, PURPOSES))
     spoken = frame.filter(said & (nw.col("subject") > 0)).select(
         "subject",
         nw.col("said_at").alias("time"),
@@ -61,6 +59,15 @@ def _statements(frame: Frame) -> Frame:
     return grouped.select("subject", "time", *(_merged(purpose).alias(purpose) for purpose in PURPOSES))
 
 
+def _opted_out(purpose: str) -> nw.Expr:
+    """Whether the event carries an opt-out signal for the purpose: a refusal like any other (S2.2, S2.3)."""
+    return nw.col(f"opted_out_{purpose}") == 1
+
+
+def _spoken(purpose: str) -> nw.Expr:
+    return ~nw.col(f"said_{purpose}").is_null() | _opted_out(purpose)
+
+
 def _kind(purpose: str, *, absent: int) -> nw.Expr:
     said = nw.col(f"said_{purpose}")
     granted = (
@@ -69,7 +76,7 @@ def _kind(purpose: str, *, absent: int) -> nw.Expr:
         .otherwise(nw.lit(GRANTED, nw.Int64))
     )
     return (
-        nw.when(said == 0)
+        nw.when((said == 0) | _opted_out(purpose))
         .then(nw.lit(REFUSED, nw.Int64))
         .when(said == 1)
         .then(granted)
@@ -84,9 +91,10 @@ def _merged(purpose: str) -> nw.Expr:
 
 def _spread(statements: Frame, members: Frame) -> Frame:
     """Refusals as they reach the other subjects of a component."""
-    refusing = reduce(lambda left, right: left | right, (nw.col(purpose) == REFUSED for purpose in PURPOSES))
+    # a conflict holds a refusal; what contradicts it is a grant, and a grant is its own subject's alone
+    refusing = reduce(lambda left, right: left | right, (nw.col(purpose) >= CONFLICT for purpose in PURPOSES))
     only = [
-        nw.when(nw.col(purpose) == REFUSED)
+        nw.when(nw.col(purpose) >= CONFLICT)
         .then(nw.lit(REFUSED, nw.Int64))
         .otherwise(nw.lit(NOTHING, nw.Int64))
         .alias(purpose)
@@ -120,7 +128,7 @@ def add_states(engine: Engine, frame: Frame, members: Frame, *, as_of: int) -> F
     engine
         Where the frames live.
     frame
-        With `row, subject` (0: none), `event_time, said_at` (microseconds), `superseded` (0 or 1), `said_<purpose>`
+        With `row, subject` (0: none), `event_time, said_at` (microseconds), `superseded, opted_out_<purpose>` (0 or 1), `said_<purpose>`
         (1, 0 or null).
     members
         `subject, component`, of components with more than one subject.
@@ -162,7 +170,7 @@ def _own_states(as_of: int) -> list[nw.Expr]:
     for purpose in PURPOSES:
         own = _key(nw.col("said_at"), _kind(purpose, absent=GRANTED))
         for name, limit in (("then", nw.col("event_time")), ("now", nw.lit(as_of, nw.Int64))):
-            spoken = ~nw.col(f"said_{purpose}").is_null() & (nw.col("said_at") <= limit)
+            spoken = _spoken(purpose) & (nw.col("said_at") <= limit)
             made.append(
                 nw.when(spoken).then(own).otherwise(nw.lit(NOTHING, nw.Int64)).alias(f"{name}_{purpose}")
             )

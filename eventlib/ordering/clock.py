@@ -22,6 +22,7 @@ _NEEDED: Final = (
     "received",
     "sequence",
     "event_key",
+    "fingerprint_key",
     "copy_key",
 )
 _STREAM: Final = ("device", "source_key", "channel_key")
@@ -73,7 +74,7 @@ def correct_clock(engine: Engine, frame: Frame) -> Frame:
 
 def _jumps(frame: Frame) -> Frame:
     """Number the stretches between clock jumps, in the order of arrival."""
-    arrival = ["received", "sent", "occurred", "event_key", "copy_key"]
+    arrival = ["received", "sent", "occurred", "event_key", "fingerprint_key", "copy_key"]
     delayed = frame.with_columns(delay=nw.col("received") - nw.col("sent"))
     before = delayed.with_columns(delay_before=nw.col("delay").shift(1).over(*_STREAM, order_by=arrival))
     jumped = before.with_columns(
@@ -87,7 +88,7 @@ def _jumps(frame: Frame) -> Frame:
 def _restarts(frame: Frame) -> Frame:
     """Split the stretches further where the sequence starts anew, in the order of the device's own clock."""
     clock = [*_STREAM, "clock"]
-    own = ["occurred", "sequence", "event_key", "copy_key"]
+    own = ["occurred", "sequence", "event_key", "fingerprint_key", "copy_key"]
     before = frame.with_columns(
         sequence_before=nw.col("sequence").shift(1).over(*clock, order_by=own),
         occurred_before=nw.col("occurred").shift(1).over(*clock, order_by=own),

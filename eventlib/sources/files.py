@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import glob
-import gzip
 import hashlib
 import os
 import zlib
@@ -23,7 +22,7 @@ __all__ = ["CHUNK_BYTES", "MAX_LINE_BYTES", "Chunk", "chunks", "digest_file", "f
 
 CHUNK_BYTES: Final = 8 << 20
 MAX_LINE_BYTES: Final = 1 << 20
-_ARCHIVE_BYTES: Final = 1 << 19
+_ARCHIVE_BYTES: Final = 1 << 16
 SUFFIXES: Final = (
     ".ndjson",
     ".jsonl",
@@ -35,7 +34,7 @@ SUFFIXES: Final = (
     ".jsonl.zst",
     ".parquet",
 )
-_BROKEN_ARCHIVE = (EOFError, zlib.error, gzip.BadGzipFile, zstandard.ZstdError)
+_BROKEN_ARCHIVE = (EOFError, zlib.error, zstandard.ZstdError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,19 +104,54 @@ def digest_file(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _zst_blocks(path: Path) -> Iterator[bytes]:
-    """Decompress frame by frame: the library's own reader takes a frame that breaks off for one that ends."""
-    decompressor = zstandard.ZstdDecompressor()
-    frame = None
+def _frames(path: Path) -> Iterator[bytes]:
+    """Decompress frame by frame, and give all that can be read before a fault.
+
+    The libraries' own file readers lose what they hold when an archive is damaged (gzip), or take a frame that
+    breaks off for one that ends (zstandard).
+    """
+    zst = path.name.endswith(".zst")
+    frame: Any = None
     with path.open("rb") as file:
         while block := file.read(_ARCHIVE_BYTES):
-            while block:
-                frame = frame or decompressor.decompressobj()
-                yield frame.decompress(block)
+            while block and (frame is not None or block.strip(b"\0")):  # zeros may pad what follows a frame
+                frame = frame or (
+                    zstandard.ZstdDecompressor().decompressobj() if zst else zlib.decompressobj(31)
+                )
+                yield from _decompress(frame, block)
                 block = frame.unused_data if frame.eof else b""  # the next frame begins where this one ended
                 frame = None if frame.eof else frame
     if frame is not None:
         raise EOFError
+
+
+def _decompress(frame: Any, block: bytes) -> Iterator[bytes]:
+    """Decompress a block; of a damaged one, byte by byte, as far as it goes."""
+    before = frame.copy() if hasattr(frame, "copy") else None
+    try:
+        yield frame.decompress(block)
+    except _BROKEN_ARCHIVE:
+        for position in range(len(block) if before else 0):
+            yield before.decompress(block[position : position + 1])  # type: ignore[union-attr]  # not empty only with it
+        raise
+
+
+def _gathered(pieces: Iterator[bytes], size: int) -> Iterator[bytes]:
+    """Join small pieces into blocks; what was gathered before a fault is given before it is raised."""
+    held: list[bytes] = []
+    length = 0
+    try:
+        for piece in pieces:
+            held.append(piece)
+            length += len(piece)
+            if length >= size:
+                yield b"".join(held)
+                held, length = [], 0
+    except _BROKEN_ARCHIVE:
+        yield b"".join(held)
+        raise
+    if held:
+        yield b"".join(held)
 
 
 def _parquet_rows(path: Path) -> Iterator[bytes]:
@@ -154,10 +188,10 @@ def _blocks(path: Path, size: int) -> Iterator[bytes]:
     if path.name.endswith(".parquet"):
         yield from _parquet_rows(path)
         return
-    if path.name.endswith(".zst"):
-        yield from _zst_blocks(path)
+    if path.name.endswith((".gz", ".zst")):
+        yield from _gathered(_frames(path), size)
         return
-    with gzip.open(path, "rb") if path.name.endswith(".gz") else path.open("rb") as file:
+    with path.open("rb") as file:
         while block := file.read(size):
             yield block
 

@@ -154,7 +154,9 @@ def _page_exit(record: Event, scope: str, learned: Mapping[str, Any], repairs: R
     return {
         "observation": "owned",
         "page_view_id": f"{session}:{page}" if page and session else None,
-        "active_ms": round(seconds * 1000) if isinstance(seconds, int | float) and 0 <= seconds < 1e9 else None,
+        "active_ms": round(seconds * 1000)
+        if isinstance(seconds, int | float) and 0 <= seconds < 1e9
+        else None,
     }
 
 

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
@@ -104,6 +105,27 @@ def test_engines_give_the_same_bytes(tmp_path: Path, lines: list[bytes], engine:
         columns = [name for name in left.column_names if name != "source_file"]
         assert left.select(columns).equals(right.select(columns))
     assert digest(one) == digest(other)
+
+
+@pytest.mark.parametrize("engine", sorted(ENGINES))
+def test_withdrawals_and_clashing_ids_are_the_same_on_every_engine_in_any_order(tmp_path: Path, engine: str):
+    pytest.importorskip(engine)
+    refused: dict[str, Any] = dict.fromkeys(
+        ("analytics", "identity", "training", "personalization", "advertising"), False
+    )
+    events = [
+        event(
+            n, anonymous_id=f"a-{n % 3}", consent=consent(updated=-9 + n % 5, **(refused if n == 7 else {}))
+        )
+        for n in range(15)
+    ]
+    events += [
+        {**events[0], "sequence": n, "sent_at": events[n]["sent_at"], "occurred_at": events[4]["occurred_at"]}
+        for n in range(6)
+    ]
+    shuffled = events.copy()
+    random.Random(5).shuffle(shuffled)
+    assert digest(prepared(tmp_path, shuffled, engine=engine)) == digest(prepared(tmp_path, events))
 
 
 def test_every_line_is_accounted_for(tmp_path: Path, lines: list[bytes]):
@@ -214,6 +236,7 @@ def test_read_then_prepare_is_prepare(tmp_path: Path):
 _KILLED = """
 import sys
 from pathlib import Path
+from typing import Any
 import eventlib as el
 el.prepare(sys.argv[1], out=sys.argv[2])
 """

@@ -171,6 +171,42 @@ def test_all_copies_take_the_most_restrictive_decision(tmp_path: Path):
     assert found["allow_analytics"].tolist() == [True]
 
 
+def test_grant_beside_a_refusal_does_not_reopen_the_other_devices(tmp_path: Path):
+    events = [
+        login(0, anonymous_id="a-1", user_id="u-1", consent=consent(updated=0, **REFUSE_ALL)),
+        login(5, anonymous_id="a-1", user_id="u-1", consent=consent(updated=0)),
+        login(10, anonymous_id="a-2", user_id="u-1", consent=consent(updated=-99)),
+    ]
+    assert rules(tmp_path, events) == {}
+
+
+@pytest.mark.parametrize(
+    "said", [{"purposes": {}}, {"purposes": None}, {}, {"purposes": dict.fromkeys(PURPOSES)}]
+)
+def test_purposes_left_empty_deny_this_event_whatever_was_granted_before(
+    tmp_path: Path, said: dict[str, Any]
+):
+    events = [event(0), event(9, consent={"jurisdiction": "EEA", **said})]
+    assert list(rules(tmp_path, events)) == [events[0]["event_id"]]
+
+
+def test_opt_out_signal_reaches_the_persons_other_events_and_devices(tmp_path: Path):
+    events = [
+        login(0, user_id="u-1", consent={**consent(updated=None), "gpc": True}),
+        event(5, consent=consent(updated=-9)),
+        login(6, anonymous_id="a-2", user_id="u-1", consent=consent(updated=-9)),
+        login(7, anonymous_id="a-3", user_id="u-2", consent=consent(updated=-9)),
+    ]
+    found = prepared(tmp_path, events).events
+    assert found["allow_advertising"].tolist() == [False, False, False, True]
+    assert found["allow_analytics"].tolist() == [True] * 4
+
+
+@pytest.mark.parametrize("signal", [{"tcf": ""}, {"google": {}}, {"us_privacy": "1YNN"}])
+def test_signal_that_is_there_but_not_decoded_denies(tmp_path: Path, signal: dict[str, Any]):
+    assert one(tmp_path, {**consent(), **signal}) == "withheld C04_invalid_signal"
+
+
 def test_impersonal_event_needs_no_consent_unless_it_carries_an_identifier(tmp_path: Path):
     properties = {"observation": "owned", "content_id": "c-1"}
     plain = event(name="agent_fetch", anonymous_id=None, consent=None, properties=properties)

@@ -37,6 +37,22 @@ def test_truncated_archive_ends_in_one_truncated_line(tmp_path: Path, name: str)
     assert LINES.startswith(b"".join(chunk.data for chunk in found))
 
 
+def test_all_that_can_be_read_before_a_fault_is_read(tmp_path: Path):
+    packed = gzip.compress(LINES)
+    faults = {
+        "trailing": packed + b"x",
+        "checksum": packed[:-8] + b"\0" * 8,
+        "padded": packed + b"\0" * 512,
+        "two": packed + gzip.compress(LINES),
+    }
+    read: dict[str, bytes] = {}
+    for name, content in faults.items():
+        path = tmp_path / f"{name}.ndjson.gz"
+        path.write_bytes(content)
+        read[name] = b"".join(chunk.data for chunk in chunks(path, 0, 1 << 20))
+    assert read == {"trailing": LINES, "checksum": LINES, "padded": LINES, "two": LINES * 2}
+
+
 def test_endless_line_is_cut_but_what_follows_keeps_its_place(tmp_path: Path):
     long = b"x" * (3 * MAX_LINE_BYTES)
     path = tmp_path / "log.ndjson"

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 
 import orjson
+import pytest
 
+import eventlib as el
 from eventlib.sources import Repairs, Skipped
 from eventlib.sources.ubi import UbiAdapter
 
@@ -88,6 +91,20 @@ def test_unknown_action_keeps_its_name_and_content():
     assert found["event_name"] == "brand_filter"
     assert found["properties"] == {"query_id": "q-1", "message": "AOC", "application": "shop"}
     assert repairs.counts["shop", "event_attributes", "null read as an empty object"] == 1
+
+
+@pytest.mark.parametrize("value", [True, 0, [], [1], {"a": 1}, 1.5])
+@pytest.mark.parametrize("field", ["observation", "engine", "message"])
+def test_unplanned_content_of_any_type_is_an_event(tmp_path: Path, field: str, value: object):
+    record = {
+        **show(1),
+        "action_name": "whatever",
+        "event_attributes": {field: value},
+        "timestamp": "2026-10-01T12:00:00Z",
+    }
+    (tmp_path / "log.ndjson").write_bytes(orjson.dumps(record))
+    read = el.read(tmp_path / "log.ndjson", source="ubi")
+    assert read.ledger.rows_out == 1
 
 
 def test_bulk_action_is_no_event():
