@@ -14,39 +14,30 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from eventlib.geo.traffic import classify_agent, classify_engine
-from eventlib.model import PURPOSES
+from eventlib.model import EVENT_COLUMNS, PURPOSES
 
 __all__ = ["BORDER_COLUMNS", "border_row", "fingerprint", "to_table"]
 
-_TIME: Final = pa.timestamp("us", tz="UTC")
+_TIME: Final = EVENT_COLUMNS.field("occurred_at").type
 _NOT_IN_FINGERPRINT: Final = ("sent_at", "received_at", "consent")
 _SIGNALS: Final = ("tcf", "gpp", "us_privacy", "google")
 _TIMES: Final = ("occurred_at", "sent_at", "received_at", "consent_updated_at")
 
+_ENVELOPE: Final = (
+    "event_id", "event_name", "schema_version", "source", "channel", "occurred_at", "sent_at", "received_at", "sequence",
+    "anonymous_id", "user_id",
+)  # fmt: skip
+_CONTEXT: Final = ("ai_engine", "agent", "url", "referrer", "user_agent")
+
 BORDER_COLUMNS: Final = pa.schema(
     [
-        pa.field("event_id", pa.string()),
-        pa.field("event_name", pa.string()),
-        pa.field("schema_version", pa.string()),
-        pa.field("source", pa.string()),
-        pa.field("channel", pa.string()),
-        pa.field("occurred_at", _TIME),
-        pa.field("sent_at", _TIME),
-        pa.field("received_at", _TIME),
-        pa.field("sequence", pa.int64()),
-        pa.field("anonymous_id", pa.string()),
-        pa.field("user_id", pa.string()),
+        *(EVENT_COLUMNS.field(name) for name in _ENVELOPE),
         pa.field("links", pa.string()),  # JSON list of [namespace, value], of identity_link
-        pa.field("ai_engine", pa.string()),
-        pa.field("agent", pa.string()),
-        pa.field("url", pa.string()),
-        pa.field("referrer", pa.string()),
-        pa.field("user_agent", pa.string()),
+        *(EVENT_COLUMNS.field(name) for name in _CONTEXT),
         pa.field("observation", pa.string()),
-        pa.field("jurisdiction", pa.string()),
-        *(
-            pa.field(f"said_{purpose}", pa.int8()) for purpose in PURPOSES
-        ),  # 1 granted, 0 refused, null not said
+        EVENT_COLUMNS.field("jurisdiction"),
+        # 1 granted, 0 refused, null not said
+        *(pa.field(f"said_{purpose}", pa.int8()) for purpose in PURPOSES),
         pa.field("has_consent", pa.bool_()),
         pa.field("gpc", pa.bool_()),
         pa.field("undecoded_signal", pa.bool_()),
@@ -54,7 +45,7 @@ BORDER_COLUMNS: Final = pa.schema(
         pa.field("consent_updated_at", _TIME),
         pa.field("minted_id", pa.bool_()),  # the record had no id of its own (S1.9)
         pa.field("fingerprint", pa.binary()),
-        pa.field("properties", pa.string()),
+        EVENT_COLUMNS.field("properties"),
         pa.field("file", pa.int64()),  # where its line stands, for what is refused only after the border
         pa.field("line", pa.int64()),
         pa.field("byte_offset", pa.int64()),

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 __all__ = [
+    "CURVE",
     "Exposure",
     "Swaps",
     "all_pairs",
@@ -48,7 +49,7 @@ KEY: Final = ("prompt_id", "content_id", "content_version", "month")
 MAX_LOG_SE: Final = 0.10
 _USED_SHARE: Final = 0.01  # a rank below one percent of the shows does not decide whether a curve is usable
 _MAX_PAIRED: Final = 30  # AllPairs has a parameter per pair of positions
-_FRAME: Final = {
+CURVE: Final = {
     "slot": "object",
     "rank": "int64",
     "exposure": "float64",
@@ -61,6 +62,7 @@ _FRAME: Final = {
     "swap_clicks": "int64",
     "status": "object",
 }
+"""Columns of `Exposure.frame` and their dtypes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -328,7 +330,7 @@ def estimate_exposure(
     name = engine or (engines[0] if engines else "none")
     swaps = harvest_swaps(rows, key)
     if not len(rows):
-        empty = pd.DataFrame({column: pd.Series(dtype=kind) for column, kind in _FRAME.items()})
+        empty = pd.DataFrame({column: pd.Series(dtype=kind) for column, kind in CURVE.items()})
         return Exposure(
             name, empty, np.empty((0, 0)), connected=False, usable=False, reasons=("no citation was shown",)
         )
@@ -356,7 +358,7 @@ def _estimate(name: str, swaps: Swaps, max_log_se: float, level: float) -> Expos
     known = frame[frame["exposure"].notna()]
     return Exposure(
         engine=name,
-        frame=frame[list(_FRAME)],
+        frame=frame[list(CURVE)],
         covariance=covariance,
         connected=connected,
         usable=not reasons,

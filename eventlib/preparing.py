@@ -59,6 +59,15 @@ class Options:
     max_rejected: float = 0.5
 
 
+@dataclass(frozen=True, slots=True)
+class _Means:
+    """What the options name, opened."""
+
+    policy: Policy
+    key: bytes
+    registry: Mapping[str, str] | None
+
+
 def _quiet(_what: str, _done: int, _of: int) -> None:
     """Report no progress."""
 
@@ -85,36 +94,42 @@ def prepare_to(logs: Logs, out: Path, options: Options, progress: Progress = _qu
         If more records are rejected than `max_rejected`, or nearly everything is withheld (S2.4); then nothing is
         published.
     """
-    _check(options)
-    key, _ = load_key(options.key)
+    means = _open(options)  # before reading, which takes long
     with workplace(out) as work:
         log = read_rows(
-            logs, source=options.source, schemas=options.schemas, key=key, keep_raw=options.keep_raw, work=work,
+            logs, source=options.source, schemas=options.schemas, key=means.key, keep_raw=options.keep_raw, work=work,
             progress=lambda done, of: progress("read", done, of),
         )  # fmt: skip
-        return prepare_log(log, out, options, work, progress)
+        return _prepare(log, out, options, means, work, progress)
 
 
-def _check(options: Options) -> None:
+def prepare_log(log: Log, out: Path, options: Options, work: Path) -> Prepared:
+    """Prepare a log that was read; `work` is a folder on the file system of `out` that its owner removes."""
+    return _prepare(log, out, options, _open(options), work, _quiet)
+
+
+def _open(options: Options) -> _Means:
     if not 0 <= options.max_rejected <= 1:
         raise BadCallError(f"max_rejected is a share from 0 to 1, not {options.max_rejected}")
-    load_policy(options.policy)
     engine(options.engine)
-    if options.registry is not None:
-        read_registry(options.registry)
+    return _Means(
+        load_policy(options.policy),
+        load_key(options.key)[0],
+        read_registry(options.registry) if options.registry else None,
+    )
 
 
-def prepare_log(log: Log, out: Path, options: Options, work: Path, progress: Progress = _quiet) -> Prepared:
-    """Prepare a log that was read; `work` is a folder on the file system of `out` that its owner removes."""
+def _prepare(
+    log: Log, out: Path, options: Options, means: _Means, work: Path, progress: Progress
+) -> Prepared:
     started = datetime.now(UTC)
     _refuse_rejected(log, options.max_rejected)
-    policy = load_policy(options.policy)
     made = work / "version"
     made.mkdir()
     with connect(spill=work / "spill", memory_limit=_MEMORY) as connection:
-        flow = _run(log, options, policy, connection, made, progress)
+        flow = _run(log, options, means, connection, made, progress)
         digest = row_digest(connection)
-    stamp = _stamp(log, options, policy, flow, started) | {"row_digest": digest}
+    stamp = _stamp(log, options, means.policy, flow, started) | {"row_digest": digest}
     (made / "ledger.json").write_bytes(orjson.dumps(flow.ledger.to_list(), option=orjson.OPT_INDENT_2))
     (made / "run.json").write_bytes(orjson.dumps(stamp, option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS))
     publish(made, out / "versions" / stamp["run_id"], out / "current")
@@ -124,30 +139,30 @@ def prepare_log(log: Log, out: Path, options: Options, work: Path, progress: Pro
 def _run(
     log: Log,
     options: Options,
-    policy: Policy,
+    means: _Means,
     connection: duckdb.DuckDBPyConnection,
     made: Path,
     progress: Progress,
 ) -> Flow:
-    pseudonym = Pseudonymiser(load_key(options.key)[0], plain=options.plain_identifiers)
+    pseudonym = Pseudonymiser(means.key, plain=options.plain_identifiers)
     as_of = round(options.as_of.timestamp() * 1_000_000) if options.as_of else None
     progress("encode", 0, 6)
     flow = Flow(
         encode(connection, log.folder),
         engine(options.engine, connection),
-        policy,
+        means.policy,
         pseudonym,
         log.entry,
         as_of,
     )
     progress("clock and consent", 1, 6)
     consented = flow.consent(flow.clock())
-    _refuse_withheld(flow, policy, log)
+    _refuse_withheld(flow, means.policy, log)
     progress("order and sessions", 2, 6)
     ordered, late = flow.order(consented)
     numbered = flow.sessions(ordered)
     progress("identity", 3, 6)
-    people = flow.identify(numbered, read_registry(options.registry) if options.registry else None)
+    people = flow.identify(numbered, means.registry)
     for name, table in (
         ("people", people.people),
         ("registry", people.registry),

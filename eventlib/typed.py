@@ -40,7 +40,7 @@ def _table(texts: list[str], columns: pa.Schema | None) -> pa.Table:
         else pj.ParseOptions(explicit_schema=columns, unexpected_field_behavior="ignore")
     )
     try:
-        read = pj.ReadOptions(block_size=max(1 << 20, 2 * max(map(len, texts)) * 4))
+        read = pj.ReadOptions(block_size=max(1 << 20, 8 * max(map(len, texts))))
         return pj.read_json(io.BytesIO("\n".join(texts).encode()), read_options=read, parse_options=options)
     except pa.ArrowInvalid:
         rows = [orjson.loads(text) for text in texts]

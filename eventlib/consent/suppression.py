@@ -5,13 +5,18 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import pyarrow as pa
 
+from eventlib.engine import table_of
 from eventlib.evidence import Link, Pair, gather
 from eventlib.graph import Limits, partition
 
 __all__ = ["Subjects", "subjects"]
+
+_SUBJECTS: Final = pa.schema([(name, pa.int64()) for name in ("anonymous", "user", "subject")])
+_MEMBERS: Final = pa.schema([(name, pa.int64()) for name in ("subject", "component")])
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,13 +61,13 @@ def subjects(
     found = partition(evidence.nodes, evidence.edges, limits)
     number = {node: index for index, node in enumerate(sorted(found.component), 1)}
     sizes = Counter(found.component.values())
-    placed = [(*pair, number[node] if node else 0) for pair, node in evidence.node_of.items()]
-    several = [(number[node], label) for node, label in found.component.items() if sizes[label] > 1]
-    return Subjects(
-        _table(["anonymous", "user", "subject"], placed), _table(["subject", "component"], several)
-    )
-
-
-def _table(names: list[str], rows: Sequence[tuple[int, ...]]) -> pa.Table:
-    columns = list(zip(*rows, strict=True)) if rows else [()] * len(names)
-    return pa.table({name: pa.array(column, pa.int64()) for name, column in zip(names, columns, strict=True)})
+    placed = [
+        {"anonymous": anonymous, "user": user, "subject": number[node] if node else 0}
+        for (anonymous, user), node in evidence.node_of.items()
+    ]
+    several = [
+        {"subject": number[node], "component": label}
+        for node, label in found.component.items()
+        if sizes[label] > 1
+    ]
+    return Subjects(table_of(placed, _SUBJECTS), table_of(several, _MEMBERS))

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from eventlib.columns import analysable
-from eventlib.exposure import shown_citations
+from eventlib.exposure import CURVE, shown_citations
 from eventlib.geo.cells import SMALL_CELL, clustered_share, hide_small_cells
 from eventlib.geo.engagement import Score
 from eventlib.geo.visibility import page_visibility
@@ -32,20 +32,6 @@ __all__ = [
     "stages",
     "top_pages",
     "verdicts",
-]
-
-_CURVE: Final = [
-    "slot",
-    "rank",
-    "exposure",
-    "log_se",
-    "lower",
-    "upper",
-    "all_pairs",
-    "clicks",
-    "shows",
-    "swap_clicks",
-    "status",
 ]
 
 
@@ -80,7 +66,7 @@ def leading(scores: Sequence[Score]) -> Score:
 
 def exposure(score: Score) -> pd.DataFrame:
     """Return the exposure curve that a score rests on; empty where it has none."""
-    return score.exposure.frame if score.exposure is not None else pd.DataFrame(columns=_CURVE)
+    return score.exposure.frame if score.exposure is not None else pd.DataFrame(columns=list(CURVE))
 
 
 def click_rates(frames: Mapping[str, pd.DataFrame], most: int = 10) -> pd.DataFrame:

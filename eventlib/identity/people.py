@@ -10,7 +10,7 @@ from typing import Final
 import narwhals as nw
 import pyarrow as pa
 
-from eventlib.engine import Engine, Frame
+from eventlib.engine import Engine, Frame, table_of
 from eventlib.evidence import Evidence, Link, gather, read_pairs
 from eventlib.graph import Limits, Node, Partition, Refusal, is_junk, normalise, partition
 from eventlib.pseudonyms import Pseudonymiser
@@ -219,7 +219,7 @@ def _mint(
         registry[_anchor_text(anchor, pseudonym)] = ids[label]
         following += 1
     rows = sorted((person_id, anchor) for anchor, person_id in registry.items())
-    return _Minted(ids, _table([{"person_id": p, "anchor": a} for p, a in rows], _REGISTRY))
+    return _Minted(ids, table_of([{"person_id": p, "anchor": a} for p, a in rows], _REGISTRY))
 
 
 def _rows(engine: Engine, assigned: Frame, persons: Mapping[tuple[int, int, int, int], str]) -> pa.Table:
@@ -274,14 +274,7 @@ def _people_table(
     rows.sort(
         key=lambda row: (_number(str(row["person_id"])), row["namespace"], row["identifier"], row["rule"])
     )
-    return _table(rows, _PEOPLE)
-
-
-def _table(rows: Sequence[Mapping[str, object]], schema: pa.Schema) -> pa.Table:
-    """Return rows as a table; Table.from_pylist would load pandas, which most runs need not wait for."""
-    return pa.Table.from_arrays(
-        [pa.array([row[field.name] for row in rows], field.type) for field in schema], schema=schema
-    )
+    return table_of(rows, _PEOPLE)
 
 
 def _refused_table(refusals: Sequence[Refusal], pseudonym: Pseudonymiser) -> pa.Table:
@@ -300,4 +293,4 @@ def _refused_table(refusals: Sequence[Refusal], pseudonym: Pseudonymiser) -> pa.
             }
         )
     rows.sort(key=lambda row: tuple(map(str, row.values())))
-    return _table(rows, _REFUSED)
+    return table_of(rows, _REFUSED)

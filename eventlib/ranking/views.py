@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import pandas as pd
 
+from eventlib.exposure import CURVE
 from eventlib.ranking.checks import SMALL_CELL, calibration_bins
 from eventlib.ranking.evaluation import LOGGING
 from eventlib.ranking.features import CELL, FEATURES
@@ -112,21 +113,7 @@ def removed(ranking: Ranking) -> pd.DataFrame:
 
 def exposure_table(ranking: Ranking) -> pd.DataFrame:
     """Return the exposure curve before the cut, with `used` for the places that the ranker learned from."""
-    if ranking.exposure is None:
-        columns = [
-            "slot",
-            "rank",
-            "exposure",
-            "log_se",
-            "lower",
-            "upper",
-            "all_pairs",
-            "clicks",
-            "shows",
-            "used",
-        ]
-        return pd.DataFrame(columns=columns)
-    frame = ranking.exposure.frame
+    frame = pd.DataFrame(columns=list(CURVE)) if ranking.exposure is None else ranking.exposure.frame
     places = set(ranking.judged.places) if ranking.judged else set()
     used = [f"{slot} {rank}" in places for slot, rank in zip(frame["slot"], frame["rank"], strict=True)]
     return frame.drop(columns=["swap_clicks", "status"]).assign(used=used)

@@ -22,6 +22,7 @@ __all__ = [
     "SYMBOLS",
     "bars",
     "empty",
+    "error_bars",
     "figure",
     "heatmap",
     "interval_bars",
@@ -159,6 +160,32 @@ def empty(title: str, reason: str) -> go.Figure:
     return fig
 
 
+def error_bars(
+    frame: pd.DataFrame, value: str, lower: str = "lower", upper: str = "upper", color: str | None = None
+) -> dict[str, Any]:
+    """Return a trace's `error_x` or `error_y` from a column of values and its absolute bounds.
+
+    Parameters
+    ----------
+    frame
+        One row per point.
+    value, lower, upper
+        Its columns.
+    color
+        Of the bars; the marker's by default.
+    """
+    middle, low, high = (frame[name].astype(float) for name in (value, lower, upper))
+    bars = {
+        "type": "data",
+        "symmetric": False,
+        "array": list(high - middle),
+        "arrayminus": list(middle - low),
+        "thickness": 2,
+        "width": 6,
+    }
+    return bars if color is None else {**bars, "color": color}
+
+
 def interval_bars(
     frame: pd.DataFrame,
     label: str,
@@ -200,14 +227,7 @@ def interval_bars(
             text=[format_value(item, "percent" if percent else None) for item in values],
             cliponaxis=False,
             textposition="top center",
-            error_x={
-                "type": "data",
-                "symmetric": False,
-                "array": [float(high) - item for high, item in zip(frame[upper], values, strict=True)],
-                "arrayminus": [item - float(low) for low, item in zip(frame[lower], values, strict=True)],
-                "thickness": 2,
-                "width": 6,
-            },
+            error_x=error_bars(frame, value, lower, upper),
             hovertemplate=f"%{{y}}: %{{x:{form}}}<extra></extra>",
         )
     )

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
-from eventlib.report.plots import DASHES, GREY, INK, PALETTE, SYMBOLS, empty, figure
+from eventlib.report.plots import DASHES, GREY, INK, PALETTE, SYMBOLS, empty, error_bars, figure
 from eventlib.report.safe import clean, escape_plotly
 from eventlib.report.tables import format_value
 
@@ -34,18 +34,6 @@ _MEASURES: Final[Mapping[str, str]] = {
     "word_share": "word share",
     "position_adjusted": "word share, earlier sentences weigh more",
 }
-
-
-def _error(part: pd.DataFrame, value: str) -> dict[str, Any]:
-    middle, low, high = (part[name].astype(float) for name in (value, "lower", "upper"))
-    return {
-        "type": "data",
-        "symmetric": False,
-        "array": list(high - middle),
-        "arrayminus": list(middle - low),
-        "thickness": 2,
-        "width": 5,
-    }
 
 
 def _rows(fig: go.Figure, labels: Sequence[str]) -> None:
@@ -87,7 +75,7 @@ def visibility(frame: pd.DataFrame, subtitle: str = "") -> go.Figure:
                 mode="markers+text",
                 name=name,
                 marker={"size": 10, "color": PALETTE[index], "symbol": SYMBOLS[index]},
-                error_x=_error(part, "value"),
+                error_x=error_bars(part, "value"),
                 hovertemplate="%{x:.1%}<extra>" + name + "</extra>",
             )
         )
@@ -116,7 +104,7 @@ def exposure(frame: pd.DataFrame, subtitle: str = "") -> go.Figure:
                 name=str(slot),
                 line=look,
                 marker={"size": 9, "symbol": SYMBOLS[index % len(SYMBOLS)]},
-                error_y=_error(part, "exposure"),
+                error_y=error_bars(part, "exposure"),
                 customdata=part[["clicks", "shows"]].to_numpy().tolist(),
                 hovertemplate="%{y:.2f}, %{customdata[0]} clicks of %{customdata[1]} shows<extra>%{fullData.name}</extra>",
             )
@@ -152,7 +140,7 @@ def satisfaction(frame: pd.DataFrame, subtitle: str = "") -> go.Figure:
             mode="markers",
             name="seen to satisfy",
             marker={"size": 11, "color": PALETTE[0]},
-            error_x=_error(frame, "satisfied"),
+            error_x=error_bars(frame, "satisfied"),
             hovertemplate="%{x:.1%}<extra>seen to satisfy</extra>",
         )
     )
@@ -190,7 +178,7 @@ def _forest(fig: go.Figure, frame: pd.DataFrame, value: str, word: str) -> None:
                 mode="markers",
                 name=name,
                 marker={"size": 11, "color": colour, "symbol": symbol},
-                error_x=_error(part, value),
+                error_x=error_bars(part, value),
                 hovertemplate="%{x:.2f}<extra>" + name + "</extra>",
             )
         )

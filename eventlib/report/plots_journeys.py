@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING, Any, Final
 
 from eventlib.report import safe
-from eventlib.report.plots import DASHES, GREY, PALETTE, SYMBOLS, empty, figure, heatmap
+from eventlib.report.plots import DASHES, GREY, INK, PALETTE, SYMBOLS, empty, error_bars, figure, heatmap
 from eventlib.report.tables import format_value
 
 if TYPE_CHECKING:
@@ -17,19 +17,6 @@ __all__ = ["convert_curves", "funnel", "funnel_by_arrival", "steps", "transition
 
 
 _TALL: Final = 2.6  # of a graph's unit upwards to one across, in pixels
-
-
-def _bounds(part: pd.DataFrame) -> dict[str, Any]:
-    share, low, high = (part[name].astype(float) for name in ("share", "lower", "upper"))
-    return {
-        "type": "data",
-        "symmetric": False,
-        "array": list(high - share),
-        "arrayminus": list(share - low),
-        "thickness": 2,
-        "width": 6,
-        "color": "#1b1b1b",
-    }
 
 
 def funnel(frame: pd.DataFrame, subtitle: str = "") -> go.Figure:
@@ -53,7 +40,7 @@ def funnel(frame: pd.DataFrame, subtitle: str = "") -> go.Figure:
             y=labels,
             orientation="h",
             marker={"color": PALETTE[5]},
-            error_x=_bounds(shown),
+            error_x=error_bars(shown, "share", color=INK),
             hoverinfo="skip",
         )
     )
@@ -89,7 +76,7 @@ def funnel_by_arrival(frame: pd.DataFrame, subtitle: str = "") -> go.Figure:
                 text=[f"{item:.1%}" for item in values],
                 textposition="top center",
                 cliponaxis=False,
-                error_x=_bounds(part) | {"color": PALETTE[index]},
+                error_x=error_bars(part, "share", color=INK) | {"color": PALETTE[index]},
                 showlegend=False,
             )
         )

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from eventlib.report.plots import GREY, PALETTE, empty, figure
+from eventlib.report.plots import GREY, PALETTE, empty, error_bars, figure
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -13,18 +13,6 @@ if TYPE_CHECKING:
 __all__ = ["calibration", "importance", "policies", "signals"]
 
 _NOTHING = "nothing was trained: too little evidence"
-
-
-def _error(frame: pd.DataFrame, value: str, lower: str = "lower", upper: str = "upper") -> dict[str, Any]:
-    middle, low, high = (frame[name].astype(float) for name in (value, lower, upper))
-    return {
-        "type": "data",
-        "symmetric": False,
-        "array": list(high - middle),
-        "arrayminus": list(middle - low),
-        "thickness": 2,
-        "width": 6,
-    }
 
 
 def policies(frame: pd.DataFrame, subtitle: str = "") -> go.Figure:
@@ -47,7 +35,7 @@ def policies(frame: pd.DataFrame, subtitle: str = "") -> go.Figure:
             marker={"size": 11, "color": PALETTE[0]},
             text=[f"{item:+.3f}" for item in values],
             textposition="top center",
-            error_x=_error(compared, "gain", "gain_lower", "gain_upper"),
+            error_x=error_bars(compared, "gain", "gain_lower", "gain_upper"),
             hovertemplate="%{y}: %{x:+.3f}<extra></extra>",
         )
     )
@@ -75,7 +63,7 @@ def calibration(frame: pd.DataFrame, subtitle: str = "") -> go.Figure:
             y=[float(item) for item in frame["observed"]],
             mode="markers",
             marker={"size": 10, "color": PALETTE[0]},
-            error_y=_error(frame, "observed"),
+            error_y=error_bars(frame, "observed"),
             customdata=[int(item) for item in frame["shows"]],
             name="observed",
             hovertemplate="predicted %{x:.1%}, observed %{y:.1%}, %{customdata:,} shows<extra></extra>",
@@ -104,7 +92,7 @@ def importance(frame: pd.DataFrame, subtitle: str = "", most: int = 12) -> go.Fi
             y=[str(item).replace("_", " ") for item in part["feature"]],
             orientation="h",
             marker={"color": PALETTE[0]},
-            error_x=_error(part, "loss"),
+            error_x=error_bars(part, "loss"),
             hovertemplate="%{y}: %{x:.2f}<extra></extra>",
         )
     )
@@ -129,7 +117,7 @@ def signals(frame: pd.DataFrame, subtitle: str = "", most: int = 15) -> go.Figur
             y=[f"{c} · {p}" for c, p in zip(part["content_id"], part["prompt_cluster"], strict=True)],
             mode="markers",
             marker={"size": 9, "color": PALETTE[0]},
-            error_x=_error(part, "signal"),
+            error_x=error_bars(part, "signal"),
             hovertemplate="%{y}: %{x:.3f}<extra></extra>",
         )
     )

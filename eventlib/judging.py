@@ -1,0 +1,216 @@
+"""One chunk of a log: each of its lines judged, and the rows of the valid ones left in a file; a worker's task."""
+
+from __future__ import annotations
+
+import hmac
+import re
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any, Final
+
+import orjson
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from eventlib.border import border_row, fingerprint, to_table
+from eventlib.model import Violation
+from eventlib.schema import registry
+from eventlib.sources import Adapter, Repairs, Skipped, adapter
+from eventlib.sources.decode import decode
+from eventlib.sources.files import Chunk
+from eventlib.stage import DAY, HOUR
+
+__all__ = ["Piece", "QuarantineRow", "Task", "judge_chunk", "known_adapter"]
+
+_SAFE_NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,63}", re.ASCII)
+_SAFE_ID: Final = re.compile(r"[A-Za-z0-9_.:~-]{1,128}", re.ASCII)
+_SAFE_VERSION: Final = re.compile(r"[0-9-]{1,24}", re.ASCII)
+
+QuarantineRow = dict[str, Any]
+
+_REPEATED: Final = [
+    "event_name",
+    "schema_version",
+    "source",
+    "channel",
+    "ai_engine",
+    "agent",
+    "user_agent",
+    "observation",
+    "jurisdiction",
+    "notice_version",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What a worker must know of the log; plain picklable values only."""
+
+    source: str
+    learned: Mapping[str, Any]
+    schemas: str | None
+    key: bytes
+    keep_raw: bool
+    folder: str
+
+
+@dataclass(slots=True)
+class Piece:
+    """What a worker found in one chunk; the events themselves are in a file."""
+
+    lines: int = 0
+    events: int = 0
+    quarantine: list[QuarantineRow] = field(default_factory=list)
+    skipped: Counter[str] = field(default_factory=Counter)
+    repairs: Counter[tuple[str, str, str]] = field(default_factory=Counter)
+
+
+@cache
+def known_adapter(name: str) -> Adapter:
+    """Return an adapter, made once."""
+    return adapter(name)
+
+
+def _safe(value: object, pattern: re.Pattern[str]) -> str | None:
+    return value if isinstance(value, str) and pattern.fullmatch(value) else None
+
+
+class _Reader:
+    """Reads the lines of one chunk."""
+
+    def __init__(self, task: Task) -> None:
+        self.task = task
+        self.adapter = known_adapter(task.source)
+        self.registry = registry(Path(task.schemas) if task.schemas else None)
+        self.piece = Piece()
+        self.repairs = Repairs(self.piece.repairs)
+
+    def refuse(self, raw: bytes, why: Violation, where: tuple[int, int, int], event: object = None) -> None:
+        """Quarantine a line: where it stands and why, its names only where they cannot be data."""
+        named = event if isinstance(event, dict) else {}
+        file, line, offset = where
+        row: QuarantineRow = {
+            "source_file": str(file),
+            "line": line,
+            "byte_offset": offset,
+            "byte_length": len(raw),
+            "digest": hmac.digest(self.task.key, raw, "sha256").hex(),
+            "event_id": _safe(named.get("event_id"), _SAFE_ID),
+            "event_name": _safe(named.get("event_name"), _SAFE_NAME),
+            "schema_version": _safe(named.get("schema_version"), _SAFE_VERSION),
+            "code": why.code,
+            "json_path": why.json_path,
+            "message": why.message,
+            "errors": why.errors,
+        }
+        if self.task.keep_raw:
+            row["raw"] = raw.decode("utf-8", "replace")
+        self.piece.quarantine.append(row)
+
+    def judge(
+        self, raw: bytes, previous: bytes, where: tuple[int, int, int, int]
+    ) -> tuple[tuple[Any, ...] | Skipped | Violation, object]:
+        """Decode, adapt and validate one line."""
+        record = decode(raw)
+        if isinstance(record, Violation):
+            return record, None
+        event = self.adapter.adapt(record, previous, self.task.learned, self.repairs)
+        if isinstance(event, Skipped):
+            return event, None
+        minted = event.get("event_id") is None and self.adapter.name != "native"
+        if minted:
+            event["event_id"] = f"{self.adapter.name}-{fingerprint(event)[:16].hex()}"
+        try:
+            violation = self.registry.judge(event, unplanned=self.adapter.unplanned)
+            return violation or border_row(event, where, minted_id=minted), event
+        except (RecursionError, orjson.JSONEncodeError) as error:
+            if not isinstance(error, RecursionError) and "recursion" not in str(error).lower():
+                raise
+            return Violation("too_deep", "$", "nested deeper than can be read"), event
+
+    def read(self, chunk: Chunk) -> list[tuple[Any, ...]]:
+        """Judge every line of the chunk; return the rows of the valid ones."""
+        rows: list[tuple[Any, ...]] = []
+        lines = chunk.data.split(b"\n")
+        if lines and not lines[-1] and not chunk.truncated:
+            lines.pop()  # what follows the last newline is no line
+        offset, previous = chunk.offset, chunk.previous
+        for number, line in enumerate(lines, chunk.first_line):
+            raw = line.strip()
+            if offset == 0:
+                raw = raw.removeprefix(b"\xef\xbb\xbf")  # a byte order mark opens some files
+            where = (chunk.file, number, offset)
+            if chunk.truncated and number == chunk.first_line + len(lines) - 1:
+                self.refuse(
+                    line, Violation("truncated_archive", "$", "the archive ends within this line"), where
+                )
+            elif not raw:
+                self.piece.skipped["blank_line"] += 1
+            else:
+                found, event = self.judge(raw, previous, (*where, len(line)))
+                if isinstance(found, tuple):
+                    rows.append(found)
+                elif isinstance(found, Skipped):
+                    self.piece.skipped[found.code] += 1
+                else:
+                    self.refuse(line, found, where, event)
+            offset += len(line) + 1
+            previous = line
+        self.piece.lines += len(lines)
+        return rows
+
+
+def judge_chunk(chunk: Chunk, number: int, task: Task) -> Piece:
+    """Read one chunk and leave its events in a file; runs in a worker process."""
+    reader = _Reader(task)
+    rows = reader.read(chunk)
+    table = _table(rows, chunk)
+    first = number << 32  # rows are told apart across pieces without knowing how many the others hold
+    table = table.append_column("row", pa.array(range(first, first + len(table)), pa.int64()))
+    table = table.append_column("digest", _digests(table, chunk, task.key))
+    reader.piece.events = len(table)
+    if len(table):
+        pq.write_table(
+            table,
+            Path(task.folder) / f"piece-{number:06d}.parquet",
+            compression="lz4",
+            use_dictionary=_REPEATED,
+        )
+    return reader.piece
+
+
+def _digests(table: pa.Table, chunk: Chunk, key: bytes) -> pa.Array:
+    """Digest the lines that may still be refused for their times (S3.2), while their bytes are at hand."""
+    occurred, sent, received = (
+        pc.cast(table[name], pa.int64()) for name in ("occurred_at", "sent_at", "received_at")
+    )
+    delays = [
+        (sent, occurred, 3 * DAY),
+        (received, sent, 3 * DAY),
+        (occurred, sent, 23 * HOUR),
+        (occurred, received, 23 * HOUR),
+    ]
+    doubtful = pa.array([False] * len(table), pa.bool_())
+    for later, earlier, limit in delays:
+        doubtful = pc.or_(
+            doubtful, pc.fill_null(pc.greater(pc.subtract(later, earlier), limit), fill_value=False)
+        )
+    digests: list[str | None] = [None] * len(table)
+    for index in pc.indices_nonzero(doubtful).to_pylist():
+        start = table["byte_offset"][index].as_py() - chunk.offset
+        line = chunk.data[start : start + table["byte_length"][index].as_py()]
+        digests[index] = hmac.digest(key, line, "sha256").hex()
+    return pa.array(digests, pa.string())
+
+
+def _table(rows: list[tuple[Any, ...]], chunk: Chunk) -> pa.Table:
+    try:
+        return to_table(rows)
+    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+        raise RuntimeError(
+            f"a value of file {chunk.file} passed its schema but has no column type: {error}"
+        ) from error
