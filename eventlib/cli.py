@@ -148,7 +148,7 @@ def simulate(
 def validate(logs: Logs, schemas: Schemas = None, source: Source = "auto") -> None:
     """Judge every line of logs, and say what was refused and where. Exit 3 if anything was."""
     from eventlib.api import read  # noqa: PLC0415  # each command loads what it uses
-    from eventlib.rows import SKIPPED  # noqa: PLC0415  # as above
+    from eventlib.ledger import Ledger  # noqa: PLC0415  # as above
 
     log = read(logs, source=source, schemas=schemas)
     entry = log.log.entry
@@ -160,7 +160,7 @@ def validate(logs: Logs, schemas: Schemas = None, source: Source = "auto") -> No
         _say(f"{row['source_file']}:{row['line']}: {row['code']} at {row['json_path']}: {row['message']}")
     if len(refused) > 20:
         _say(f"… and {len(refused) - 20:,} more")
-    if any(code not in SKIPPED for code in entry.removed):
+    if Ledger([entry]).rejected:
         raise typer.Exit(3)
 
 
@@ -223,6 +223,8 @@ def _report(prepared: Any, out: Path) -> None:
     for entry in prepared.ledger:
         removed = ", ".join(f"{code} {count:,}" for code, count in entry.to_dict()["removed"].items())
         _say(f"  {entry.stage:<12} {entry.rows_in:>10,} → {entry.rows_out:>10,}   {removed}")
+    if prepared.run["passed_over"]:
+        _say(f"Not read, being no log of a known kind: {', '.join(prepared.run['passed_over'])}")
     repairs = prepared.run["repairs"]
     if repairs:
         _say(f"Repaired, {sum(repair['rows'] for repair in repairs):,} values:")

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from eventlib.errors import EventlibError
 
-__all__ = ["Entry", "Ledger", "LedgerError"]
+__all__ = ["SKIPPED", "Entry", "Ledger", "LedgerError"]
+
+SKIPPED: Final = frozenset({"blank_line", "bulk_action"})
+"""What a line that holds no record is counted under; such a line is not rejected."""
 
 
 class LedgerError(EventlibError):
@@ -97,6 +100,22 @@ class Ledger:
                 for code, count in entry.removed.items():
                     totals[code] = totals.get(code, 0) + count
         return {code: count for code, count in sorted(totals.items()) if count}
+
+    @property
+    def skipped(self) -> int:
+        """Number of input lines that hold no record."""
+        return sum(count for code, count in self.removed("read").items() if code in SKIPPED)
+
+    @property
+    def rejected(self) -> dict[str, int]:
+        """Records that did not become events, by reason."""
+        return {code: count for code, count in self.removed("read").items() if code not in SKIPPED}
+
+    @property
+    def rejected_share(self) -> float | None:
+        """Share of the records (lines but those skipped) that was rejected; None where there is none."""
+        records = self.rows_in - self.skipped
+        return sum(self.rejected.values()) / records if records else None
 
     def to_list(self) -> list[dict[str, Any]]:
         """Return the form of `ledger.json`."""

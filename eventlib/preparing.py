@@ -15,15 +15,16 @@ from typing import Any, Final
 import duckdb
 import orjson
 
-from eventlib.consent import Policy, load_policy
+from eventlib.consent import Policy, default_policy, load_policy
 from eventlib.engine import connect, engine
 from eventlib.errors import BadCallError, DataRefusedError
 from eventlib.flow import Flow
+from eventlib.ledger import Ledger
 from eventlib.narrow import encode
 from eventlib.prepared import Prepared, load
 from eventlib.pseudonyms import Pseudonymiser, load_key
 from eventlib.publish import publish, workplace
-from eventlib.rows import SKIPPED, Log, read_rows
+from eventlib.rows import Log, read_rows
 from eventlib.schema import registry as schema_registry
 from eventlib.writing import (
     read_registry,
@@ -189,13 +190,13 @@ def _run(
 
 
 def _refuse_rejected(log: Log, most: float) -> None:
-    rejected = {code: count for code, count in log.entry.removed.items() if code not in SKIPPED}
-    records = log.entry.rows_out + sum(rejected.values())
-    if records and sum(rejected.values()) / records > most:
+    ledger = Ledger([log.entry])
+    rejected = ledger.rejected
+    if (ledger.rejected_share or 0) > most:
         codes = ", ".join(f"{code} {count:,}" for code, count in Counter(rejected).most_common(5))
         raise DataRefusedError(
-            f"{sum(rejected.values()):,} of {records:,} records were rejected, over the share of {most:.0%} that --max-rejected "
-            f"allows. Most common: {codes}. See each with `eventlib validate LOG…`, or raise --max-rejected."
+            f"{sum(rejected.values()):,} of {ledger.rows_in - ledger.skipped:,} records were rejected, over the share of "
+            f"{most:.0%} that --max-rejected allows. Most common: {codes}. See each with `eventlib validate LOG…`, or raise --max-rejected."
         )
 
 
@@ -211,8 +212,8 @@ def _refuse_withheld(flow: Flow, policy: Policy, log: Log) -> None:
     source = next((entry["source"] for entry in log.inputs if entry["source"] != "native"), "SOURCE")
     raise DataRefusedError(
         f"{withheld:,} of {consent.rows_in:,} events may not be used for any purpose ({rules}), over the share of "
-        f"{policy.max_withheld:.0%} from which a log without consent is suspected. If this log carries none of its own, state in a "
-        f"policy file on which basis it is used, and pass it with --policy:\n"
+        f"{policy.max_withheld:.0%} from which a log without consent is suspected. If this log carries none of its own, copy "
+        f"{default_policy()}, state in the copy on which basis the log is used, and pass it with --policy:\n"
         f"sources:\n  {source}: {{jurisdiction: …, purposes: [analytics], basis: …, owner: …, expires: YYYY-MM-DD}}"
     )
 
@@ -235,6 +236,7 @@ def _stamp(log: Log, options: Options, policy: Policy, flow: Flow, started: date
         "ended_at": datetime.now(UTC).isoformat(),
         "inputs": log.inputs,
         "repairs": log.repairs,
+        "passed_over": log.passed_over,
         "withheld": flow.withheld,
         "parameters": parameters,
         "policy": {"file": policy.name, "version": policy.version, "sha256": policy.digest},

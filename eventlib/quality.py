@@ -27,7 +27,6 @@ __all__ = [
     "overview",
     "rejections",
     "session_sizes",
-    "share_removed",
 ]
 
 _MEANINGS: Final = {
@@ -140,11 +139,6 @@ def daily_volume(events: pd.DataFrame, by: str = "source") -> pd.DataFrame:
         .melt("day", var_name=by, value_name="events")
         .sort_values(["day", by], ignore_index=True)
     )
-
-
-def share_removed(ledger: Ledger, stage: str) -> float | None:
-    """Return what share of the input lines a stage removed; None of an empty log."""
-    return sum(ledger.removed(stage).values()) / ledger.rows_in if ledger.rows_in else None
 
 
 def by_reason(rejected: pd.DataFrame, most: int = 15) -> pd.DataFrame:
@@ -289,22 +283,18 @@ def caveats(prepared: Prepared) -> list[str]:
     >>> from eventlib.ledger import Entry, Ledger
     >>> ledger = Ledger([Entry("read", 100, 90, {"broken_json": 10}), Entry("consent", 90, 90)])
     >>> caveats(SimpleNamespace(ledger=ledger))
-    ['10.0 % of the input lines were rejected, most as broken_json: see the event quality report.']
+    ['10.0 % of the records were rejected, most as broken_json: see the event quality report.']
     """
     ledger = prepared.ledger
     if not ledger.rows_out:
         return ["No event was kept: every figure here is empty."]
     said = []
-    for stage, least, words in (
-        ("read", 0.05, "rejected"),
-        ("consent", 0.20, "withheld for lack of consent"),
+    for removed, least, words, where in (
+        (ledger.rejected, 0.05, "rejected", "event quality"),
+        (ledger.removed("consent"), 0.20, "withheld for lack of consent", "consent and privacy"),
     ):
-        removed = ledger.removed(stage)
-        share = sum(removed.values()) / max(ledger.rows_in, 1)
+        share = sum(removed.values()) / max(ledger.rows_in - ledger.skipped, 1)
         if share >= least:
             most = max(removed, key=lambda code: removed[code])
-            where = "event quality" if stage == "read" else "consent and privacy"
-            said.append(
-                f"{share:.1%} of the input lines were {words}, most as {most}: see the {where} report."
-            )
+            said.append(f"{share:.1%} of the records were {words}, most as {most}: see the {where} report.")
     return [text.replace("%", " %", 1) for text in said]

@@ -23,12 +23,9 @@ from eventlib.ledger import Entry
 from eventlib.model import QUARANTINE_COLUMNS
 from eventlib.sources import adapter, detect
 from eventlib.sources.decode import decode
-from eventlib.sources.files import Chunk, chunks, digest_file, find_logs
+from eventlib.sources.files import Chunk, chunks, digest_file, find_logs, passed_over
 
-__all__ = ["SKIPPED", "Log", "read_rows"]
-
-SKIPPED: Final = frozenset({"blank_line", "bulk_action"})
-"""What a line without an event is counted under; such a line is no rejected record."""
+__all__ = ["Log", "read_rows"]
 
 _PARALLEL_FROM_BYTES: Final = 4 << 20
 _SNIFFED_LINES: Final = 200
@@ -50,6 +47,8 @@ class Log:
         Per file: `file, sha256, rows, source, reason`.
     repairs : list of dict
         Per repair: `source, scope, field, repair, rows`, with the evidence where one was needed.
+    passed_over : list of str
+        What lay in a folder of logs but is no log, and was not read.
     """
 
     folder: Path
@@ -57,6 +56,7 @@ class Log:
     entry: Entry
     inputs: list[dict[str, Any]]
     repairs: list[dict[str, Any]]
+    passed_over: list[str]
 
     def events(self) -> pa.Table:
         """Return the canonical frame in memory."""
@@ -228,4 +228,5 @@ def read_rows(
             for path, count, (name, reason) in zip(paths, per_file, names, strict=True)
         ],
         repairs=_repair_rows(repairs, learned),
+        passed_over=[os.fspath(path) for path in passed_over(logs)],
     )

@@ -17,9 +17,14 @@ import yaml
 from eventlib.errors import BadCallError
 from eventlib.resources import schemas_dir
 
-__all__ = ["Basis", "Policy", "load_policy"]
+__all__ = ["Basis", "Policy", "default_policy", "load_policy"]
 
 _DEFAULT: Final = "default"
+
+
+def default_policy() -> Path:
+    """Return where the shipped policy lies, for a user to copy."""
+    return schemas_dir() / "policy" / "default.yaml"
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +111,10 @@ def _parse(text: bytes, where: str) -> dict[str, Any]:
     )
     if found is not None:
         place = ".".join(map(str, found.instance_path)) or "the top"
-        raise BadCallError(f"the policy {where} is not valid at {place}: {found.message}")
+        raise BadCallError(
+            f"the policy {where} is not valid at {place}: {found.message}. A policy is whole: start from a copy of "
+            f"{default_policy()}"
+        )
     assert isinstance(content, dict)
     return content
 
@@ -129,7 +137,7 @@ def load_policy(policy: str | os.PathLike[str] = _DEFAULT) -> Policy:
     >>> "US-CA" in load_policy().opt_out
     True
     """
-    path = schemas_dir() / "policy" / "default.yaml" if os.fspath(policy) == _DEFAULT else Path(policy)
+    path = default_policy() if os.fspath(policy) == _DEFAULT else Path(policy)
     try:
         text = path.read_bytes()
     except OSError as error:

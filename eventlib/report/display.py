@@ -159,7 +159,7 @@ def show(
     alt
         What the figure shows, in a sentence that stands without seeing it.
     data
-        The frame behind the figure: one table, folded away.
+        The frame behind the figure: one table, folded away. Ids in it (columns named `*_id`) are ids in the figure too.
     formats
         As in `show_table`.
 
@@ -170,7 +170,9 @@ def show(
     """
     if not alt.strip():
         raise BadCallError("show: alt is empty; say in a sentence what the figure shows")
-    figure = safe.guard_figure(json.loads(fig.to_json()))
+    figure = safe.guard_figure(
+        json.loads(fig.to_json()), ids=frozenset() if data is None else tables.ids_in(data)
+    )
     figure["config"] = dict(PLOTLY_CONFIG)
     height = int(figure.get("layout", {}).get("height", 420))
     label = safe.escape_html(safe.clean(alt))
@@ -197,12 +199,18 @@ def show_table(
 
 
 def _row_counts(ledger: Ledger) -> dict[str, int]:
-    """Rows in, rejected, withheld, other removals, kept: they add up."""
-    counts = {"rows in": ledger.rows_in, "rejected": 0, "withheld": 0, "late or duplicate": 0}
-    kinds = {"read": "rejected", "consent": "withheld"}
-    for entry in ledger:
-        counts[kinds.get(entry.stage, "late or duplicate")] += sum(entry.removed.values())
-    return counts | {"kept": ledger.rows_out}
+    """Rows in, without a record, rejected, withheld, other removals, kept: they add up."""
+    withheld, rejected = sum(ledger.removed("consent").values()), sum(ledger.rejected.values())
+    counts = {"rows in": ledger.rows_in}
+    if ledger.skipped:
+        counts["no record in it"] = ledger.skipped
+    others = ledger.rows_in - ledger.rows_out - ledger.skipped - rejected - withheld
+    return counts | {
+        "rejected": rejected,
+        "withheld": withheld,
+        "late or duplicate": others,
+        "kept": ledger.rows_out,
+    }
 
 
 def _in_words(value: object) -> str:

@@ -214,7 +214,7 @@ def interval_bars(
     import plotly.graph_objects as go  # noqa: PLC0415 - as above
 
     if frame.empty:
-        return empty(title, "none")
+        return empty(title, "none in this log")
     fig = figure(title, subtitle, x, height=140 + 34 * len(frame))
     form = ".1%" if percent else ",.3~g"
     values = [float(item) for item in frame[value]]
@@ -265,7 +265,7 @@ def bars(
     import plotly.graph_objects as go  # noqa: PLC0415 - as above
 
     if frame.empty:
-        return empty(title, "none")
+        return empty(title, "none in this log")
     fig = figure(title, subtitle, x, height=150 + 26 * len(frame))
     marks = frame[flagged].astype(bool) if flagged else frame[label].isna() & False
     # one trace per look: plotly cannot hatch some bars of a trace in colours of their own
@@ -306,7 +306,7 @@ def lines(
     import plotly.graph_objects as go  # noqa: PLC0415 - as above
 
     if frame.empty:
-        return empty(title, "none")
+        return empty(title, "none in this log")
     fig = figure(title, subtitle, x_title, y_title, height=440)
     largest = frame.groupby(by)[y].sum().sort_values(ascending=False, kind="stable")
     for index, name in enumerate(largest.index):
@@ -358,7 +358,7 @@ def heatmap(
     import plotly.graph_objects as go  # noqa: PLC0415 - as above
 
     if values.empty:
-        return empty(title, "none")
+        return empty(title, "none in this log")
     known = values.astype(float).where(values.astype(float) >= faint)
     cells = [[None if gap else item for item, gap in zip(*pair, strict=True)] for pair in _with_gaps(known)]
     top = max((item for row in cells for item in row if item is not None), default=1.0)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from eventlib.ledger import Ledger
 
-__all__ = ["composition", "consent_map", "delays", "payload", "purposes", "volume", "waterfall"]
+__all__ = ["clocks", "composition", "consent_map", "delays", "payload", "purposes", "volume", "waterfall"]
 
 
 def waterfall(ledger: Ledger, subtitle: str = "") -> go.Figure:
@@ -23,8 +23,12 @@ def waterfall(ledger: Ledger, subtitle: str = "") -> go.Figure:
     title = "From input lines to kept events"
     if not ledger.rows_in:
         return empty(title, "the log is empty")
-    removed = [(entry.stage, -sum(entry.removed.values())) for entry in ledger if entry.removed]
-    names = ["lines in", *(f"removed by {stage}" for stage, _ in removed), "events kept"]
+    steps = {"no record in it": ledger.skipped, "rejected": sum(ledger.rejected.values())}
+    steps |= {
+        f"removed by {entry.stage}": sum(entry.removed.values()) for entry in ledger if entry.stage != "read"
+    }
+    removed = [(name, -count) for name, count in steps.items() if count]
+    names = ["lines in", *(name for name, _ in removed), "events kept"]
     values = [ledger.rows_in, *(count for _, count in removed), ledger.rows_out]
     fig = figure(title, subtitle, y="rows", height=430)
     fig.add_trace(
@@ -88,6 +92,16 @@ def delays(frame: pd.DataFrame, subtitle: str = "") -> go.Figure:
     fig.update_yaxes(tickformat=".0%")
     fig.update_layout(barmode="group", margin={"t": 110})
     return fig
+
+
+def clocks(frame: pd.DataFrame) -> go.Figure:
+    """Return devices by how far their clock was off, from `quality.offset_bands`."""
+    title = "How far device clocks were off"
+    if not frame["devices"].sum():
+        return empty(title, "no event of a device carries the times that this needs")
+    return bars(
+        frame, "offset", "devices", title=title, subtitle="devices, by their largest offset", x="devices"
+    )
 
 
 def payload(frame: pd.DataFrame, stop: pd.DataFrame, rows: int = 20) -> go.Figure:

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 __all__ = [
     "clean",
+    "clean_id",
     "csv_cell",
     "escape_html",
     "escape_markdown",
@@ -41,6 +42,7 @@ _DIGITS = re.compile(r"(?<![\w.,:/-])(?:\+|\()?\d(?:[ ().-]{0,2}\d){7,18}(?![\w:
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}(?:[ T]\d{2}.*)?")
 _DECIMAL = re.compile(r"-?[\d,]*\.\d+(?:e[+-]?\d+)?")
 _ALLOWED_QUERY: Final = "utm_"
+_CARD_DIGITS: Final = (15, 16, 19)  # 13 and 14 are article numbers' too
 
 
 def _luhn(digits: str) -> bool:
@@ -112,6 +114,19 @@ def mask_text(text: str) -> str:
 def clean(text: str) -> str:
     """Mask a string and replace the characters that steer a terminal or reorder text by `�`."""
     return _CONTROLS.sub("\ufffd", mask_text(text))
+
+
+def clean_id(text: str) -> str:
+    """Like `clean`, for an identifier: one that is a number (an article's, say) is no phone number; a card's is masked.
+
+    Examples
+    --------
+    >>> clean_id("8715946355320"), clean("8715946355320"), clean_id("4111111111111111")
+    ('8715946355320', '[phone]', '[card]')
+    """
+    if text.isascii() and text.isdecimal() and not (len(text) in _CARD_DIGITS and _luhn(text)):
+        return text
+    return clean(text)
 
 
 def escape_html(text: object) -> str:
@@ -196,30 +211,34 @@ _TEXT_KEYS: Final = frozenset(
 _LAYOUT_KEYS: Final = frozenset(("categoryarray", "ticktext", "tickvals"))
 
 
-def _guard(value: Any) -> Any:
+def _guard(value: Any, ids: frozenset[str]) -> Any:
     if isinstance(value, str):
         # a line break is the one piece of markup that data may carry: it can do no more than break a line
-        return escape_plotly(clean(value)).replace("&lt;br&gt;", "<br>")
+        masked = clean_id(value) if value in ids else clean(value)
+        return escape_plotly(masked).replace("&lt;br&gt;", "<br>")
     if isinstance(value, list):
-        return [_guard(item) for item in value]
+        return [_guard(item, ids) for item in value]
     return value
 
 
-def _guard_keys(node: Any, keys: frozenset[str]) -> Any:
+def _guard_keys(node: Any, keys: frozenset[str], ids: frozenset[str]) -> Any:
     if isinstance(node, Mapping):
-        return {key: _guard(item) if key in keys else _guard_keys(item, keys) for key, item in node.items()}
-    return [_guard_keys(item, keys) for item in node] if isinstance(node, list) else node
+        return {
+            key: _guard(item, ids) if key in keys else _guard_keys(item, keys, ids)
+            for key, item in node.items()
+        }
+    return [_guard_keys(item, keys, ids) for item in node] if isinstance(node, list) else node
 
 
-def guard_figure(figure: Mapping[str, Any]) -> dict[str, Any]:
-    """Mask and escape every data string of a plotly figure in its JSON form.
+def guard_figure(figure: Mapping[str, Any], ids: frozenset[str] = frozenset()) -> dict[str, Any]:
+    """Mask and escape every data string of a plotly figure in its JSON form, those in `ids` by `clean_id`.
 
     Titles, annotations and templates are written by us and pass; a plot function that puts an event string
     into one calls `escape_plotly(clean(…))` itself.
     """
-    data = [_guard_keys(trace, _TEXT_KEYS) for trace in figure.get("data", [])]
+    data = [_guard_keys(trace, _TEXT_KEYS, ids) for trace in figure.get("data", [])]
     layout = {
-        key: _guard_keys(item, _LAYOUT_KEYS) if "axis" in key else item
+        key: _guard_keys(item, _LAYOUT_KEYS, ids) if "axis" in key else item
         for key, item in figure.get("layout", {}).items()
     }
     return {**figure, "data": data, "layout": layout}

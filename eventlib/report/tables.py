@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-__all__ = ["MAX_ROWS", "format_value", "html_table", "plain_rows"]
+__all__ = ["MAX_ROWS", "format_value", "html_table", "ids_in", "plain_rows"]
 
 MAX_ROWS: Final = 20
 _MISSING: Final = "—"
@@ -86,9 +86,21 @@ def _is_right(values: Sequence[object]) -> bool:
     )
 
 
-def _cell(value: object, spec: str | Callable[[Any], str] | None, *, is_id: bool) -> str:
+def _is_id(column: str) -> bool:
+    return column.endswith("_id")
+
+
+def ids_in(frame: pd.DataFrame) -> frozenset[str]:
+    """Return the values of the columns that hold somebody's ids, named `*_id`."""
+    columns = [frame[column] for column in frame.columns if _is_id(str(column))]
+    return frozenset(value for column in columns for value in column if isinstance(value, str))
+
+
+def _cell(value: object, spec: str | Callable[[Any], str] | None, column: str, *, ours: bool) -> str:
     text = format_value(value, spec)
-    return safe.escape_html(safe.clean(text) if isinstance(value, str) and not is_id else text)
+    if isinstance(value, str) and not ours:
+        text = safe.clean_id(text) if _is_id(column) else safe.clean(text)
+    return safe.escape_html(text)
 
 
 def plain_rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
@@ -144,7 +156,7 @@ def html_table(
     head = "".join(f'<th scope="col"{align[c]}>{safe.escape_html(c.replace("_", " "))}</th>' for c in columns)
     body = "".join(
         "<tr>"
-        + "".join(f"<td{align[c]}>{_cell(row[c], formats.get(c), is_id=c in ids)}</td>" for c in columns)
+        + "".join(f"<td{align[c]}>{_cell(row[c], formats.get(c), c, ours=c in ids)}</td>" for c in columns)
         + "</tr>"
         for row in rows
     )

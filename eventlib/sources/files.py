@@ -98,6 +98,20 @@ def find_logs(logs: str | os.PathLike[str] | Sequence[str | os.PathLike[str]]) -
     return sorted(found.values(), key=os.fspath)
 
 
+def passed_over(logs: str | os.PathLike[str] | Sequence[str | os.PathLike[str]]) -> list[Path]:
+    """Return what lies in the folders that `logs` names but is not read: files of no known kind, and folders.
+
+    Names that begin with `.` or `_` are not logs by convention (`_SUCCESS`), and not listed.
+    """
+    wanted = [Path(item) for item in ([logs] if isinstance(logs, str | os.PathLike) else logs)]
+    inside = [path for folder in wanted if folder.is_dir() for path in sorted(folder.iterdir())]
+    return [
+        p
+        for p in inside
+        if not p.name.startswith((".", "_")) and not (p.is_file() and p.name.endswith(SUFFIXES))
+    ]
+
+
 def digest_file(path: Path) -> str:
     """Return the SHA-256 of a file's bytes, as hex."""
     with path.open("rb") as file:

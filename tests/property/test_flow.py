@@ -84,8 +84,8 @@ def test_a_denial_never_adds_an_allow(
             rows["event_id"]
         )  # who of a clash is renamed depends on who is left
         return {
-            (named[index], str(row["received_at"]), purpose)
-            for index, row in rows.iterrows()
+            (name, str(row["received_at"]), purpose)
+            for name, (_, row) in zip(named, rows.iterrows(), strict=True)
             for purpose in PURPOSES
             if row[f"allow_{purpose}"]
         }

@@ -30,9 +30,9 @@ def test_the_ledger_names_every_removal_in_words(tmp_path):
     frame = quality.ledger_frame(data.ledger).set_index("code")
     assert list(frame.loc["broken_json", ["stage", "reason", "rows"]]) == ["read", "not JSON", 1]
     assert frame["share"].sum() == pytest.approx(0.75)
-    assert quality.share_removed(data.ledger, "read") == 0.75
+    assert data.ledger.rejected_share == 0.75
     assert quality.rejections(data.quarantine)["rows"].sum() == 3
-    assert "75.0 % of the input lines were rejected" in quality.caveats(data)[0]
+    assert "75.0 % of the records were rejected" in quality.caveats(data)[0]
 
 
 def test_client_and_server_are_matched_by_the_objects_own_id(tmp_path: Path):
@@ -114,3 +114,10 @@ def test_decisions_are_by_purpose_and_rule(tmp_path):
     frame = withheld.decisions(data.events).set_index(["purpose", "rule"])
     assert list(frame.loc[("training", "C06"), ["allowed", "events", "share"]]) == [False, 1, 0.5]
     assert frame.groupby("purpose")["share"].sum().tolist() == [1.0] * 5
+
+
+def test_lines_without_a_record_are_not_rejected(tmp_path):
+    data = prepared(tmp_path, [event(), b"\n", b"\n", b"\n"])
+    assert data.ledger.skipped == 3
+    assert data.ledger.rejected_share == 0
+    assert quality.caveats(data) == []

@@ -152,3 +152,11 @@ def test_an_unknown_column_is_refused():
 )
 def test_values_are_written_for_readers(value, spec, text):
     assert format_value(value, spec) == text
+
+
+def test_an_articles_number_is_an_id_in_the_figure_and_in_its_table(shown):
+    frame = pd.DataFrame({"content_id": ["8715946355320"], "phone": ["8715946355320"], "clicks": [3]})
+    display.show(plots.bars(frame, "content_id", "clicks", title="t", x="clicks"), alt="a", data=frame)
+    html = shown[0]["text/html"]
+    assert html.count("8715946355320") >= 2  # the axis and the column of ids
+    assert html.count("[phone]") == 1
