@@ -58,16 +58,25 @@ _SAID: Final[Mapping[object, int]] = {True: 1, False: 0}
 _NOTHING: Final = (None,) * len(PURPOSES)
 
 
-def fingerprint(event: Mapping[str, Any]) -> bytes:
-    """Return SHA-256 over the sorted-key JSON of an event without sent_at, received_at and consent (S3.4)."""
+def fingerprint(event: Mapping[str, Any], properties: bytes | None = None) -> bytes:
+    """Return SHA-256 over the sorted-key JSON of an event without sent_at, received_at and consent (S3.4).
+
+    Whoever has the sorted-key JSON of its properties already passes it, so that it is not written twice.
+    """
     content = {**event}
     for name in _NOT_IN_FINGERPRINT:
         content.pop(name, None)
+    if properties is not None:
+        content["properties"] = orjson.Fragment(properties)
     return hashlib.sha256(orjson.dumps(content, option=orjson.OPT_SORT_KEYS)).digest()
 
 
 def _stated(purposes: Mapping[str, object] | None) -> tuple[int | None, ...]:
     return tuple(map(_SAID.get, map(purposes.get, PURPOSES))) if purposes else _NOTHING
+
+
+def _undecoded(consent: Mapping[str, Any]) -> bool:
+    return any(consent.get(name) is not None for name in _SIGNALS)
 
 
 def _said(consent: Mapping[str, Any], event: Mapping[str, Any]) -> tuple[int | None, ...]:
@@ -100,6 +109,7 @@ def border_row(
     said = stated.get
     observation, engine = properties.get("observation"), properties.get("engine")
     url, referrer, user_agent = context.get("url"), context.get("referrer"), context.get("user_agent")
+    written = orjson.dumps(properties, option=orjson.OPT_SORT_KEYS)
     return (
         event["event_id"],
         event["event_name"],
@@ -123,12 +133,12 @@ def border_row(
         *_said(stated, event),
         bool(consent),  # an empty object is no signal
         bool(said("gpc")),
-        any(said(name) is not None for name in _SIGNALS),
+        bool(consent) and _undecoded(stated),
         said("notice_version"),
         said("updated_at"),
         minted_id,
-        fingerprint(event),
-        orjson.dumps(properties, option=orjson.OPT_SORT_KEYS).decode(),
+        fingerprint(event, written),
+        written.decode(),
         *where,
     )
 

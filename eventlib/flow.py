@@ -31,6 +31,19 @@ _RESULT: Final = (
     "source_key", "sequence", "event_key", "copy_key", "fingerprint_key", *(f"verdict_{purpose}" for purpose in PURPOSES),
 )  # fmt: skip
 
+_ONLY_CONSENT: Final = frozenset(
+    {
+        "name_key",
+        "has_consent",
+        "gpc",
+        "undecoded_signal",
+        "notice_key",
+        "updated",
+        "observed",
+        *(f"said_{p}" for p in PURPOSES),
+    }
+)
+
 
 def _links(narrow: Narrow, rows: Mapping[int, int]) -> list[Link]:
     """Explicit links of the events in `rows` (row to time)."""
@@ -106,7 +119,7 @@ class Flow:
         found = subjects(read_pairs(self.engine, timed), self.identifiers, self._links(timed))
         placed = timed.join(self.engine.frame(found.of_pair), on=["anonymous", "user"], how="left")
         placed = self.engine.checkpoint(placed.with_columns(subject=nw.col("subject").fill_null(0)))
-        decided = decide(
+        judged = decide(
             self.engine,
             placed,
             self.engine.frame(found.members),
@@ -117,6 +130,8 @@ class Flow:
             jurisdictions=self.narrow.jurisdictions,
             notices=self.narrow.notices,
         )
+        asked = [name for name in judged.collect_schema().names() if name not in _ONLY_CONSENT]
+        decided = self.engine.checkpoint(judged.select(asked))
         some = nw.max_horizontal(*(nw.col(f"verdict_{purpose}") for purpose in PURPOSES)) >= 16
         withheld = decided.filter(~some)
         counts = count_rows(withheld, by="verdict_analytics")
@@ -128,7 +143,8 @@ class Flow:
             .then(nw.lit(1, nw.Int64))
             .otherwise(nw.lit(0, nw.Int64))
         )
-        return self._only(self.engine.checkpoint(kept))
+        self.engine.forget(decided)
+        return kept
 
     def _segments(self, withheld: Frame) -> list[dict[str, str | int]]:
         """Count what was withheld by jurisdiction and rule (S2.7), never fewer than ten subjects (S7.10)."""

@@ -154,7 +154,7 @@ def decide(
     Returns
     -------
     Frame
-        The frame with `verdict_<purpose>`: the rule's number, plus 16 if it allows. All copies of an event have
+        Lazy: the frame with `verdict_<purpose>`: the rule's number, plus 16 if it allows. All copies of an event have
         the most restrictive verdict of any (S3.4).
     """
     codes = _Codes(sources, jurisdictions)
@@ -165,8 +165,7 @@ def decide(
     judged = stated.with_columns(
         **{f"verdict_{p}": _verdict(p, policy, codes, as_of) for p in PURPOSES}
     ).select(columns)
-    judged = engine.checkpoint(judged)
-    return engine.checkpoint(_strictest(judged, columns))
+    return _strictest(judged, columns)
 
 
 def _strictest(judged: Frame, columns: list[str]) -> Frame:
