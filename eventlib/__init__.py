@@ -15,8 +15,9 @@ if TYPE_CHECKING:
     from eventlib.prepared import Prepared, load
     from eventlib.report import record, run_stamp, show, show_summary, show_table
     from eventlib.stage import StageResult
-    from eventlib.stages import filter_consent, merge_identities, order, sessionize, validate
+    from eventlib.stages import filter_consent, merge_identities, order, sessionize
     from eventlib.typed import properties
+    from eventlib.validating import validate
 
 __all__ = [
     "Prepared",
@@ -55,7 +56,7 @@ _HOMES: Final = {
     "show": "report",
     "show_summary": "report",
     "show_table": "report",
-    "validate": "stages",
+    "validate": "validating",
 }
 
 
@@ -63,7 +64,8 @@ def __getattr__(name: str) -> Any:
     # a notebook that only loads and draws must not wait for the engines
     if name not in _HOMES:
         raise AttributeError(f"module 'eventlib' has no attribute {name!r}")
-    return getattr(import_module(f"eventlib.{_HOMES[name]}"), name)
+    found = getattr(import_module(f"eventlib.{_HOMES[name]}"), name)
+    return globals().setdefault(name, found)  # looked up once
 
 
 def __dir__() -> list[str]:

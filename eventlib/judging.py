@@ -85,7 +85,7 @@ class _Reader:
     def __init__(self, task: Task) -> None:
         self.task = task
         self.adapter = known_adapter(task.source)
-        self.registry = registry(Path(task.schemas) if task.schemas else None)
+        self.registry = registry(Path(task.schemas) if task.schemas else None, checked=True)
         self.piece = Piece()
         self.repairs = Repairs(self.piece.repairs)
 

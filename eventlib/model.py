@@ -13,10 +13,18 @@ __all__ = [
     "GEO_EVENT_NAMES",
     "IDENTITY_EVENT_NAMES",
     "JURISDICTIONS",
+    "MAX_LINE_BYTES",
+    "MAX_SAFE_INTEGER",
     "PURPOSES",
     "QUARANTINE_COLUMNS",
     "Violation",
 ]
+
+MAX_LINE_BYTES: Final = 1 << 20
+"""A longer line is refused before it is parsed (S1.1)."""
+
+MAX_SAFE_INTEGER: Final = 2**53 - 1
+"""Integers beyond lose digits in most readers of JSON."""
 
 PURPOSES: Final = ("analytics", "identity", "training", "personalization", "advertising")
 """What an event may be used for, in the order of `consent_rule`."""

@@ -21,6 +21,7 @@ from eventlib.engine import table_of
 from eventlib.judging import Piece, QuarantineRow, Task, judge_chunk, known_adapter
 from eventlib.ledger import Entry
 from eventlib.model import QUARANTINE_COLUMNS
+from eventlib.schema import registry
 from eventlib.sources import adapter, detect
 from eventlib.sources.decode import decode
 from eventlib.sources.files import Chunk, chunks, digest_file, find_logs, passed_over
@@ -179,6 +180,7 @@ def read_rows(
     BadCallError
         If a path names nothing, or no single format fits a file.
     """
+    registry(schemas)  # a schema that cannot be used is told before anything is read, and checked once
     paths = find_logs(logs)
     names = _sources(paths, source)
     learned = _learn(paths, names)

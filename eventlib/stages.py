@@ -24,7 +24,7 @@ from eventlib.pseudonyms import Pseudonymiser, load_key
 from eventlib.schema import registry
 from eventlib.stage import StageResult
 
-__all__ = ["filter_consent", "merge_identities", "order", "sessionize", "validate"]
+__all__ = ["filter_consent", "merge_identities", "order", "sessionize", "validate_frame"]
 
 _REQUIRED: Final = ("event_id", "event_name", "source", "occurred_at", "received_at")
 _IDENTIFIERS: Final = ("anonymous_id", "user_id")
@@ -325,27 +325,8 @@ def _decide(events: Any, purposes: Sequence[str], policy: Policy, as_of: datetim
     return StageResult(_like(events, _joined(events, kept)), _like(events, _joined(events, gone)), entry)
 
 
-def validate(event: Mapping[str, Any] | Any) -> Any:
-    """Validate one event, or a frame with a column `event` of JSON texts.
-
-    Parameters
-    ----------
-    event
-        One event as a dict, or a frame whose column `event` holds JSON texts.
-
-    Returns
-    -------
-    list of Violation or StageResult
-        For a dict every violation, none where it is valid. For a frame the valid rows, the refused ones with
-        `removed_by`, and the accounting.
-
-    Examples
-    --------
-    >>> [violation.code for violation in validate({"event_name": "page_veiw", "schema_version": "1-0-0"})]
-    ['unknown_event']
-    """
-    if isinstance(event, Mapping):
-        return registry().violations(event)
+def validate_frame(event: Any) -> StageResult:
+    """Validate a frame whose column `event` holds JSON texts; see `eventlib.validate`."""
     kind, adopted = engine_of(event)
     table = kind.collect(adopted)
     if "event" not in table.column_names:

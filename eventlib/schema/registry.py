@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cache
-from itertools import pairwise
+from itertools import groupby, pairwise
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,15 +16,30 @@ import orjson
 from eventlib.errors import BadCallError
 from eventlib.model import Violation
 from eventlib.resources import schemas_dir
+from eventlib.schema.compatibility import narrowings
+from eventlib.schema.lint import check_metaschema, lint
+from eventlib.schema.plain import as_read
 
 __all__ = ["Registry", "registry"]
 
 ENVELOPE_VERSION: Final = "1-0-0"
 _SCHEMAVER = re.compile(r"([1-9][0-9]{0,5})-([0-9]{1,6})-([0-9]{1,6})", re.ASCII)
 _MASK: Final = "the value"
+_REMEMBERED: Final = 10_000  # a stream of invented versions must not fill the memory
+_KINDS: Final = jsonschema_rs.ValidationErrorKind
+_KEYS: Final = (_KINDS.AdditionalProperties, _KINDS.UnevaluatedProperties, _KINDS.PropertyNames)
 
 Schema = dict[str, Any]
 Version = tuple[int, int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class _Judge:
+    """One compiled schema, and the property names that a message may say."""
+
+    validator: jsonschema_rs.Validator
+    names: frozenset[str]
+    version: Version | None = None
 
 
 def _parse_version(text: object) -> Version | None:
@@ -34,52 +50,60 @@ def _parse_version(text: object) -> Version | None:
     return model, revision, addition
 
 
+def _text(version: Version) -> str:
+    return "-".join(map(str, version))
+
+
 def _read(path: Path) -> Schema:
     try:
         schema: Schema = orjson.loads(path.read_bytes())
     except (OSError, orjson.JSONDecodeError) as error:
         raise BadCallError(f"cannot read the schema {path}: {error}") from error
+    lint(path, schema)
     return schema
 
 
-def _references(node: object) -> Iterator[str]:
-    if isinstance(node, dict):
-        if isinstance(node.get("$ref"), str):
-            yield node["$ref"]
-        for value in node.values():
-            yield from _references(value)
-    elif isinstance(node, list):
-        for value in node:
-            yield from _references(value)
-
-
-def _lint(path: Path, schema: Schema) -> None:
-    """Refuse a schema that is not one, or that would have to be fetched (S1.3)."""
-    try:
-        jsonschema_rs.meta.validate(schema)
-    except jsonschema_rs.ValidationError as error:
-        raise BadCallError(f"{path} is not a valid JSON Schema (draft 2020-12): {error.message}") from error
-    remote = [reference for reference in _references(schema) if not reference.startswith("#")]
-    if remote:
-        raise BadCallError(
-            f"{path} refers to {remote[0]!r}; schemas are never fetched, refer within the file by '#/…'"
-        )
-
-
 def _check_additions(name: str, versions: Mapping[Version, Schema]) -> None:
-    """Refuse an ADDITION that asks for more than the version before it: it would break its own promise (S1.3)."""
-    ordered = sorted(versions)
-    for before, after in pairwise(ordered):
-        added = set(versions[after].get("required", ())) - set(versions[before].get("required", ()))
-        if before[:2] == after[:2] and added:
-            raise BadCallError(
-                f"schema {name} {'-'.join(map(str, after))} is an ADDITION but requires new fields: "
-                f"{', '.join(sorted(added))}. Raise its REVISION or MODEL instead."
-            )
+    """Refuse an ADDITION that takes less than the version before it: it would break its own promise (S1.3)."""
+    for _, same in groupby(sorted(versions), key=lambda version: version[:2]):
+        for before, after in pairwise(same):
+            found = narrowings(versions[before], versions[after])
+            if found:
+                raise BadCallError(
+                    f"schema {name} {_text(after)} is an ADDITION but takes less than {_text(before)}: "
+                    f"{'; '.join(found[:5])}. Raise its REVISION or MODEL instead."
+                )
 
 
-def _pointer(parts: object) -> str:
-    return "$" + "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in parts)  # type: ignore[attr-defined]  # the library's list of str and int
+def _superseded(name: str, versions: Mapping[Version, Schema]) -> dict[Version, Version]:
+    """Return which version judges in place of which, by what the schemas state; of two the higher, and so on."""
+    by: dict[Version, Version] = {}
+    for version in sorted(versions):
+        stated = versions[version].get("supersedes", [])
+        for text in [stated] if isinstance(stated, str) else stated:
+            older = _parse_version(text)
+            if older is None or older >= version:
+                raise BadCallError(
+                    f"schema {name} {_text(version)} supersedes {text!r}; it can supersede lower versions, such as 1-0-0"
+                )
+            by[older] = version
+    return by
+
+
+def _names(schema: object) -> frozenset[str]:
+    """Return every key that a schema declares, however deep."""
+    if isinstance(schema, list):
+        return frozenset().union(*map(_names, schema))
+    if not isinstance(schema, dict):
+        return frozenset()
+    declared = schema.get("properties")
+    own = frozenset(declared) if isinstance(declared, dict) else frozenset()
+    return own.union(*map(_names, schema.values()))
+
+
+def _pointer(parts: list[str | int], names: frozenset[str]) -> str:
+    said = (f"[{part}]" if isinstance(part, int) else f".{part if part in names else '*'}" for part in parts)
+    return "$" + "".join(said)  # a key that no schema knows may be data
 
 
 def _keyword(error: jsonschema_rs.ValidationError) -> str:
@@ -88,7 +112,7 @@ def _keyword(error: jsonschema_rs.ValidationError) -> str:
 
 
 def _said(error: jsonschema_rs.ValidationError) -> str:
-    if isinstance(error.kind, jsonschema_rs.ValidationErrorKind.AdditionalProperties):
+    if isinstance(error.kind, _KEYS):
         return "keys that the schema does not know are not allowed"  # their names may be data
     return error.message
 
@@ -96,10 +120,15 @@ def _said(error: jsonschema_rs.ValidationError) -> str:
 class Registry:
     """All known schemas of one folder (`envelope/`, `events/<name>/<version>.json`).
 
+    Safe to share between threads: once made it only remembers.
+
     Parameters
     ----------
     folder
         Where the schemas are; the shipped ones by default.
+    checked
+        Whether another process has checked the folder against the metaschema by `jsonschema`, as tests do for the
+        shipped one.
 
     Raises
     ------
@@ -112,43 +141,73 @@ class Registry:
     'unknown_event'
     """
 
-    def __init__(self, folder: Path | None = None) -> None:
+    def __init__(self, folder: Path | None = None, *, checked: bool = False) -> None:
         self.folder = folder or schemas_dir()
+        self._checked = checked or folder is None
         if not (self.folder / "events").is_dir():
             raise BadCallError(
                 f"{self.folder} holds no schemas: it needs envelope/ and events/<event_name>/<version>.json"
             )
         envelope_path = self.folder / "envelope" / f"{ENVELOPE_VERSION}.json"
-        self.envelope = _read(envelope_path)
-        _lint(envelope_path, self.envelope)
-        self.schemas = {
-            path.name: self._load(path)
-            for path in sorted((self.folder / "events").iterdir())
-            if path.is_dir()
-        }
-        self._validators: dict[tuple[str, str], jsonschema_rs.Validator] = {}
-        self._envelope_validator = self._compile(self.envelope)
+        self.envelope = self._read(envelope_path)
+        self._envelope = _Judge(self._compile(envelope_path, self.envelope), _names(self.envelope))
+        self.schemas: dict[str, dict[Version, Schema]] = {}
+        self._superseded: dict[str, dict[Version, Version]] = {}
+        self._judges: dict[tuple[str, Version], _Judge] = {}
+        self._known: dict[tuple[str, str], _Judge | Violation] = {}
+        for path in sorted((self.folder / "events").iterdir()):
+            if path.is_dir():
+                self._load(path)
 
-    def _load(self, folder: Path) -> dict[Version, Schema]:
+    def _read(self, path: Path) -> Schema:
+        schema = _read(path)
+        if not self._checked:
+            check_metaschema(path, schema)
+        return schema
+
+    def _load(self, folder: Path) -> None:
+        name = folder.name
         versions: dict[Version, Schema] = {}
         for path in sorted(folder.glob("*.json")):
             version = _parse_version(path.stem)
-            if version is None:
+            if version is None or _text(version) != path.stem:
                 raise BadCallError(
                     f"{path} is not named by SchemaVer: MODEL-REVISION-ADDITION.json, such as 1-0-0.json"
                 )
-            versions[version] = _read(path)
-            _lint(path, versions[version])
-        _check_additions(folder.name, versions)
-        return versions
+            schema = versions[version] = self._read(path)
+            # each part has a name of its own, so that '#/$defs' inside it means its own definitions
+            own = {**schema, "$id": f"urn:eventlib:judge:{len(self._judges)}"}
+            whole = {"allOf": [self.envelope, {"properties": {"properties": own}}]}
+            names = self._envelope.names | _names(schema)
+            self._judges[name, version] = _Judge(self._compile(path, whole), names, version)
+        _check_additions(name, versions)
+        self.schemas[name] = versions
+        self._superseded[name] = _superseded(name, versions)
 
     @staticmethod
-    def _compile(schema: Schema) -> jsonschema_rs.Validator:
-        return jsonschema_rs.Draft202012Validator(schema, validate_formats=True, mask=_MASK, offline=True)
+    def _compile(path: Path, schema: Schema) -> jsonschema_rs.Validator:
+        try:
+            return jsonschema_rs.Draft202012Validator(
+                schema,
+                validate_formats=True,
+                mask=_MASK,
+                offline=True,
+                pattern_options=jsonschema_rs.RegexOptions(),  # linear in time
+            )
+        except (ValueError, jsonschema_rs.ReferencingError) as error:
+            raise BadCallError(f"{path} cannot be used: {error}") from error
 
     def versions(self) -> dict[str, str]:
         """Return the newest known version of each event name, as text."""
-        return {name: "-".join(map(str, max(known))) for name, known in self.schemas.items() if known}
+        return {name: _text(max(known)) for name, known in self.schemas.items() if known}
+
+    def superseded(self) -> dict[str, dict[str, str]]:
+        """Return, by event name, which version's events are judged by which other, as schemas state by `supersedes`."""
+        return {
+            name: {_text(old): _text(self._follow(name, old)) for old in sorted(by)}
+            for name, by in self._superseded.items()
+            if by
+        }
 
     def properties_schema(self, event_name: str, schema_version: str | None = None) -> Schema:
         """Return the schema of `properties` that judges this event name and version (the newest by default)."""
@@ -158,32 +217,53 @@ class Registry:
         resolved = self._resolve(event_name, schema_version) if schema_version else max(known)
         if isinstance(resolved, Violation):
             raise BadCallError.unknown(
-                f"version of {event_name}", str(schema_version), ["-".join(map(str, v)) for v in known]
+                f"version of {event_name}", str(schema_version), [_text(version) for version in known]
             )
         return known[resolved]
 
+    def judged_by(self, event_name: str, schema_version: str) -> str | None:
+        """Return the version that judges events of a stated one (S1.4); None where none does."""
+        resolved = self._resolve(event_name, schema_version)
+        return None if isinstance(resolved, Violation) else _text(resolved)
+
+    def _follow(self, name: str, version: Version) -> Version:
+        by = self._superseded[name]
+        while version in by:
+            version = by[version]
+        return version
+
     def _resolve(self, name: str, version: object) -> Version | Violation:
+        """Return the version that judges (S1.4): the stated, the newest of its MODEL-REVISION, or what supersedes it."""
         known = self.schemas.get(name)
         if not known:
             return Violation("unknown_event", "$.event_name", "no schema has this event name")
         wanted = _parse_version(version)
         if wanted is None:
             return Violation("unknown_version", "$.schema_version", "not a SchemaVer MODEL-REVISION-ADDITION")
+        followed = self._follow(name, wanted)
+        if followed in known:
+            return followed
         same = [candidate for candidate in known if candidate[:2] == wanted[:2]]
         if not same:
             return Violation("unknown_version", "$.schema_version", "no schema has this MODEL-REVISION")
-        return wanted if wanted in known else max(same)
+        return self._follow(name, max(same))
 
-    def _validator(self, name: str, version: str) -> jsonschema_rs.Validator | Violation:
-        resolved = self._resolve(name, version)
-        if isinstance(resolved, Violation):
-            return resolved
-        properties = dict(self.schemas[name][resolved])
-        # each part keeps its own `$id`, so that '#/$defs' inside it means its own definitions
-        return self._compile({"allOf": [self.envelope, {"properties": {"properties": properties}}]})
+    def _judge_of(self, event: Mapping[str, Any], *, unplanned: bool = False) -> _Judge | Violation:
+        name, version = event.get("event_name"), event.get("schema_version")
+        if not isinstance(name, str) or not isinstance(version, str):
+            return self._envelope
+        found = self._known.get((name, version))
+        if found is None:
+            resolved = self._resolve(name, version)
+            found = resolved if isinstance(resolved, Violation) else self._judges[name, resolved]
+            if len(self._known) < _REMEMBERED:
+                self._known[name, version] = found
+        if unplanned and isinstance(found, Violation) and found.code == "unknown_event":
+            return self._envelope
+        return found
 
     def judge(self, event: Mapping[str, Any], *, unplanned: bool = False) -> Violation | None:
-        """Return why the event is refused, or None where it is valid (S1.2).
+        """Return why the event is refused, or None where it is valid (S1.2): its first error, and how many there are.
 
         Parameters
         ----------
@@ -192,44 +272,41 @@ class Registry:
         unplanned
             Judge event names that no schema knows by the envelope alone, instead of refusing them.
         """
-        name, version = event.get("event_name"), event.get("schema_version")
-        if not isinstance(name, str) or not isinstance(version, str):
-            return self._first(self._envelope_validator, event)
-        validator = self._validators.get((name, version))
-        if validator is None:
-            found = self._validator(name, version)
-            if isinstance(found, Violation):
-                if not (unplanned and found.code == "unknown_event"):
-                    return found
-                found = self._envelope_validator
-            if len(self._validators) < 10_000:  # a stream of invented versions must not fill the memory
-                self._validators[name, version] = found
-            validator = found
-        return None if validator.is_valid(event) else self._first(validator, event)
+        judge = self._judge_of(event, unplanned=unplanned)
+        if isinstance(judge, Violation):
+            return judge
+        if judge.validator.is_valid(event):
+            return None
+        found = self._errors(judge, event)
+        path, keyword, message = found[0]
+        return Violation(f"schema_{keyword}", path, message, len(found))
 
     @staticmethod
-    def _first(validator: jsonschema_rs.Validator, event: Mapping[str, Any]) -> Violation | None:
-        found = [(_pointer(e.instance_path), _keyword(e), _said(e)) for e in validator.iter_errors(event)]
-        if not found:
-            return None
-        path, keyword, message = min(found)
-        return Violation(f"schema_{keyword}", path, message[:300], len(found))
-
-    def violations(self, event: Mapping[str, Any]) -> list[Violation]:
-        """Return every violation of one event, in the order of (path, keyword); empty where it is valid."""
-        first = self.judge(event)
-        if first is None:
-            return []
-        validator = self._validators.get((str(event.get("event_name")), str(event.get("schema_version"))))
-        if validator is None:
-            return [first]
-        found = sorted(
-            (_pointer(e.instance_path), _keyword(e), _said(e)) for e in validator.iter_errors(event)
+    def _errors(judge: _Judge, event: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+        return sorted(
+            (_pointer(error.instance_path, judge.names), _keyword(error), _said(error)[:300])
+            for error in judge.validator.iter_errors(event)
         )
-        return [Violation(f"schema_{keyword}", path, message[:300]) for path, keyword, message in found]
+
+    def violations(self, event: Mapping[Any, Any]) -> list[Violation]:
+        """Return every violation of one event, in the order of (path, keyword); empty where it is valid.
+
+        The verdict is the one that the event's line in a log would get. Nothing is raised, whatever the mapping holds.
+        """
+        read = as_read(event, self._envelope.names)
+        if isinstance(read, Violation):
+            return [read]
+        judge = self._judge_of(read)
+        if isinstance(judge, Violation):
+            return [judge]
+        if judge.validator.is_valid(read):
+            return []
+        return [
+            Violation(f"schema_{keyword}", path, said) for path, keyword, said in self._errors(judge, read)
+        ]
 
 
 @cache
-def registry(folder: Path | None = None) -> Registry:
+def registry(folder: Path | None = None, *, checked: bool = False) -> Registry:
     """Return the registry of a folder, loaded once per process."""
-    return Registry(folder)
+    return Registry(folder, checked=checked)

@@ -8,13 +8,11 @@ from typing import Any, Final
 
 import orjson
 
-from eventlib.model import Violation
-from eventlib.sources.files import MAX_LINE_BYTES
+from eventlib.model import MAX_LINE_BYTES, MAX_SAFE_INTEGER, Violation
 
 __all__ = ["decode"]
 
 _NOT_FINITE: Final = re.compile(rb"[:\[,]\s*-?(?:NaN|Infinity)\b")
-_MAX_SAFE: Final = 2**53 - 1
 
 
 class _DuplicateKeyError(ValueError):
@@ -33,7 +31,7 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _safe_int(text: str) -> int:
-    if len(text) > 17 or abs(int(text)) > _MAX_SAFE:
+    if len(text) > 17 or abs(int(text)) > MAX_SAFE_INTEGER:
         raise _IntegerTooLargeError
     return int(text)
 

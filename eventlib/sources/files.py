@@ -17,11 +17,11 @@ import pyarrow.parquet as pq
 import zstandard
 
 from eventlib.errors import BadCallError
+from eventlib.model import MAX_LINE_BYTES
 
-__all__ = ["CHUNK_BYTES", "MAX_LINE_BYTES", "Chunk", "chunks", "digest_file", "find_logs"]
+__all__ = ["CHUNK_BYTES", "Chunk", "chunks", "digest_file", "find_logs"]
 
 CHUNK_BYTES: Final = 8 << 20
-MAX_LINE_BYTES: Final = 1 << 20
 _ARCHIVE_BYTES: Final = 1 << 16
 SUFFIXES: Final = (
     ".ndjson",

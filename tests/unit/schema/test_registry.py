@@ -71,7 +71,9 @@ def test_unknown_addition_is_judged_by_the_newest_known(folder: Path):
 
 def test_addition_that_requires_more_is_refused(folder: Path):
     edit(folder, "1-0-1", required=["observation", "page_view_id", "content_id", "title"])
-    with pytest.raises(BadCallError, match=r"1-0-1 is an ADDITION but requires new fields: title"):
+    with pytest.raises(
+        BadCallError, match=r"1-0-1 is an ADDITION but takes less than 1-0-0: \$: requires new fields: title"
+    ):
         Registry(folder)
 
 

@@ -9,7 +9,8 @@ import pytest
 import zstandard
 
 from eventlib.errors import BadCallError
-from eventlib.sources.files import MAX_LINE_BYTES, chunks, find_logs
+from eventlib.model import MAX_LINE_BYTES
+from eventlib.sources.files import chunks, find_logs
 
 LINES = b"".join(b'{"n":%d}\n' % number for number in range(1000))
 
