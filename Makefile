@@ -38,7 +38,8 @@ lab: setup ## open JupyterLab on the notebooks
 	EVENTLIB_PREPARED=$(abspath $(PREPARED)) $(BIN)/jupyter lab --notebook-dir notebooks
 
 bench: setup ## measure against peers and limits; prints tables
-	$(BIN)/python benchmarks/prepare.py
+	$(BIN)/python -m benchmarks.prepare
+	$(BIN)/python -m benchmarks.peers
 
 lock: $(VENV)/ready ## write requirements.lock anew from pyproject.toml
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header \

@@ -1,26 +1,20 @@
 """How `eventlib prepare` compares with the floor: DuckDB alone parsing the same log and writing it as Parquet.
 
-    python benchmarks/prepare.py [--events 1000000] [--runs 3]
+    python benchmarks/prepare.py [--events 1000000] [--runs 3] [--engines duckdb polars] [--growth 100000 1000000 10000000]
 
-Both run as whole processes, imports included, in turn; the ratio is taken pair by pair, so that it holds when the
-machine's speed drifts.
+Whole processes, imports included, in turn; the ratio is taken pair by pair. `rows` is the row world alone: decoding,
+judging, and the canonical frame on disk. `--growth` runs `prepare` once at each size and prints seconds per million events.
 """
 
 from __future__ import annotations
 
 import argparse
-import os
-import platform
-import resource
-import statistics
-import subprocess
 import sys
 import tempfile
-import time
 from dataclasses import replace
-from importlib.metadata import version
 from pathlib import Path
 
+from benchmarks.measure import machine, paired, run
 from eventlib.simulate import WorldParameters, simulate
 
 FLOOR = """
@@ -28,17 +22,21 @@ import duckdb, sys
 duckdb.sql(f"COPY (SELECT * FROM read_json('{sys.argv[1]}/*.ndjson', format='newline_delimited', ignore_errors=true)) "
            f"TO '{sys.argv[2]}' (FORMAT parquet)")
 """
+ROWS = """
+import sys
+from eventlib.rows import read_rows
+read_rows(sys.argv[1], key=b"k" * 32)
+"""
 
 
-def measured(command: list[str]) -> tuple[float, int]:
-    """Run a command; return its wall seconds and the peak memory (KiB) of its largest process."""
-    start = time.perf_counter()
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-    _, status, usage = os.wait4(process.pid, 0)
-    seconds = time.perf_counter() - start
-    if status:
-        raise SystemExit(f"{command[:4]} failed with status {status}")
-    return seconds, usage.ru_maxrss
+def _simulated(folder: Path, events: int) -> Path:
+    # DuckDB stops at lines nested too deep, which eventlib refuses one by one: the floor needs a log without them
+    simulate(folder, events, 11, replace(WorldParameters(), broken_share=0.0), plain=True)
+    return folder
+
+
+def _prepare(log: Path, out: Path, engine: str = "duckdb") -> list[str]:
+    return [sys.executable, "-m", "eventlib", "prepare", str(log), "--out", str(out), "--engine", engine]
 
 
 def main() -> None:
@@ -47,37 +45,30 @@ def main() -> None:
     )
     parser.add_argument("--events", type=int, default=1_000_000)
     parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--engines", nargs="*", default=["duckdb", "polars"])
+    parser.add_argument("--growth", nargs="*", type=int, default=[])
     arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        log = Path(folder) / "log"
-        # DuckDB stops at lines nested too deep, which eventlib refuses one by one: the floor needs a log without them
-        parameters = replace(WorldParameters(), broken_share=0.0)
-        simulate(log, arguments.events, 11, parameters, plain=True)
-        prepare = [
-            sys.executable,
-            "-m",
-            "eventlib",
-            "prepare",
-            str(log),
-            "--out",
-            f"{folder}/out",
-            "--engine",
-        ]
+    print(machine("duckdb", "polars", "pyarrow"))
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        log = _simulated(folder / "log", arguments.events)
         floor = [sys.executable, "-c", FLOOR, str(log), f"{folder}/floor.parquet"]
-        print(
-            f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, duckdb {version('duckdb')}"
-        )
-        for engine in ("duckdb", "polars"):
-            pairs = [(measured([*prepare, engine]), measured(floor)) for _ in range(arguments.runs + 1)][1:]
-            ratios = [mine[0] / theirs[0] for mine, theirs in pairs]
+        commands = {"rows": [sys.executable, "-c", ROWS, str(log)]}
+        commands |= {
+            f"prepare, {engine}": _prepare(log, folder / "out", engine) for engine in arguments.engines
+        }
+        for what, command in commands.items():
             print(
-                f"{arguments.events:>10,} events  {engine:<7} prepare {statistics.median(p[0][0] for p in pairs):6.1f} s  "
-                f"floor {statistics.median(p[1][0] for p in pairs):5.1f} s  ratio {statistics.median(ratios):4.1f} "
-                f"({min(ratios):.1f} to {max(ratios):.1f})  memory {max(p[0][1] for p in pairs) / 2**20:.2f} GiB"
+                paired(command, floor, arguments.runs).line(f"{arguments.events:,} events, {what}"),
+                flush=True,
             )
-    print(
-        f"largest child process of all: {resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 2**20:.2f} GiB"
-    )
+    for events in arguments.growth:
+        with tempfile.TemporaryDirectory() as name:
+            seconds, gib = run(_prepare(_simulated(Path(name) / "log", events), Path(name) / "out"))
+            print(
+                f"{events:>12,} events  {seconds:8.1f} s  {seconds / events * 1e6:6.1f} s per million  {gib:.2f} GiB",
+                flush=True,
+            )
 
 
 if __name__ == "__main__":
