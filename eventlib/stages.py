@@ -8,7 +8,6 @@ from datetime import datetime
 from typing import Any, Final
 
 import narwhals as nw
-import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -49,18 +48,22 @@ def _table(stage: str, frame: Any, needed: Sequence[str]) -> pa.Table:
             columns.append(pa.chunked_array([empty]))
     canonical = pa.Table.from_arrays(columns, schema=BORDER_COLUMNS)
     if "fingerprint" not in table.column_names:
-        content = [
-            c for c in table.column_names if c not in ("sent_at", "received_at") and not c.startswith("said_")
-        ]
-        texts = [
-            orjson.dumps(row, default=str, option=orjson.OPT_SORT_KEYS)
-            for row in table.select(content).to_pylist()
-        ]
         canonical = canonical.set_column(
-            BORDER_COLUMNS.get_field_index("fingerprint"), "fingerprint", pa.array(texts, pa.binary())
+            BORDER_COLUMNS.get_field_index("fingerprint"), "fingerprint", _fingerprints(table)
         )
     numbered = canonical.append_column("row", pa.array(range(len(table)), pa.int64()))
     return numbered.append_column("digest", pa.nulls(len(table), pa.string()))
+
+
+def _fingerprints(table: pa.Table) -> pa.ChunkedArray:
+    """Digest each row's content, in any column types; only equality is read from it (S3.4)."""
+    content = sorted(
+        c for c in table.column_names if c not in ("sent_at", "received_at") and not c.startswith("said_")
+    )
+    with connect() as connection:
+        connection.register("content", table.select(content))
+        digests = connection.sql("SELECT unhex(sha256(to_json(content)::VARCHAR)) AS digest FROM content")
+        return digests.to_arrow_table()["digest"]
 
 
 def _cast(stage: str, column: pa.ChunkedArray, field: pa.Field) -> pa.ChunkedArray:
