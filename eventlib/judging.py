@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 
 from eventlib.border import border_row, fingerprint, to_table
 from eventlib.model import Violation
-from eventlib.schema import registry
+from eventlib.schema import Registry, registry
 from eventlib.sources import Adapter, Repairs, Skipped, adapter
 from eventlib.sources.decode import decode
 from eventlib.sources.files import Chunk
@@ -67,6 +67,7 @@ class Piece:
     quarantine: list[QuarantineRow] = field(default_factory=list)
     skipped: Counter[str] = field(default_factory=Counter)
     repairs: Counter[tuple[str, str, str]] = field(default_factory=Counter)
+    judged_by: Counter[tuple[str, str, str]] = field(default_factory=Counter)
 
 
 @cache
@@ -173,6 +174,7 @@ def judge_chunk(chunk: Chunk, number: int, task: Task) -> Piece:
     table = table.append_column("row", pa.array(range(first, first + len(table)), pa.int64()))
     table = table.append_column("digest", _digests(table, chunk, task.key))
     reader.piece.events = len(table)
+    reader.piece.judged_by = _judged_by(table, reader.registry)
     if len(table):
         pq.write_table(
             table,
@@ -181,6 +183,17 @@ def judge_chunk(chunk: Chunk, number: int, task: Task) -> Piece:
             use_dictionary=_REPEATED,
         )
     return reader.piece
+
+
+def _judged_by(table: pa.Table, known: Registry) -> Counter[tuple[str, str, str]]:
+    """Count the events of a stated version that another one judged (S1.4)."""
+    stated = table.group_by(["event_name", "schema_version"]).aggregate([([], "count_all")]).to_pylist()
+    found: Counter[tuple[str, str, str]] = Counter()
+    for row in stated:
+        by = known.judged_by(row["event_name"], row["schema_version"])
+        if by is not None and by != row["schema_version"]:
+            found[row["event_name"], row["schema_version"], by] = row["count_all"]
+    return found
 
 
 def _digests(table: pa.Table, chunk: Chunk, key: bytes) -> pa.Array:

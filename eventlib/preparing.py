@@ -220,6 +220,7 @@ def _refuse_withheld(flow: Flow, policy: Policy, log: Log) -> None:
 
 def _stamp(log: Log, options: Options, policy: Policy, flow: Flow, started: datetime) -> dict[str, Any]:
     """Return the run stamp (`run.json`)."""
+    schemas = schema_registry(options.schemas)
     parameters: Mapping[str, Any] = {
         "source": options.source,
         "as_of": datetime.fromtimestamp(flow.as_of / 1_000_000, UTC).isoformat(),
@@ -240,7 +241,9 @@ def _stamp(log: Log, options: Options, policy: Policy, flow: Flow, started: date
         "withheld": flow.withheld,
         "parameters": parameters,
         "policy": {"file": policy.name, "version": policy.version, "sha256": policy.digest},
-        "schema_versions": schema_registry(options.schemas).versions(),
+        "schema_versions": schemas.versions(),
+        "superseded": schemas.superseded(),
+        "judged_by": log.judged_by,
         "libraries": {name: version(name) for name in _LIBRARIES},
         "python": platform.python_version(),
         "code_version": version("eventlib"),

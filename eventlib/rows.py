@@ -9,7 +9,7 @@ import os
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -50,6 +50,8 @@ class Log:
         Per repair: `source, scope, field, repair, rows`, with the evidence where one was needed.
     passed_over : list of str
         What lay in a folder of logs but is no log, and was not read.
+    judged_by : list of dict
+        Which events were judged by another version than they state: `event_name, schema_version, judged_by, rows`.
     """
 
     folder: Path
@@ -58,6 +60,7 @@ class Log:
     inputs: list[dict[str, Any]]
     repairs: list[dict[str, Any]]
     passed_over: list[str]
+    judged_by: list[dict[str, Any]] = field(default_factory=list)
 
     def events(self) -> pa.Table:
         """Return the canonical frame in memory."""
@@ -146,6 +149,13 @@ def _repair_rows(
     return rows
 
 
+def _judged_by_rows(counts: Counter[tuple[str, str, str]]) -> list[dict[str, Any]]:
+    return [
+        {"event_name": name, "schema_version": stated, "judged_by": by, "rows": rows}
+        for (name, stated, by), rows in sorted(counts.items())
+    ]
+
+
 def read_rows(
     logs: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
     *,
@@ -205,9 +215,11 @@ def read_rows(
     quarantine: list[QuarantineRow] = []
     removed: Counter[str] = Counter()
     repairs: dict[str, Counter[tuple[str, str, str]]] = {}
+    judged_by: Counter[tuple[str, str, str]] = Counter()
     for number, piece in enumerate(_run(tasks(), parallel=parallel)):
         file = order[number]
         per_file[file].update(lines=piece.lines, events=piece.events)
+        judged_by.update(piece.judged_by)
         quarantine += piece.quarantine
         removed.update(piece.skipped)
         removed.update(row["code"] for row in piece.quarantine)
@@ -231,4 +243,5 @@ def read_rows(
         ],
         repairs=_repair_rows(repairs, learned),
         passed_over=[os.fspath(path) for path in passed_over(logs)],
+        judged_by=_judged_by_rows(judged_by),
     )

@@ -306,3 +306,12 @@ def test_properties_are_typed_by_the_schema(tmp_path: Path):
     assert len(el.properties(found, "page_view")) == 0
     with pytest.raises(BadCallError, match=r"unknown event name 'page_veiw'\. Did you mean 'page_view'"):
         el.properties(found, "page_veiw")
+
+
+def test_events_that_another_version_judged_are_noted(tmp_path: Path):
+    found = prepared(tmp_path, [event(schema_version="1-0-7"), event(schema_version="1-0-7"), event()])
+    assert found.run["judged_by"] == [
+        {"event_name": "page_view", "schema_version": "1-0-7", "judged_by": "1-0-0", "rows": 2}
+    ]
+    assert found.run["superseded"] == {}
+    assert sorted(found.events["schema_version"]) == ["1-0-0", "1-0-7", "1-0-7"]
