@@ -1,4 +1,4 @@
-"""Where frames run: DuckDB (the default), Polars or pandas, behind one narwhals dialect; and the one Parquet writer.
+"""Where frames run: DuckDB (the default), Polars, pandas or Spark, behind one narwhals dialect; and the one Parquet writer.
 
 Only this module knows an engine by name. Stages see narwhals frames: integers for times (microseconds) and keys.
 """
@@ -18,7 +18,17 @@ import pyarrow.parquet as pq
 
 from eventlib.errors import BadCallError
 
-__all__ = ["ENGINES", "Engine", "Frame", "connect", "engine", "engine_of", "table_of", "write_parquet"]
+__all__ = [
+    "ENGINES",
+    "SPARK",
+    "Engine",
+    "Frame",
+    "connect",
+    "engine",
+    "engine_of",
+    "table_of",
+    "write_parquet",
+]
 
 Frame = nw.LazyFrame[Any]
 
@@ -138,6 +148,9 @@ class _Pandas(Engine):
 
 
 ENGINES: Final[dict[str, type[Engine]]] = {"duckdb": _DuckDB, "polars": _Polars, "pandas": _Pandas}
+"""Engines within this process; `spark` is the one beyond it."""
+
+SPARK: Final = "spark"
 
 
 def engine(name: str, connection: duckdb.DuckDBPyConnection | None = None) -> Engine:
@@ -148,8 +161,12 @@ def engine(name: str, connection: duckdb.DuckDBPyConnection | None = None) -> En
     BadCallError
         If there is none of that name, or its library is not installed.
     """
+    if name == SPARK:
+        from eventlib.spark.engine import SparkEngine  # noqa: PLC0415  # an optional engine
+
+        return SparkEngine()
     if name not in ENGINES:
-        raise BadCallError.unknown("engine", name, ENGINES)
+        raise BadCallError.unknown("engine", name, [*ENGINES, SPARK])
     if name == "polars":
         try:
             importlib.import_module("polars")
@@ -166,7 +183,7 @@ def engine_of(frame: Any) -> tuple[Engine, Frame]:
     Raises
     ------
     BadCallError
-        If it is no pandas, Polars, PyArrow or DuckDB frame.
+        If it is no pandas, Polars, PyArrow, DuckDB or PySpark frame.
     """
     if isinstance(frame, pa.Table):
         made = engine("duckdb")
@@ -175,7 +192,7 @@ def engine_of(frame: Any) -> tuple[Engine, Frame]:
         adopted = nw.from_native(frame)
     except TypeError as error:
         raise BadCallError(
-            f"a {type(frame).__name__} is no frame; pass a pandas, Polars, PyArrow or DuckDB one"
+            f"a {type(frame).__name__} is no frame; pass a pandas, Polars, PyArrow, DuckDB or PySpark one"
         ) from error
     implementation = adopted.implementation
     if implementation.is_pandas():
@@ -186,8 +203,12 @@ def engine_of(frame: Any) -> tuple[Engine, Frame]:
     if implementation.is_duckdb():
         made = engine("duckdb")
         return made, made.frame(frame.to_arrow_table())
+    if implementation.is_pyspark():
+        from eventlib.spark.engine import SparkEngine  # noqa: PLC0415  # an optional engine
+
+        return SparkEngine(frame.sparkSession), adopted.lazy()
     raise BadCallError.unknown(
-        "kind of frame", str(implementation), ["pandas", "polars", "pyarrow", "duckdb"]
+        "kind of frame", str(implementation), ["pandas", "polars", "pyarrow", "duckdb", "pyspark"]
     )
 
 

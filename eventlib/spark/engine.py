@@ -1,0 +1,52 @@
+"""Spark as an engine of the column world."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import narwhals as nw
+import pyarrow as pa
+
+from eventlib.engine import Engine, Frame
+from eventlib.spark.session import open_session, quiet
+
+__all__ = ["SparkEngine"]
+
+
+class SparkEngine(Engine):
+    """Frames of one Spark session.
+
+    Parameters
+    ----------
+    session
+        A `pyspark.sql.SparkSession`; by default one beside the active session, or a new local one.
+    """
+
+    name: ClassVar[str] = "spark"
+
+    def __init__(self, session: Any = None) -> None:
+        self.session = session if session is not None else open_session()
+        self._held: list[tuple[Frame, Any]] = []
+
+    def frame(self, table: pa.Table | Frame) -> Frame:
+        """Bring a table to the executors; a frame that is there already stays as it is."""
+        if isinstance(table, nw.LazyFrame):
+            return table
+        with quiet():
+            return self.adopt(self.session.createDataFrame(table))
+
+    def adopt(self, native: Any) -> Frame:
+        """Return a Spark DataFrame as narwhals sees it."""
+        made: Frame = nw.from_native(native).lazy()
+        return made
+
+    def checkpoint(self, frame: Frame) -> Frame:
+        """Compute a frame and cut its plan, which would else grow with each stage and be computed once per use."""
+        native = nw.to_native(frame).localCheckpoint(eager=True)
+        made = self.adopt(native)
+        self._held.append((made, native))
+        return made
+
+    def forget(self, *kept: Frame) -> None:
+        """Let go of checkpoints; the executors drop the blocks when Spark's cleaner sees that nobody refers to them."""
+        self._held = [(frame, native) for frame, native in self._held if any(frame is one for one in kept)]
