@@ -62,6 +62,7 @@ class Task:
 class Piece:
     """What a worker found in one chunk; the events themselves are in a file."""
 
+    file: int
     lines: int = 0
     events: int = 0
     quarantine: list[QuarantineRow] = field(default_factory=list)
@@ -83,11 +84,11 @@ def _safe(value: object, pattern: re.Pattern[str]) -> str | None:
 class _Reader:
     """Reads the lines of one chunk."""
 
-    def __init__(self, task: Task) -> None:
+    def __init__(self, task: Task, file: int) -> None:
         self.task = task
         self.adapter = known_adapter(task.source)
         self.registry = registry(Path(task.schemas) if task.schemas else None, checked=True)
-        self.piece = Piece()
+        self.piece = Piece(file)
         self.repairs = Repairs(self.piece.repairs)
 
     def refuse(self, raw: bytes, why: Violation, where: tuple[int, int, int], event: object = None) -> None:
@@ -167,7 +168,7 @@ class _Reader:
 
 def judge_chunk(chunk: Chunk, number: int, task: Task) -> Piece:
     """Read one chunk and leave its events in a file; runs in a worker process."""
-    reader = _Reader(task)
+    reader = _Reader(task, chunk.file)
     rows = reader.read(chunk)
     table = _table(rows, chunk)
     first = number << 32  # rows are told apart across pieces without knowing how many the others hold

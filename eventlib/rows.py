@@ -26,9 +26,10 @@ from eventlib.sources import adapter, detect
 from eventlib.sources.decode import decode
 from eventlib.sources.files import Chunk, chunks, digest_file, find_logs, passed_over
 
-__all__ = ["Log", "read_rows"]
+__all__ = ["Log", "Plan", "gather_pieces", "plan_rows", "read_rows"]
 
 _PARALLEL_FROM_BYTES: Final = 4 << 20
+_PACKED: Final = {".gz", ".zst", ".parquet"}
 _SNIFFED_LINES: Final = 200
 
 
@@ -156,6 +157,123 @@ def _judged_by_rows(counts: Counter[tuple[str, str, str]]) -> list[dict[str, Any
     ]
 
 
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Which files are read, as what, and where their events go.
+
+    Attributes
+    ----------
+    paths : list of Path
+        The files, sorted by path.
+    names : list of (str, str)
+        Of each its format, and why.
+    learned : dict
+        What each format's adapter knows of the whole log.
+    folder : Path
+        Where the pieces go.
+    passed_over : list of str
+        What lies beside logs and is not read.
+    """
+
+    paths: list[Path]
+    names: list[tuple[str, str]]
+    learned: dict[str, dict[str, Any]]
+    folder: Path
+    passed_over: list[str]
+    schemas: Path | None
+    key: bytes
+    keep_raw: bool
+
+    def task(self, file: int) -> Task:
+        """Return what the worker that reads a file must know."""
+        name = self.names[file][0]
+        schemas = os.fspath(self.schemas) if self.schemas else None
+        return Task(name, self.learned[name], schemas, self.key, self.keep_raw, os.fspath(self.folder))
+
+    def tasks(self) -> Iterator[tuple[Chunk, int, Task]]:
+        """Cut all files into chunks, numbered from 0."""
+        number = 0
+        for file, path in enumerate(self.paths):
+            for chunk in chunks(path, file):
+                yield chunk, number, self.task(file)
+                number += 1
+
+    def is_large(self) -> bool:
+        """Tell whether worker processes would be worth starting."""
+        sizes = [(path.suffix in _PACKED, path.stat().st_size) for path in self.paths]
+        return sum(size for _, size in sizes) > _PARALLEL_FROM_BYTES or any(
+            packed and size * 8 > _PARALLEL_FROM_BYTES for packed, size in sizes
+        )
+
+
+def plan_rows(
+    logs: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
+    *,
+    source: str = "auto",
+    schemas: Path | None = None,
+    key: bytes = b"",
+    keep_raw: bool = False,
+    work: Path | None = None,
+) -> Plan:
+    """Find the files and tell their formats; parameters as `read_rows`."""
+    registry(schemas)  # a schema that cannot be used is told before anything is read, and checked once
+    paths = find_logs(logs)
+    names = _sources(paths, source)
+    return Plan(
+        paths,
+        names,
+        _learn(paths, names),
+        Path(tempfile.mkdtemp(prefix="rows-", dir=work)),
+        [os.fspath(path) for path in passed_over(logs)],
+        schemas,
+        key,
+        keep_raw,
+    )
+
+
+def gather_pieces(
+    plan: Plan,
+    pieces: Iterable[Piece],
+    digests: Iterable[str],
+    progress: Callable[[int, int], None] | None = None,
+) -> Log:
+    """Add up what was found in the pieces of a log, given in the order of their numbers, and name its files."""
+    per_file: list[Counter[str]] = [Counter() for _ in plan.paths]
+    quarantine: list[QuarantineRow] = []
+    removed: Counter[str] = Counter()
+    repairs: dict[str, Counter[tuple[str, str, str]]] = {}
+    judged_by: Counter[tuple[str, str, str]] = Counter()
+    for piece in pieces:
+        per_file[piece.file].update(lines=piece.lines, events=piece.events)
+        judged_by.update(piece.judged_by)
+        quarantine += piece.quarantine
+        removed.update(piece.skipped)
+        removed.update(row["code"] for row in piece.quarantine)
+        repairs.setdefault(plan.names[piece.file][0], Counter()).update(piece.repairs)
+        if progress:
+            progress(sum(count["lines"] for count in per_file), sum(count["events"] for count in per_file))
+    lines, events = (sum(count[what] for count in per_file) for what in ("lines", "events"))
+    files = zip(plan.paths, digests, per_file, plan.names, strict=True)
+    return Log(
+        folder=plan.folder,
+        quarantine=_quarantine_table(quarantine, plan.paths, keep_raw=plan.keep_raw),
+        entry=Entry("read", lines, events, dict(removed)),
+        inputs=[
+            {
+                "file": os.fspath(path),
+                "sha256": digest,
+                "rows": count["lines"],
+                "source": name,
+                "reason": reason,
+            }
+            for path, digest, count, (name, reason) in files
+        ],
+        repairs=_repair_rows(repairs, plan.learned),
+        passed_over=plan.passed_over,
+        judged_by=_judged_by_rows(judged_by),
+    )
+
+
 def read_rows(
     logs: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
     *,
@@ -190,58 +308,6 @@ def read_rows(
     BadCallError
         If a path names nothing, or no single format fits a file.
     """
-    registry(schemas)  # a schema that cannot be used is told before anything is read, and checked once
-    paths = find_logs(logs)
-    names = _sources(paths, source)
-    learned = _learn(paths, names)
-    folder = Path(tempfile.mkdtemp(prefix="rows-", dir=work))
-    per_file: list[Counter[str]] = [Counter() for _ in paths]
-    order: list[int] = []
-
-    def tasks() -> Iterator[tuple[Chunk, int, Task]]:
-        for file, path in enumerate(paths):
-            name = names[file][0]
-            task = Task(
-                name, learned[name], os.fspath(schemas) if schemas else None, key, keep_raw, os.fspath(folder)
-            )
-            for chunk in chunks(path, file):
-                order.append(file)
-                yield chunk, len(order) - 1, task
-
-    total = sum(path.stat().st_size for path in paths)
-    parallel = total > _PARALLEL_FROM_BYTES or any(
-        p.suffix in {".gz", ".zst", ".parquet"} and p.stat().st_size * 8 > _PARALLEL_FROM_BYTES for p in paths
-    )
-    quarantine: list[QuarantineRow] = []
-    removed: Counter[str] = Counter()
-    repairs: dict[str, Counter[tuple[str, str, str]]] = {}
-    judged_by: Counter[tuple[str, str, str]] = Counter()
-    for number, piece in enumerate(_run(tasks(), parallel=parallel)):
-        file = order[number]
-        per_file[file].update(lines=piece.lines, events=piece.events)
-        judged_by.update(piece.judged_by)
-        quarantine += piece.quarantine
-        removed.update(piece.skipped)
-        removed.update(row["code"] for row in piece.quarantine)
-        repairs.setdefault(names[file][0], Counter()).update(piece.repairs)
-        if progress:
-            progress(sum(count["lines"] for count in per_file), sum(count["events"] for count in per_file))
-    lines, events = (sum(count[what] for count in per_file) for what in ("lines", "events"))
-    return Log(
-        folder=folder,
-        quarantine=_quarantine_table(quarantine, paths, keep_raw=keep_raw),
-        entry=Entry("read", lines, events, dict(removed)),
-        inputs=[
-            {
-                "file": os.fspath(path),
-                "sha256": digest_file(path),
-                "rows": count["lines"],
-                "source": name,
-                "reason": reason,
-            }
-            for path, count, (name, reason) in zip(paths, per_file, names, strict=True)
-        ],
-        repairs=_repair_rows(repairs, learned),
-        passed_over=[os.fspath(path) for path in passed_over(logs)],
-        judged_by=_judged_by_rows(judged_by),
-    )
+    plan = plan_rows(logs, source=source, schemas=schemas, key=key, keep_raw=keep_raw, work=work)
+    pieces = _run(plan.tasks(), parallel=plan.is_large())
+    return gather_pieces(plan, pieces, map(digest_file, plan.paths), progress)
