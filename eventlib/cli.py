@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from dataclasses import fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -59,18 +60,23 @@ class _Progress:
 
     def __init__(self) -> None:
         from rich.console import Console  # noqa: PLC0415  # not needed for --help
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn  # noqa: PLC0415  # as above
+        from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn  # noqa: PLC0415  # as above
 
         columns = (
-            TextColumn("{task.description:<20}"),
+            TextColumn("{task.description:<18}"),
             BarColumn(),
-            MofNCompleteColumn(),
+            TextColumn("{task.fields[rate]}"),
+            TextColumn("after"),
             TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
         )
         self._bar = Progress(
             *columns, console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()
         )
-        self._task = self._bar.add_task("", total=None)
+        self._task = self._bar.add_task("", total=None, rate="")
+        self._stage = ""
+        self._since = time.monotonic()
 
     def __enter__(self) -> Self:
         self._bar.start()
@@ -79,8 +85,19 @@ class _Progress:
     def __exit__(self, *_: object) -> None:
         self._bar.stop()
 
-    def __call__(self, what: str, done: int, of: int) -> None:
-        self._bar.update(self._task, description=what, completed=done, total=of or None)
+    def __call__(self, stage: str, done: int, of: int, lines: int) -> None:
+        """Show how far a stage is: `done` of `of`, and how many lines that is so far."""
+        if stage != self._stage and self._stage in ("", "read", "simulate"):
+            self._bar.reset(
+                self._task
+            )  # what is left of another kind of work is not told by the pace of this one
+            self._since = time.monotonic()
+        self._stage = stage
+        seconds = time.monotonic() - self._since
+        rate = f"{lines:,} lines"
+        if stage in ("read", "simulate") and seconds > 1:
+            rate += f", {lines / seconds:,.0f} a second"
+        self._bar.update(self._task, description=stage, completed=done, total=of or None, rate=rate)
 
 
 def _named(items: list[str] | None) -> dict[str, str]:
@@ -134,7 +151,7 @@ def simulate(
         def step(lines: int) -> None:
             nonlocal written
             written += lines
-            progress("simulate", written, events)
+            progress("simulate", written, events, written)
 
         result = run(
             out, events, seed, _world(WorldParameters(), _named(parameter)), progress=step, plain=plain

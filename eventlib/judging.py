@@ -63,6 +63,7 @@ class Piece:
     """What a worker found in one chunk; the events themselves are in a file."""
 
     file: int
+    position: int = 0
     lines: int = 0
     events: int = 0
     quarantine: list[QuarantineRow] = field(default_factory=list)
@@ -84,11 +85,11 @@ def _safe(value: object, pattern: re.Pattern[str]) -> str | None:
 class _Reader:
     """Reads the lines of one chunk."""
 
-    def __init__(self, task: Task, file: int) -> None:
+    def __init__(self, task: Task, chunk: Chunk) -> None:
         self.task = task
         self.adapter = known_adapter(task.source)
         self.registry = registry(Path(task.schemas) if task.schemas else None, checked=True)
-        self.piece = Piece(file)
+        self.piece = Piece(chunk.file, chunk.position)
         self.repairs = Repairs(self.piece.repairs)
 
     def refuse(self, raw: bytes, why: Violation, where: tuple[int, int, int], event: object = None) -> None:
@@ -168,7 +169,7 @@ class _Reader:
 
 def judge_chunk(chunk: Chunk, number: int, task: Task) -> Piece:
     """Read one chunk and leave its events in a file; runs in a worker process."""
-    reader = _Reader(task, chunk.file)
+    reader = _Reader(task, chunk)
     rows = reader.read(chunk)
     table = _table(rows, chunk)
     first = number << 32  # rows are told apart across pieces without knowing how many the others hold

@@ -23,9 +23,10 @@ from eventlib.ledger import Ledger
 from eventlib.narrow import encode
 from eventlib.prepared import Prepared, load
 from eventlib.pseudonyms import Pseudonymiser, load_key
-from eventlib.publish import publish, workplace
+from eventlib.publish import enough_space, publish, workplace
 from eventlib.rows import Log, read_rows
 from eventlib.schema import registry as schema_registry
+from eventlib.sources.files import find_logs, is_archive
 from eventlib.writing import (
     read_registry,
     row_digest,
@@ -41,7 +42,7 @@ _MEMORY: Final = "1GB"
 _LIBRARIES: Final = ("duckdb", "jsonschema-rs", "narwhals", "numpy", "orjson", "pandas", "pyarrow", "scipy")
 
 Logs = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
-Progress = Callable[[str, int, int], None]
+Progress = Callable[[str, int, int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +70,7 @@ class _Means:
     registry: Mapping[str, str] | None
 
 
-def _quiet(_what: str, _done: int, _of: int) -> None:
+def _quiet(_stage: str, _done: int, _of: int, _lines: int) -> None:
     """Report no progress."""
 
 
@@ -85,7 +86,7 @@ def prepare_to(logs: Logs, out: Path, options: Options, progress: Progress = _qu
     options
         How.
     progress
-        Called with (stage, done, of); lines while reading, stages after that.
+        Called with (stage, done, of, lines so far): bytes of the files while reading, stages after that.
 
     Raises
     ------
@@ -96,10 +97,10 @@ def prepare_to(logs: Logs, out: Path, options: Options, progress: Progress = _qu
         published.
     """
     means = _open(options)  # before reading, which takes long
-    with workplace(out) as work:
+    with enough_space(out, _least_space(logs)), workplace(out) as work:
         log = read_rows(
             logs, source=options.source, schemas=options.schemas, key=means.key, keep_raw=options.keep_raw, work=work,
-            progress=lambda done, of: progress("read", done, of),
+            progress=lambda done, of, lines: progress("read", done, of, lines),
         )  # fmt: skip
         return _prepare(log, out, options, means, work, progress)
 
@@ -107,6 +108,11 @@ def prepare_to(logs: Logs, out: Path, options: Options, progress: Progress = _qu
 def prepare_log(log: Log, out: Path, options: Options, work: Path) -> Prepared:
     """Prepare a log that was read; `work` is a folder on the file system of `out` that its owner removes."""
     return _prepare(log, out, options, _open(options), work, _quiet)
+
+
+def _least_space(logs: Logs) -> int:
+    """Return what the canonical frame takes on disk while preparing, in bytes: about an eighth of the log as text."""
+    return sum(path.stat().st_size * (6 if is_archive(path) else 1) for path in find_logs(logs)) // 8
 
 
 def _open(options: Options) -> _Means:
@@ -147,7 +153,7 @@ def _run(
 ) -> Flow:
     pseudonym = Pseudonymiser(means.key, plain=options.plain_identifiers)
     as_of = round(options.as_of.timestamp() * 1_000_000) if options.as_of else None
-    progress("encode", 0, 6)
+    progress("encode", 0, 6, log.entry.rows_in)
     flow = Flow(
         encode(connection, log.folder),
         engine(options.engine, connection),
@@ -156,13 +162,13 @@ def _run(
         log.entry,
         as_of,
     )
-    progress("clock and consent", 1, 6)
+    progress("clock and consent", 1, 6, log.entry.rows_in)
     consented = flow.consent(flow.clock())
     _refuse_withheld(flow, means.policy, log)
-    progress("order and sessions", 2, 6)
+    progress("order and sessions", 2, 6, log.entry.rows_in)
     ordered, late = flow.order(consented)
     numbered = flow.sessions(ordered)
-    progress("identity", 3, 6)
+    progress("identity", 3, 6, log.entry.rows_in)
     people = flow.identify(numbered, means.registry)
     for name, table in (
         ("people", people.people),
@@ -170,7 +176,7 @@ def _run(
         ("refused_merges", people.refused),
     ):
         write_table(table, made, name)
-    progress("write", 4, 6)
+    progress("write", 4, 6, log.entry.rows_in)
     schemas = schema_registry(options.schemas)
     result = flow.result(numbered, people)
     rows = write_events(
@@ -185,7 +191,7 @@ def _run(
     expected = len(log.quarantine) + sum(flow.ledger.removed("lateness").values())
     if refused != expected:
         raise RuntimeError(f"{refused} quarantine rows were written, but the ledger says {expected}")
-    progress("publish", 5, 6)
+    progress("publish", 5, 6, log.entry.rows_in)
     return flow
 
 

@@ -13,9 +13,12 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
-__all__ = ["publish", "workplace"]
+from eventlib.errors import BadCallError
+
+__all__ = ["enough_space", "publish", "workplace"]
 
 _PREFIX: Final = ".work-"
+_FULL: Final = ("No space left", "Disk quota exceeded", "max_temp_directory_size")
 
 
 def _alive(pid: int) -> bool:
@@ -46,6 +49,37 @@ def workplace(folder: Path) -> Iterator[Path]:
         yield made
     finally:
         shutil.rmtree(made, ignore_errors=True)
+
+
+@contextmanager
+def enough_space(folder: Path, needed: int) -> Iterator[None]:
+    """Refuse work that the disk will not do: before it, where that is clear, and in plain words where it fills up.
+
+    Parameters
+    ----------
+    folder
+        Where the work and its result go.
+    needed
+        The least that it takes, in bytes.
+
+    Raises
+    ------
+    BadCallError
+        If less is free, or the disk is full before the work is done.
+    """
+    there = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
+    free = shutil.disk_usage(there).free
+    if free < needed:
+        raise BadCallError(
+            f"{folder}: the work takes at least {needed / 1e9:.1f} GB of disk, and {free / 1e9:.1f} GB are free there; "
+            "choose another place, or make room"
+        )
+    try:
+        yield
+    except Exception as error:
+        if any(words in str(error) for words in _FULL):
+            raise BadCallError(f"{folder}: the disk is full; nothing was published") from error
+        raise
 
 
 def _sync(path: Path) -> None:

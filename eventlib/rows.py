@@ -24,13 +24,14 @@ from eventlib.model import QUARANTINE_COLUMNS
 from eventlib.schema import registry
 from eventlib.sources import adapter, detect
 from eventlib.sources.decode import decode
-from eventlib.sources.files import Chunk, chunks, digest_file, find_logs, passed_over
+from eventlib.sources.files import Chunk, chunks, digest_file, find_logs, is_archive, passed_over
 
 __all__ = ["Log", "Plan", "gather_pieces", "plan_rows", "read_rows"]
 
 _PARALLEL_FROM_BYTES: Final = 4 << 20
-_PACKED: Final = {".gz", ".zst", ".parquet"}
 _SNIFFED_LINES: Final = 200
+
+Progress = Callable[[int, int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,7 +201,7 @@ class Plan:
 
     def is_large(self) -> bool:
         """Tell whether worker processes would be worth starting."""
-        sizes = [(path.suffix in _PACKED, path.stat().st_size) for path in self.paths]
+        sizes = [(is_archive(path), path.stat().st_size) for path in self.paths]
         return sum(size for _, size in sizes) > _PARALLEL_FROM_BYTES or any(
             packed and size * 8 > _PARALLEL_FROM_BYTES for packed, size in sizes
         )
@@ -235,10 +236,11 @@ def gather_pieces(
     plan: Plan,
     pieces: Iterable[Piece],
     digests: Iterable[str],
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> Log:
     """Add up what was found in the pieces of a log, given in the order of their numbers, and name its files."""
     per_file: list[Counter[str]] = [Counter() for _ in plan.paths]
+    read, total = [0] * len(plan.paths), sum(path.stat().st_size for path in plan.paths)
     quarantine: list[QuarantineRow] = []
     removed: Counter[str] = Counter()
     repairs: dict[str, Counter[tuple[str, str, str]]] = {}
@@ -251,7 +253,8 @@ def gather_pieces(
         removed.update(row["code"] for row in piece.quarantine)
         repairs.setdefault(plan.names[piece.file][0], Counter()).update(piece.repairs)
         if progress:
-            progress(sum(count["lines"] for count in per_file), sum(count["events"] for count in per_file))
+            read[piece.file] = max(read[piece.file], piece.position)
+            progress(sum(read), total, sum(count["lines"] for count in per_file))
     lines, events = (sum(count[what] for count in per_file) for what in ("lines", "events"))
     files = zip(plan.paths, digests, per_file, plan.names, strict=True)
     return Log(
@@ -282,7 +285,7 @@ def read_rows(
     key: bytes = b"",
     keep_raw: bool = False,
     work: Path | None = None,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> Log:
     """Read logs up to the border (S1).
 
@@ -301,7 +304,7 @@ def read_rows(
     work
         Folder for the pieces; a temporary one by default.
     progress
-        Called with (bytes read, bytes in all), of the decompressed stream where that is known.
+        Called with (bytes read, bytes in all, lines judged); bytes as the files have them, compressed or not.
 
     Raises
     ------

@@ -9,7 +9,7 @@ import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, BinaryIO, Final
 
 import orjson
 import pyarrow as pa
@@ -55,6 +55,8 @@ class Chunk:
         The line before, for formats whose records span two lines.
     truncated : bool
         Whether the last line is the rest of an archive that ends too early.
+    position : int
+        How far the file itself was read, in bytes, so that progress can be told of archives too.
     """
 
     file: int
@@ -63,6 +65,7 @@ class Chunk:
     offset: int
     previous: bytes = b""
     truncated: bool = False
+    position: int = 0
 
 
 def find_logs(logs: str | os.PathLike[str] | Sequence[str | os.PathLike[str]]) -> list[Path]:
@@ -112,29 +115,30 @@ def passed_over(logs: str | os.PathLike[str] | Sequence[str | os.PathLike[str]])
     ]
 
 
+def is_archive(path: Path) -> bool:
+    """Say whether a log is compressed, and so holds several times its size."""
+    return path.name.endswith((".gz", ".zst", ".parquet"))
+
+
 def digest_file(path: Path) -> str:
     """Return the SHA-256 of a file's bytes, as hex."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _frames(path: Path) -> Iterator[bytes]:
+def _frames(file: BinaryIO, *, zst: bool) -> Iterator[bytes]:
     """Decompress frame by frame, and give all that can be read before a fault.
 
     The libraries' own file readers lose what they hold when an archive is damaged (gzip), or take a frame that
     breaks off for one that ends (zstandard).
     """
-    zst = path.name.endswith(".zst")
     frame: Any = None
-    with path.open("rb") as file:
-        while block := file.read(_ARCHIVE_BYTES):
-            while block and (frame is not None or block.strip(b"\0")):  # zeros may pad what follows a frame
-                frame = frame or (
-                    zstandard.ZstdDecompressor().decompressobj() if zst else zlib.decompressobj(31)
-                )
-                yield from _decompress(frame, block)
-                block = frame.unused_data if frame.eof else b""  # the next frame begins where this one ended
-                frame = None if frame.eof else frame
+    while block := file.read(_ARCHIVE_BYTES):
+        while block and (frame is not None or block.strip(b"\0")):  # zeros may pad what follows a frame
+            frame = frame or (zstandard.ZstdDecompressor().decompressobj() if zst else zlib.decompressobj(31))
+            yield from _decompress(frame, block)
+            block = frame.unused_data if frame.eof else b""  # the next frame begins where this one ended
+            frame = None if frame.eof else frame
     if frame is not None:
         raise EOFError
 
@@ -198,21 +202,19 @@ def _row(row: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in {**row, **times}.items() if name not in absent}
 
 
-def _blocks(path: Path, size: int) -> Iterator[bytes]:
+def _blocks(path: Path, file: BinaryIO, size: int) -> Iterator[bytes]:
     if path.name.endswith(".parquet"):
         yield from _parquet_rows(path)
-        return
-    if path.name.endswith((".gz", ".zst")):
-        yield from _gathered(_frames(path), size)
-        return
-    with path.open("rb") as file:
+    elif path.name.endswith((".gz", ".zst")):
+        yield from _gathered(_frames(file, zst=path.name.endswith(".zst")), size)
+    else:
         while block := file.read(size):
             yield block
 
 
-def _whole_blocks(path: Path, size: int) -> Iterator[tuple[bytes, bool]]:
+def _whole_blocks(path: Path, file: BinaryIO, size: int) -> Iterator[tuple[bytes, bool]]:
     """Yield blocks, and at the end whether the archive broke off."""
-    blocks = _blocks(path, size)
+    blocks = _blocks(path, file, size)
     while True:
         try:
             block = next(blocks, None)
@@ -230,9 +232,10 @@ class _Cutter:
     def __init__(self, file: int) -> None:
         self.file, self.line, self.offset, self.previous = file, 1, 0, b""
         self.rest, self.dropped = b"", 0
+        self.position = 0
 
     def chunk(self, data: bytes, *, truncated: bool = False) -> Chunk:
-        made = Chunk(self.file, data, self.line, self.offset, self.previous, truncated)
+        made = Chunk(self.file, data, self.line, self.offset, self.previous, truncated, self.position)
         self.line += data.count(b"\n")
         self.offset += len(data) + self.dropped
         self.previous = data[data.rfind(b"\n", 0, -1) + 1 : -1]
@@ -257,7 +260,9 @@ class _Cutter:
 def chunks(path: Path, file: int, size: int = CHUNK_BYTES) -> Iterator[Chunk]:
     """Cut a file into chunks of whole lines of about `size` bytes; a broken archive's rest is a last, truncated line."""
     cutter, truncated = _Cutter(file), False
-    for block, truncated in _whole_blocks(path, size):  # noqa: B007  # the last value tells whether the archive broke off
-        yield from cutter.feed(block)
+    with path.open("rb") as opened:
+        for block, truncated in _whole_blocks(path, opened, size):  # noqa: B007  # the last value tells whether the archive broke off
+            cutter.position = opened.tell()
+            yield from cutter.feed(block)
     if cutter.rest or truncated:
         yield cutter.chunk(cutter.rest, truncated=truncated)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,6 +19,7 @@ import pytest
 import zstandard
 
 import eventlib as el
+from eventlib import preparing
 from eventlib.engine import ENGINES
 from eventlib.errors import BadCallError, DataRefusedError
 from eventlib.model import EVENT_COLUMNS, QUARANTINE_COLUMNS
@@ -315,3 +318,26 @@ def test_events_that_another_version_judged_are_noted(tmp_path: Path):
     ]
     assert found.run["superseded"] == {}
     assert sorted(found.events["schema_version"]) == ["1-0-0", "1-0-7", "1-0-7"]
+
+
+def test_a_disk_that_will_not_do_is_told_before_anything_is_read(tmp_path, monkeypatch):
+    log = write_log(tmp_path / "a.ndjson", [event()])
+    free = shutil.disk_usage(tmp_path)._replace(free=10)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _path: free)
+    with pytest.raises(BadCallError, match=r"at least .* GB of disk"):
+        el.prepare(log, out=tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_disk_that_fills_up_leaves_the_last_version(tmp_path, monkeypatch):
+    log = write_log(tmp_path / "a.ndjson", [event()])
+    before = el.prepare(log, out=tmp_path / "out").folder
+
+    def full(*_arguments: object, **_named: object) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(preparing, "write_events", full)
+    with pytest.raises(BadCallError, match="the disk is full; nothing was published"):
+        el.prepare(log, out=tmp_path / "out")
+    assert (tmp_path / "out" / "current").resolve() == before.resolve()
+    assert [path.name for path in (tmp_path / "out").iterdir() if path.name.startswith(".work")] == []
