@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import t as student
+from scipy.special import stdtrit
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -84,7 +84,7 @@ def clustered_share(
     spread = share * (1 - share)
     degenerate = (variance <= 0) | (spread <= 0)
     size = np.where(degenerate, clusters, spread / np.where(degenerate, 1.0, variance))
-    z2 = student.ppf(0.5 + level / 2, clusters - 1) ** 2
+    z2 = stdtrit(clusters - 1, 0.5 + level / 2) ** 2
     centre = (share + z2 / (2 * size)) / (1 + z2 / size)
     half = np.sqrt(z2 * (spread / size + z2 / (4 * size**2))) / (1 + z2 / size)
     return np.clip(centre - half, 0.0, 1.0), np.clip(centre + half, 0.0, 1.0)

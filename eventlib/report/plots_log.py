@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from eventlib.model import PURPOSES
-from eventlib.report.plots import HATCH, PALETTE, SYMBOLS, bars, empty, figure, heatmap, lines
+from eventlib.report import safe
+from eventlib.report.plots import HATCH, PALETTE, SYMBOLS, bars, empty, figure, heatmap, interval_bars, lines
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -13,7 +14,19 @@ if TYPE_CHECKING:
 
     from eventlib.ledger import Ledger
 
-__all__ = ["clocks", "composition", "consent_map", "delays", "payload", "purposes", "volume", "waterfall"]
+__all__ = [
+    "clocks",
+    "composition",
+    "consent_map",
+    "delays",
+    "hidden",
+    "late",
+    "payload",
+    "purposes",
+    "rejected_along",
+    "volume",
+    "waterfall",
+]
 
 
 def waterfall(ledger: Ledger, subtitle: str = "") -> go.Figure:
@@ -30,11 +43,13 @@ def waterfall(ledger: Ledger, subtitle: str = "") -> go.Figure:
     removed = [(name, -count) for name, count in steps.items() if count]
     names = ["lines in", *(name for name, _ in removed), "events kept"]
     values = [ledger.rows_in, *(count for _, count in removed), ledger.rows_out]
-    fig = figure(title, subtitle, y="rows", height=430)
+    title = f"{ledger.rows_out:,} of {ledger.rows_in:,} input lines became events"
+    fig = figure(title, subtitle, x="rows", height=170 + 34 * len(names))
     fig.add_trace(
         go.Waterfall(
-            x=names,
-            y=values,
+            orientation="h",
+            y=names,
+            x=values,
             measure=["absolute", *["relative"] * len(removed), "absolute"],
             text=[f"{value:,}" for value in values],
             textposition="outside",
@@ -43,11 +58,33 @@ def waterfall(ledger: Ledger, subtitle: str = "") -> go.Figure:
             increasing={"marker": {"color": PALETTE[0]}},
             totals={"marker": {"color": PALETTE[0]}},
             connector={"line": {"color": "#8a8a8a", "width": 1}},
-            hovertemplate="%{x}: %{text}<extra></extra>",
+            hovertemplate="%{y}: %{text}<extra></extra>",
         )
     )
-    fig.update_xaxes(type="category")
-    fig.update_yaxes(rangemode="tozero")
+    fig.update_yaxes(type="category", autorange="reversed", ticks="")
+    fig.update_xaxes(rangemode="tozero", nticks=6)
+    fig.update_layout(margin={"r": 70})
+    return fig
+
+
+def rejected_along(frame: pd.DataFrame, subtitle: str = "") -> go.Figure:
+    """Return which share of the lines was rejected along the log, from `quality.along_the_log`."""
+    title = "Where in the log lines were rejected"
+    if frame.empty:
+        return empty(title, "no line was rejected, or the log is too short to divide")
+    highest = frame.groupby("part")["share"].sum().max()
+    fig = lines(
+        frame,
+        "part",
+        "share",
+        "kind",
+        title=f"At most {highest:.1%} of the lines of any stretch were rejected".replace("%", " %"),
+        subtitle=subtitle,
+        x_title="place in the log, in lines from first to last",
+        y_title="share of the lines there",
+    )
+    fig.update_xaxes(tickformat=".0%", range=[0, 1])
+    fig.update_yaxes(tickformat=".1%")
     return fig
 
 
@@ -72,6 +109,8 @@ def delays(frame: pd.DataFrame, subtitle: str = "") -> go.Figure:
     title = "How long events waited on the device and in the pipeline"
     if not frame["events"].sum():
         return empty(title, "no event carries the times that this needs")
+    late = frame.set_index("band").groupby("delay")["share"].apply(lambda part: part.iloc[-2:].sum()).max()
+    title = f"Up to {late:.1%} of events waited over an hour".replace("%", " %")
     fig = figure(title, subtitle, "waited", "share of events", height=420)
     for index, (name, part) in enumerate(frame.groupby("delay", sort=False)):
         fig.add_trace(
@@ -94,13 +133,64 @@ def delays(frame: pd.DataFrame, subtitle: str = "") -> go.Figure:
     return fig
 
 
+def late(frame: pd.DataFrame, subtitle: str = "") -> go.Figure:
+    """Return the share of late events by day, from `quality.late_by_day`."""
+    if frame.empty:
+        return empty("Late events by day", "no event was kept")
+    worst = frame.sort_values("share", kind="stable").iloc[-1]
+    day = f"{worst['day'].day} {worst['day']:%b}"
+    said = f"{float(worst['share']):.1%} of the events of {day} came late, the worst day"
+    fig = lines(
+        frame.assign(kind="over an hour late"),
+        "day",
+        "share",
+        "kind",
+        title=said.replace("%", " %") if worst["late"] else "No event came over an hour late",
+        subtitle=subtitle,
+        x_title="day of the event (UTC)",
+        y_title="share of its events",
+    )
+    fig.update_yaxes(tickformat=".1%")
+    fig.update_layout(showlegend=False, margin={"t": 84})
+    return fig
+
+
 def clocks(frame: pd.DataFrame) -> go.Figure:
     """Return devices by how far their clock was off, from `quality.offset_bands`."""
     title = "How far device clocks were off"
-    if not frame["devices"].sum():
-        return empty(title, "no event of a device carries the times that this needs")
+    if frame.empty:
+        return empty(title, "under 10 devices carry the times that this needs")
+    right = float(frame.loc[frame["offset"].isin(["under 1 s", "1 to 60 s"]), "share"].sum())
     return bars(
-        frame, "offset", "devices", title=title, subtitle="devices, by their largest offset", x="devices"
+        frame,
+        "offset",
+        "devices",
+        title=f"{right:.0%} of device clocks were right within a minute".replace("%", " %"),
+        subtitle=f"n = {int(frame['devices'].sum()):,} devices, by their largest offset",
+        x="devices",
+    )
+
+
+def hidden(frame: pd.DataFrame) -> go.Figure:
+    """Return shares that the client hides with their intervals, from `quality.channel_coverage`."""
+    if frame.empty:
+        return empty(
+            "What the client did not report", "under 10 people did what both client and server report"
+        )
+    most = frame.sort_values("hidden_share", kind="stable").iloc[-1]
+    name = safe.escape_plotly(safe.clean(str(most["event_name"])))
+    title = f"The client did not report {most['hidden_share']:.1%} of {name}".replace("%", " %", 1)
+    seen = int((frame["matched"] + frame["server_only"]).sum())
+    return interval_bars(
+        frame,
+        "event_name",
+        "hidden_share",
+        "lower",
+        "upper",
+        title=title,
+        subtitle=f"n = {seen:,} actions that the server saw",
+        x="share that only the server saw, with 90 % interval",
+        percent=True,
     )
 
 
@@ -114,8 +204,8 @@ def payload(frame: pd.DataFrame, stop: pd.DataFrame, rows: int = 20) -> go.Figur
         heavy,
         "label",
         "bytes",
-        title="The heaviest properties",
-        subtitle=f"{shown / max(total, 1):.0%} of {total / 1e6:,.1f} MB; hatched: could be stopped",
+        title=f"{len(heavy)} properties carry {shown / max(total, 1):.0%} of the payload".replace("%", " %"),
+        subtitle=f"of {total / 1e6:,.1f} MB; hatched: could be stopped",
         x="bytes, as JSON",
         form="bytes",
         flagged="could_stop",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from eventlib.errors import BadCallError
@@ -10,7 +10,7 @@ from eventlib.sources.base import Adapter, Event, Repairs, Skipped
 from eventlib.sources.native import NativeAdapter
 from eventlib.sources.ubi import UbiAdapter
 
-__all__ = ["ADAPTERS", "Adapter", "Event", "Repairs", "Skipped", "adapter", "detect"]
+__all__ = ["ADAPTERS", "Adapter", "Event", "Repairs", "Skipped", "adapter", "detect", "made_by_adapters"]
 
 ADAPTERS: Mapping[str, type[Adapter]] = {"native": NativeAdapter, "ubi": UbiAdapter}
 """Adapters by the name that `--source` takes; one line adds another."""
@@ -52,3 +52,22 @@ def detect(records: Sequence[Mapping[str, Any]]) -> tuple[str, str]:
     if not fits:
         return "native", "no record was recognised; read as native"
     return next(iter(fits.items()))
+
+
+def made_by_adapters(sent: Iterable[tuple[str, str]]) -> dict[str, frozenset[str]]:
+    """Return by event name which properties an adapter makes, as no tracker could stop sending them.
+
+    Parameters
+    ----------
+    sent
+        Pairs of source and event name that a log has; a foreign format's events carry its name as their source.
+
+    Examples
+    --------
+    >>> "slot" in made_by_adapters([("ubi", "citation_show")])["citation_show"]
+    True
+    >>> made_by_adapters([("web", "citation_show")])
+    {}
+    """
+    foreign = [(ADAPTERS[source].derived, name) for source, name in sent if source in ADAPTERS]
+    return {name: derived.get("*", frozenset()) | derived.get(name, frozenset()) for derived, name in foreign}

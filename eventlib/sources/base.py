@@ -40,10 +40,14 @@ class Adapter(ABC):
         What `--source` calls it, and the key of the policy's `sources:` section.
     unplanned
         Whether event names without a schema pass, judged by the envelope alone.
+    derived
+        Properties that the adapter makes or moves from the record's envelope, by canonical event name, `*` for
+        all: what no tracker could stop sending.
     """
 
     name: ClassVar[str]
     unplanned: ClassVar[bool] = False
+    derived: ClassVar[Mapping[str, frozenset[str]]] = {}
 
     @classmethod
     @abstractmethod

@@ -178,6 +178,14 @@ class UbiAdapter(Adapter):
     name: ClassVar[str] = "ubi"
     unplanned: ClassVar[bool] = True
     needs_first_pass: ClassVar[bool] = True
+    derived: ClassVar[Mapping[str, frozenset[str]]] = {
+        "*": frozenset({"observation", "query_id", "message_type", "message", "application"}),
+        "answer_generate": frozenset({"answer_id", "prompt_id", "engine", "surface"}),
+        "citation_show": frozenset({"citation_id", "answer_id", "slot", "engine"}),
+        "citation_click": frozenset({"citation_id", "answer_id", "slot", "engine"}),
+        "conversion_complete": frozenset({"conversion_id", "conversion_type"}),
+        "page_exit": frozenset({"page_view_id"}),
+    }
 
     @classmethod
     def sniff(cls, records: Sequence[Mapping[str, Any]]) -> str | None:

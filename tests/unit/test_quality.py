@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,19 +9,6 @@ from eventlib.errors import BadCallError
 from tests.factory import consent, event, prepared
 
 REFUSED: dict[str, Any] = dict.fromkeys(("training", "personalization", "advertising"), False)
-
-
-def sent(number: int, channel: str, seconds: float) -> dict[str, Any]:
-    said = {"observation": "owned", "conversion_id": f"c-{number}", "conversion_type": "order"}
-    device = f"a-{number}"
-    return event(
-        seconds,
-        name="conversion_complete",
-        properties=said,
-        channel=channel,
-        source=channel,
-        anonymous_id=device,
-    )
 
 
 def test_the_ledger_names_every_removal_in_words(tmp_path):
@@ -35,49 +21,10 @@ def test_the_ledger_names_every_removal_in_words(tmp_path):
     assert "75.0 % of the records were rejected" in quality.caveats(data)[0]
 
 
-def test_client_and_server_are_matched_by_the_objects_own_id(tmp_path: Path):
-    both = [
-        sent(n, channel, n + (0 if channel == "client" else 3))
-        for n in range(8)
-        for channel in ("client", "server")
-    ]
-    only_server = [sent(n, "server", n) for n in range(20, 24)]
-    far_apart = [sent(30, "client", 0), sent(30, "server", 3600)]
-    frame = quality.channel_coverage(prepared(tmp_path, [*both, *only_server, *far_apart]).events)
-    row = frame.iloc[0]
-    assert row[["event_name", "matched", "client_only", "server_only"]].tolist() == [
-        "conversion_complete",
-        8,
-        1,
-        5,
-    ]
-    assert row["hidden_share"] == pytest.approx(5 / 13)
-    share, lower, upper = quality.hidden(frame)
-    assert None not in (share, lower, upper)
-    assert sorted((upper, share, lower), key=lambda bound: bound or 0) == [lower, share, upper]
-
-
 def test_days_without_events_are_zero(tmp_path):
     data = prepared(tmp_path, [event(0), event(3 * 86400)])
     daily = quality.daily_volume(data.events)
     assert daily["events"].tolist() == [1, 0, 0, 1]
-
-
-def test_delays_tell_the_device_from_the_pipeline(tmp_path):
-    late = event(0, delay=7200)
-    waits = quality.delays(prepared(tmp_path, [late, *(event(n) for n in range(3))]).events)
-    assert waits.groupby("delay")["share"].sum().tolist() == [1.0, 1.0]
-    pipeline = waits[waits["delay"] == "pipeline"].set_index("band")["events"]
-    assert pipeline["1 to 24 h"] == 1
-
-
-def test_clock_offsets_are_by_device(tmp_path):
-    right = [event(n, anonymous_id="a-right") for n in range(3)]
-    wrong = [event(n, anonymous_id="a-wrong", skew=-7200) for n in range(3)]
-    bands = quality.offset_bands(quality.clock_offsets(prepared(tmp_path, [*right, *wrong]).events))
-    assert bands.set_index("offset")["devices"].to_dict() == {
-        "under 1 s": 1, "1 to 60 s": 0, "1 to 60 min": 0, "1 to 24 h": 1, "over 1 day": 0,
-    }  # fmt: skip
 
 
 def test_what_is_allowed_is_counted_by_device_and_small_cells_are_left_out(tmp_path):
