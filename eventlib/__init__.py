@@ -11,7 +11,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from eventlib.api import explain, prepare, read
+    from eventlib.api import explain, prepare, read, replay
     from eventlib.prepared import Prepared, load
     from eventlib.report import record, run_stamp, show, show_summary, show_table
     from eventlib.stage import StageResult
@@ -31,6 +31,7 @@ __all__ = [
     "properties",
     "read",
     "record",
+    "replay",
     "run_stamp",
     "sessionize",
     "show",
@@ -51,6 +52,7 @@ _HOMES: Final = {
     "properties": "typed",
     "read": "api",
     "record": "report",
+    "replay": "api",
     "run_stamp": "report",
     "sessionize": "stages",
     "show": "report",

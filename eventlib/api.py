@@ -23,12 +23,13 @@ from eventlib.prepared import Prepared
 from eventlib.preparing import Options, prepare_log, prepare_to
 from eventlib.pseudonyms import Pseudonymiser, load_key
 from eventlib.publish import workplace
+from eventlib.replaying import replay_to
 from eventlib.rows import Log, read_rows
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["ReadLog", "explain", "prepare", "read"]
+__all__ = ["ReadLog", "explain", "prepare", "read", "replay"]
 
 Paths = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
 
@@ -170,6 +171,55 @@ def _prepare(logs: Paths | ReadLog, target: Path, options: Options) -> Prepared:
         return prepare_to(logs, target, options)
     with workplace(target) as work:
         return prepare_log(logs.log, target, options, work)
+
+
+def replay(
+    prepared: Prepared | str | os.PathLike[str],
+    *,
+    out: str | os.PathLike[str] | None = None,
+    schemas: Path | None = None,
+    policy: str | os.PathLike[str] = "default",
+    registry: Path | None = None,
+    key: Path | None = None,
+    engine: str = "duckdb",
+) -> Prepared:
+    """Judge a dataset's quarantined lines again, after schemas were mended, and take in what is valid now (S1.5).
+
+    Nothing is there twice: a recovered event goes through consent and duplicates with all others. A line that is no
+    longer where it stood stays in quarantine, as `source_gone`.
+
+    Parameters
+    ----------
+    prepared
+        A prepared dataset, or its folder. The logs that it was made from are read again.
+    out
+        Where the new dataset is kept; a temporary folder by default.
+    schemas
+        Folder of the mended schemas; by default the one that the dataset was prepared with.
+    policy, registry, key
+        As the dataset was prepared.
+    engine
+        What runs the stages; the result is the same.
+
+    Raises
+    ------
+    BadCallError
+        If the policy or the key is another than the dataset's.
+    DataRefusedError
+        If lines were recovered, but a log whose events the dataset holds has moved or changed.
+    """
+    folder = prepared.folder if isinstance(prepared, Prepared) else Path(prepared)
+    options = Options(policy=policy, registry=registry, key=key, engine=engine, schemas=schemas)
+    target = Path(out) if out is not None else Path(tempfile.mkdtemp(prefix="eventlib-"))
+    try:
+        made = replay_to(folder, target, options).prepared
+    except BaseException:
+        if out is None:
+            shutil.rmtree(target, ignore_errors=True)
+        raise
+    if out is None:
+        weakref.finalize(made, shutil.rmtree, target, ignore_errors=True)
+    return made
 
 
 def _nodes(prepared: Prepared, identifier: str, pseudonym: Pseudonymiser) -> list[tuple[str, str]]:

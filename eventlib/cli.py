@@ -235,6 +235,29 @@ def prepare(
     _report(prepared, out)
 
 
+@app.command(epilog=_EXIT_CODES)
+def replay(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A prepared dataset.", show_default=False)],
+    out: Out,
+    schemas: Schemas = None,
+    policy: Annotated[
+        str, typer.Option("--policy", help="The policy that the dataset was prepared with.")
+    ] = "default",
+    key: KeyFile = None,
+) -> None:
+    """Judge the quarantined lines again, after schemas were mended, and take in what is valid now."""
+    from eventlib.preparing import Options  # noqa: PLC0415  # each command loads what it uses
+    from eventlib.replaying import replay_to  # noqa: PLC0415  # as above
+
+    found = replay_to(folder, out, Options(policy=policy, key=key, schemas=schemas))
+    refused = found.lines - found.recovered - found.gone
+    _say(
+        f"{found.lines:,} quarantined lines judged again: {found.recovered:,} valid now, {refused:,} still refused, "
+        f"{found.gone:,} no longer where they stood"
+    )
+    _report(found.prepared, out)
+
+
 def _report(prepared: Any, out: Path) -> None:
     _say(f"{prepared.ledger.rows_in:,} lines in, {prepared.ledger.rows_out:,} events kept:")
     for entry in prepared.ledger:

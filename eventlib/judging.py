@@ -5,7 +5,7 @@ from __future__ import annotations
 import hmac
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -24,7 +24,7 @@ from eventlib.sources.decode import decode
 from eventlib.sources.files import Chunk
 from eventlib.stage import DAY, HOUR
 
-__all__ = ["Piece", "QuarantineRow", "Task", "judge_chunk", "known_adapter"]
+__all__ = ["Piece", "QuarantineRow", "Task", "judge_chunk", "judge_chunks", "known_adapter"]
 
 _SAFE_NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,63}", re.ASCII)
 _SAFE_ID: Final = re.compile(r"[A-Za-z0-9_.:~-]{1,128}", re.ASCII)
@@ -169,12 +169,20 @@ class _Reader:
 
 def judge_chunk(chunk: Chunk, number: int, task: Task) -> Piece:
     """Read one chunk and leave its events in a file; runs in a worker process."""
-    reader = _Reader(task, chunk)
-    rows = reader.read(chunk)
-    table = _table(rows, chunk)
+    return judge_chunks([chunk], number, task)
+
+
+def judge_chunks(chunks: Sequence[Chunk], number: int, task: Task) -> Piece:
+    """Read chunks of one file, at least one, in the order of their lines, and leave their events in one piece."""
+    reader = _Reader(task, chunks[0])
+    tables = []
+    for chunk in chunks:
+        found = _table(reader.read(chunk), chunk)
+        tables.append(found.append_column("digest", _digests(found, chunk, task.key)))
+    table = pa.concat_tables(tables)
     first = number << 32  # rows are told apart across pieces without knowing how many the others hold
-    table = table.append_column("row", pa.array(range(first, first + len(table)), pa.int64()))
-    table = table.append_column("digest", _digests(table, chunk, task.key))
+    rows = pa.array(range(first, first + len(table)), pa.int64())
+    table = table.add_column(table.num_columns - 1, "row", rows)
     reader.piece.events = len(table)
     reader.piece.judged_by = _judged_by(table, reader.registry)
     if len(table):

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final
 
 import duckdb
@@ -36,7 +37,7 @@ from eventlib.writing import (
     write_table,
 )
 
-__all__ = ["Options", "prepare_log", "prepare_to"]
+__all__ = ["Options", "prepare_log", "prepare_to", "run_id"]
 
 _MEMORY: Final = "1GB"
 _LIBRARIES: Final = ("duckdb", "jsonschema-rs", "narwhals", "numpy", "orjson", "pandas", "pyarrow", "scipy")
@@ -105,9 +106,19 @@ def prepare_to(logs: Logs, out: Path, options: Options, progress: Progress = _qu
         return _prepare(log, out, options, means, work, progress)
 
 
-def prepare_log(log: Log, out: Path, options: Options, work: Path) -> Prepared:
-    """Prepare a log that was read; `work` is a folder on the file system of `out` that its owner removes."""
-    return _prepare(log, out, options, _open(options), work, _quiet)
+def prepare_log(
+    log: Log, out: Path, options: Options, work: Path, note: Mapping[str, str] = MappingProxyType({})
+) -> Prepared:
+    """Prepare a log that was read; `work` is a folder on the file system of `out` that its owner removes.
+
+    `note` goes into `run.json`.
+    """
+    return _prepare(log, out, options, _open(options), work, _quiet, note)
+
+
+def run_id(started: datetime) -> str:
+    """Return the name of a run, by when it began."""
+    return f"{started:%Y%m%dT%H%M%S%f}Z"
 
 
 def _least_space(logs: Logs) -> int:
@@ -127,7 +138,13 @@ def _open(options: Options) -> _Means:
 
 
 def _prepare(
-    log: Log, out: Path, options: Options, means: _Means, work: Path, progress: Progress
+    log: Log,
+    out: Path,
+    options: Options,
+    means: _Means,
+    work: Path,
+    progress: Progress,
+    note: Mapping[str, str] = MappingProxyType({}),
 ) -> Prepared:
     started = datetime.now(UTC)
     _refuse_rejected(log, options.max_rejected)
@@ -136,7 +153,7 @@ def _prepare(
     with connect(spill=work / "spill", memory_limit=_MEMORY) as connection:
         flow = _run(log, options, means, connection, made, progress)
         digest = row_digest(connection)
-    stamp = _stamp(log, options, means.policy, flow, started) | {"row_digest": digest}
+    stamp = _stamp(log, options, means.policy, flow, started) | {"row_digest": digest, **note}
     (made / "ledger.json").write_bytes(orjson.dumps(flow.ledger.to_list(), option=orjson.OPT_INDENT_2))
     (made / "run.json").write_bytes(orjson.dumps(stamp, option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS))
     publish(made, out / "versions" / stamp["run_id"], out / "current")
@@ -230,6 +247,8 @@ def _stamp(log: Log, options: Options, policy: Policy, flow: Flow, started: date
     parameters: Mapping[str, Any] = {
         "source": options.source,
         "as_of": datetime.fromtimestamp(flow.as_of / 1_000_000, UTC).isoformat(),
+        "as_of_is_latest": options.as_of is None,
+        "schemas": os.fspath(options.schemas) if options.schemas else None,
         "engine": options.engine,
         "registry": os.fspath(options.registry) if options.registry else None,
         "plain_identifiers": options.plain_identifiers,
@@ -237,7 +256,7 @@ def _stamp(log: Log, options: Options, policy: Policy, flow: Flow, started: date
         "max_rejected": options.max_rejected,
     }
     return {
-        "run_id": f"{started:%Y%m%dT%H%M%S%f}Z",
+        "run_id": run_id(started),
         "status": "complete",
         "started_at": started.isoformat(),
         "ended_at": datetime.now(UTC).isoformat(),

@@ -26,7 +26,7 @@ from eventlib.sources import adapter, detect
 from eventlib.sources.decode import decode
 from eventlib.sources.files import Chunk, chunks, digest_file, find_logs, is_archive, passed_over
 
-__all__ = ["Log", "Plan", "gather_pieces", "plan_rows", "read_rows"]
+__all__ = ["Log", "Plan", "gather_pieces", "learn", "plan_rows", "read_rows"]
 
 _PARALLEL_FROM_BYTES: Final = 4 << 20
 _SNIFFED_LINES: Final = 200
@@ -47,7 +47,7 @@ class Log:
     entry : Entry
         The ledger's first stage: lines in, events out, and what was removed.
     inputs : list of dict
-        Per file: `file, sha256, rows, source, reason`.
+        Per file: `file, sha256, rows, events, removed, source, reason`.
     repairs : list of dict
         Per repair: `source, scope, field, repair, rows`, with the evidence where one was needed.
     passed_over : list of str
@@ -111,7 +111,8 @@ def _sources(paths: Sequence[Path], source: str) -> list[tuple[str, str]]:
     return [detect(_first_records(path)) for path in paths]
 
 
-def _learn(paths: Sequence[Path], names: Sequence[tuple[str, str]]) -> dict[str, dict[str, Any]]:
+def learn(paths: Sequence[Path], names: Sequence[tuple[str, str]]) -> dict[str, dict[str, Any]]:
+    """Return, by format, what its adapter must know of all its files; `names` as in `Plan`."""
     learned: dict[str, dict[str, Any]] = {}
     for name in {name for name, _ in names}:
         kind = known_adapter(name)
@@ -223,7 +224,7 @@ def plan_rows(
     return Plan(
         paths,
         names,
-        _learn(paths, names),
+        learn(paths, names),
         Path(tempfile.mkdtemp(prefix="rows-", dir=work)),
         [os.fspath(path) for path in passed_over(logs)],
         schemas,
@@ -240,36 +241,38 @@ def gather_pieces(
 ) -> Log:
     """Add up what was found in the pieces of a log, given in the order of their numbers, and name its files."""
     per_file: list[Counter[str]] = [Counter() for _ in plan.paths]
-    read, total = [0] * len(plan.paths), sum(path.stat().st_size for path in plan.paths)
+    read, total = [0] * len(plan.paths), sum(path.stat().st_size for path in plan.paths) if progress else 0
     quarantine: list[QuarantineRow] = []
-    removed: Counter[str] = Counter()
+    removed: list[Counter[str]] = [Counter() for _ in plan.paths]
     repairs: dict[str, Counter[tuple[str, str, str]]] = {}
     judged_by: Counter[tuple[str, str, str]] = Counter()
     for piece in pieces:
         per_file[piece.file].update(lines=piece.lines, events=piece.events)
         judged_by.update(piece.judged_by)
         quarantine += piece.quarantine
-        removed.update(piece.skipped)
-        removed.update(row["code"] for row in piece.quarantine)
+        removed[piece.file].update(piece.skipped)
+        removed[piece.file].update(row["code"] for row in piece.quarantine)
         repairs.setdefault(plan.names[piece.file][0], Counter()).update(piece.repairs)
         if progress:
             read[piece.file] = max(read[piece.file], piece.position)
             progress(sum(read), total, sum(count["lines"] for count in per_file))
     lines, events = (sum(count[what] for count in per_file) for what in ("lines", "events"))
-    files = zip(plan.paths, digests, per_file, plan.names, strict=True)
+    files = zip(plan.paths, digests, per_file, removed, plan.names, strict=True)
     return Log(
         folder=plan.folder,
         quarantine=_quarantine_table(quarantine, plan.paths, keep_raw=plan.keep_raw),
-        entry=Entry("read", lines, events, dict(removed)),
+        entry=Entry("read", lines, events, dict(sum(removed, Counter()))),
         inputs=[
             {
                 "file": os.fspath(path),
                 "sha256": digest,
                 "rows": count["lines"],
+                "events": count["events"],
+                "removed": dict(sorted(gone.items())),
                 "source": name,
                 "reason": reason,
             }
-            for path, digest, count, (name, reason) in files
+            for path, digest, count, gone, (name, reason) in files
         ],
         repairs=_repair_rows(repairs, plan.learned),
         passed_over=plan.passed_over,
