@@ -29,13 +29,14 @@ from eventlib.quality.timing import (
     late_by_day,
     offset_bands,
 )
-from eventlib.quality.verdict import LIMITS, limits, verdicts
+from eventlib.quality.verdict import LIMITS, answer, limits, verdicts
 
 __all__ = [
     "KINDS",
     "LIMITS",
     "Assessment",
     "along_the_log",
+    "answer",
     "assess",
     "by_file",
     "by_reason",

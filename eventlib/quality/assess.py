@@ -16,7 +16,7 @@ from eventlib.quality.producers import producers_of
 from eventlib.quality.rejected import defects
 from eventlib.quality.tasks import to_do
 from eventlib.quality.timing import clock_offsets, clock_summary
-from eventlib.quality.verdict import Finding, limits, percent, size, verdicts
+from eventlib.quality.verdict import ACT, Finding, Limit, limits, percent, size, verdicts
 from eventlib.schema.naming import naming_frame
 from eventlib.schema.payload import days_covered, near_unique, payload_frame, to_stop
 from eventlib.sources import made_by_adapters
@@ -160,13 +160,16 @@ def _coverage(coverage: pd.DataFrame) -> Finding:
     return Finding("coverage", share, f"the client hides {percent(share)} of what the server saw, {bounds}")
 
 
-def _loss(gaps: pd.DataFrame, ledger: Ledger) -> Finding:
-    bounds = lost(gaps, ledger)
-    if bounds is None:
+def _loss(gaps: pd.DataFrame, ledger: Ledger, limit: Limit) -> Finding:
+    found = lost(gaps, ledger)
+    if found is None:
         return Finding("loss", None, "no producer of 10 or more devices counts its events")
-    least, most = bounds
-    said = f"{percent(most)} of the events' numbers are missing; at least {percent(least)} were lost before the log"
-    return Finding("loss", least, said)
+    withheld = sum(ledger.removed("consent").values())
+    cause = f"lost, or some of the {withheld:,} withheld" if withheld else "lost before the log"
+    said = f"{percent(found.missing)} of the events' numbers are missing, {percent(found.excess)} more than was refused: {cause}"
+    # what consent may explain is worth a look at most
+    share = found.least if limit.judge(found.least) == ACT else min(found.excess, limit.look)
+    return Finding("loss", share, said)
 
 
 def assess(
@@ -213,7 +216,7 @@ def assess(
         _payload(cost, stop, days),
         _over(over),
         _coverage(coverage),
-        _loss(gaps, data.ledger),
+        _loss(gaps, data.ledger, held_against["loss"]),
     ]
     tasks = to_do(
         defects(quarantine, data.run.get("inputs", ())),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from eventlib.ledger import Ledger
 
-__all__ = ["clashes", "lost", "retries", "sequence_gaps"]
+__all__ = ["Lost", "clashes", "lost", "retries", "sequence_gaps"]
 
 _NO_COUNTER: Final = 0.5
 """Where more numbers are missing than there, they were not counted one by one."""
@@ -98,18 +98,28 @@ def sequence_gaps(events: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=columns)
 
 
-def lost(gaps: pd.DataFrame, ledger: Ledger) -> tuple[float, float] | None:
-    """Return bounds of the share of numbered events that were lost before the log.
+class Lost(NamedTuple):
+    """Shares of the events' numbers: lost at least, missing beyond what was refused, missing at all."""
 
-    The upper bound takes every missing number as lost; the lower one takes all that this run rejected, withheld
-    or set aside as late as missing numbers. None where no producer counts.
+    least: float
+    excess: float
+    missing: float
+
+
+def lost(gaps: pd.DataFrame, ledger: Ledger) -> Lost | None:
+    """Return how much of what is missing was lost before the log; None where no producer counts its events.
+
+    What is missing was lost, rejected, set aside as late, or withheld. Rejected and late lines are refused one by
+    one, so that numbered events have their share of them; `excess` is what is missing beyond that. Consent
+    withholds devices whole, which leaves no gap, or part of what a device sent, which does: `least` takes every
+    withheld event as a missing number.
     """
     counted = gaps[gaps["is_counted"].astype(bool)]
-    numbers = int(counted["events"].sum() + counted["missing"].sum())
-    if not numbers:
+    seen, missing = int(counted["events"].sum()), int(counted["missing"].sum())
+    if not seen:
         return None
-    removed = sum(ledger.rejected.values()) + sum(
-        sum(ledger.removed(stage).values()) for stage in ("consent", "lateness")
-    )
-    missing = int(counted["missing"].sum())
-    return max(missing - removed, 0) / numbers, missing / numbers
+    refused = sum(ledger.rejected.values()) + sum(ledger.removed("lateness").values())
+    withheld = sum(ledger.removed("consent").values())
+    excess = missing - refused * seen / max(ledger.rows_out, seen)
+    numbers = seen + missing
+    return Lost(max(missing - refused - withheld, 0) / numbers, max(excess, 0.0) / numbers, missing / numbers)

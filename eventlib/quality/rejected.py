@@ -180,8 +180,8 @@ def along_the_log(quarantine: pd.DataFrame, inputs: Inputs, parts: int = 40) -> 
     Returns
     -------
     pandas.DataFrame
-        `part` (its end, as a share of all lines), `kind` (`broken line`, `breaks its schema`, `unknown name or
-        version`, `late or ahead`), `share` (of the part's lines); no row under 10 lines a part.
+        `part` (its end, as a share of all lines), `kind` (`broken`: no event can be read, `schema`: it breaks its
+        own, `unknown` name or version, `late` or ahead), `share` (of the part's lines); no row under 10 lines a part.
     """
     _, total = _starts(inputs)
     parts = min(parts, total // 10)
@@ -199,7 +199,7 @@ def along_the_log(quarantine: pd.DataFrame, inputs: Inputs, parts: int = 40) -> 
 
 def _kind(code: str) -> str:
     if code.startswith("schema_"):
-        return "breaks its schema"
+        return "schema"
     if code.startswith("unknown_"):
-        return "unknown name or version"
-    return "late or ahead" if code in ("too_late", "future_time") else "broken line"
+        return "unknown"
+    return "late" if code in ("too_late", "future_time") else "broken"

@@ -39,6 +39,7 @@ class Task(NamedTuple):
     example: str = ""
 
 
+_NAMELESS: Final = "lines whose event cannot be told"
 _BROKEN: Final[Mapping[str, str]] = {
     "blank_line": "empty lines: the writer ends a record twice",
     "broken_json": "lines that are not JSON: records are cut or mixed; write each whole, by one writer",
@@ -110,7 +111,7 @@ def _rejected(
     renames = dict(zip(better["name"], better["suggestion"], strict=True))
     for row in _rows(defects):
         sender = _sender(row.events, producers)
-        events, what = _names(row.events) or NOT_KNOWN, _defect(row, renames) + _made(row, derived)
+        events, what = _names(row.events) or _NAMELESS, _defect(row, renames) + _made(row, derived)
         since = ", ".join(text for text in (row.spread, row.trend) if text)
         yield Task(LOST, sender, events, str(row.json_path), what, int(row.rows), since, row.first)
 

@@ -12,7 +12,7 @@ from eventlib.errors import BadCallError
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-__all__ = ["LIMITS", "Finding", "Limit", "limits", "percent", "size", "verdicts"]
+__all__ = ["ACT", "LIMITS", "Finding", "Limit", "answer", "limits", "percent", "size", "verdicts"]
 
 GOOD, LOOK, ACT, UNKNOWN = "good", "look", "act", "not measured"
 
@@ -125,9 +125,29 @@ def limits(changes: Sequence[str] = ()) -> dict[str, Limit]:
 
 
 def verdicts(found: Sequence[Finding], held_against: Mapping[str, Limit] = LIMITS) -> pd.DataFrame:
-    """Return the verdict of each area: `area`, `verdict`, `figure`, `limits`."""
+    """Return the verdict of each area, the gravest first: `area`, `verdict`, `figure`, `limits`."""
     rows = [
         (item.area, held_against[item.area].judge(item.share), item.figure, held_against[item.area].text)
         for item in found
     ]
+    rows.sort(key=lambda row: (ACT, LOOK, UNKNOWN, GOOD).index(row[1]))
     return pd.DataFrame(rows, columns=["area", "verdict", "figure", "limits"])
+
+
+def answer(judged: pd.DataFrame) -> str:
+    """Return what the verdicts come to, in a sentence; empty where all is good.
+
+    Examples
+    --------
+    >>> answer(pd.DataFrame({"area": ["schema", "names", "loss"], "verdict": ["act", "look", "not measured"]}))
+    'Act on schema; look at names. Not measured: loss.'
+    """
+    by_verdict = judged.groupby("verdict")["area"].agg(", ".join).to_dict()
+    todo = [
+        f"{words} {by_verdict[key]}"
+        for key, words in ((ACT, "act on"), (LOOK, "look at"))
+        if key in by_verdict
+    ]
+    said = "; ".join(todo)
+    unknown = f" Not measured: {by_verdict[UNKNOWN]}." if UNKNOWN in by_verdict else ""
+    return f"{said[:1].upper()}{said[1:]}{'.' if said else ''}{unknown}".strip()

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from typing import TYPE_CHECKING, Any
 
 from eventlib.model import PURPOSES
-from eventlib.report import safe
 from eventlib.report.plots import HATCH, PALETTE, SYMBOLS, bars, empty, figure, heatmap, interval_bars, lines
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def waterfall(ledger: Ledger, subtitle: str = "") -> go.Figure:
     removed = [(name, -count) for name, count in steps.items() if count]
     names = ["lines in", *(name for name, _ in removed), "events kept"]
     values = [ledger.rows_in, *(count for _, count in removed), ledger.rows_out]
-    title = f"{ledger.rows_out:,} of {ledger.rows_in:,} input lines became events"
+    title = f"{ledger.rows_out:,} of {ledger.rows_in:,} lines became events"
     fig = figure(title, subtitle, x="rows", height=170 + 34 * len(names))
     fig.add_trace(
         go.Waterfall(
@@ -52,7 +52,8 @@ def waterfall(ledger: Ledger, subtitle: str = "") -> go.Figure:
             x=values,
             measure=["absolute", *["relative"] * len(removed), "absolute"],
             text=[f"{value:,}" for value in values],
-            textposition="outside",
+            textposition="auto",
+            insidetextanchor="middle",
             cliponaxis=False,
             decreasing={"marker": {"color": PALETTE[1]}},
             increasing={"marker": {"color": PALETTE[0]}},
@@ -78,11 +79,12 @@ def rejected_along(frame: pd.DataFrame, subtitle: str = "") -> go.Figure:
         "part",
         "share",
         "kind",
-        title=f"At most {highest:.1%} of the lines of any stretch were rejected".replace("%", " %"),
+        title=f"Rejected: at most {highest:.1%} of a stretch".replace("%", " %"),
         subtitle=subtitle,
         x_title="place in the log, in lines from first to last",
         y_title="share of the lines there",
     )
+    fig.update_layout(margin={"t": 125})
     fig.update_xaxes(tickformat=".0%", range=[0, 1])
     fig.update_yaxes(tickformat=".1%")
     return fig
@@ -90,7 +92,7 @@ def rejected_along(frame: pd.DataFrame, subtitle: str = "") -> go.Figure:
 
 def volume(frame: pd.DataFrame, by: str = "source", subtitle: str = "") -> go.Figure:
     """Return events per day, from `quality.daily_volume`."""
-    return lines(
+    fig = lines(
         frame,
         "day",
         "events",
@@ -100,6 +102,17 @@ def volume(frame: pd.DataFrame, by: str = "source", subtitle: str = "") -> go.Fi
         x_title="day (UTC)",
         y_title="events",
     )
+    return _by_day(fig, frame)
+
+
+def _by_day(fig: go.Figure, frame: pd.DataFrame) -> go.Figure:
+    """Write days, not hours, under an axis of few days."""
+    days = frame["day"].nunique()
+    if 0 < days <= 10:
+        day, half = dt.timedelta(days=1), dt.timedelta(hours=12)
+        span = [frame["day"].min() - half, frame["day"].max() + half]
+        fig.update_xaxes(tickformat="%-d %b %Y", dtick=day.total_seconds() * 1000, range=span)
+    return fig
 
 
 def delays(frame: pd.DataFrame, subtitle: str = "") -> go.Figure:
@@ -110,7 +123,9 @@ def delays(frame: pd.DataFrame, subtitle: str = "") -> go.Figure:
     if not frame["events"].sum():
         return empty(title, "no event carries the times that this needs")
     late = frame.set_index("band").groupby("delay")["share"].apply(lambda part: part.iloc[-2:].sum()).max()
-    title = f"Up to {late:.1%} of events waited over an hour".replace("%", " %")
+    title = "No event waited over an hour"
+    if late:
+        title = f"Up to {late:.1%} of events waited over an hour".replace("%", " %")
     fig = figure(title, subtitle, "waited", "share of events", height=420)
     for index, (name, part) in enumerate(frame.groupby("delay", sort=False)):
         fig.add_trace(
@@ -122,7 +137,7 @@ def delays(frame: pd.DataFrame, subtitle: str = "") -> go.Figure:
                     "color": PALETTE[index],
                     "pattern": {"shape": ("", "/")[index % 2], **HATCH},
                 },
-                text=[f"{item:.1%}" if item >= 0.0005 else "" for item in part["share"]],
+                text=[f"{item:.1%}" if item >= 0.005 else "" for item in part["share"]],
                 textposition="outside",
                 cliponaxis=False,
             )
@@ -139,7 +154,7 @@ def late(frame: pd.DataFrame, subtitle: str = "") -> go.Figure:
         return empty("Late events by day", "no event was kept")
     worst = frame.sort_values("share", kind="stable").iloc[-1]
     day = f"{worst['day'].day} {worst['day']:%b}"
-    said = f"{float(worst['share']):.1%} of the events of {day} came late, the worst day"
+    said = f"Worst day: {float(worst['share']):.1%} late ({day})"
     fig = lines(
         frame.assign(kind="over an hour late"),
         "day",
@@ -152,7 +167,7 @@ def late(frame: pd.DataFrame, subtitle: str = "") -> go.Figure:
     )
     fig.update_yaxes(tickformat=".1%")
     fig.update_layout(showlegend=False, margin={"t": 84})
-    return fig
+    return _by_day(fig, frame)
 
 
 def clocks(frame: pd.DataFrame) -> go.Figure:
@@ -165,7 +180,7 @@ def clocks(frame: pd.DataFrame) -> go.Figure:
         frame,
         "offset",
         "devices",
-        title=f"{right:.0%} of device clocks were right within a minute".replace("%", " %"),
+        title=f"{right:.0%} of clocks right within a minute".replace("%", " %"),
         subtitle=f"n = {int(frame['devices'].sum()):,} devices, by their largest offset",
         x="devices",
     )
@@ -178,8 +193,8 @@ def hidden(frame: pd.DataFrame) -> go.Figure:
             "What the client did not report", "under 10 people did what both client and server report"
         )
     most = frame.sort_values("hidden_share", kind="stable").iloc[-1]
-    name = safe.escape_plotly(safe.clean(str(most["event_name"])))
-    title = f"The client did not report {most['hidden_share']:.1%} of {name}".replace("%", " %", 1)
+    said = f"{'Up to ' if len(frame) > 1 else ''}{most['hidden_share']:.1%}".replace("%", " %")
+    title = f"{said} hidden from the client"
     seen = int((frame["matched"] + frame["server_only"]).sum())
     return interval_bars(
         frame,
@@ -189,7 +204,7 @@ def hidden(frame: pd.DataFrame) -> go.Figure:
         "upper",
         title=title,
         subtitle=f"n = {seen:,} actions that the server saw",
-        x="share that only the server saw, with 90 % interval",
+        x="only the server saw, 90 % interval",
         percent=True,
     )
 
@@ -200,7 +215,7 @@ def payload(frame: pd.DataFrame, stop: pd.DataFrame, rows: int = 20) -> go.Figur
     flagged = set(stop["event_name"].astype(str) + "." + stop["property"].astype(str))
     heavy = frame.assign(label=names, could_stop=[name in flagged for name in names]).head(rows)
     total, shown = int(frame["bytes"].sum()), int(heavy["bytes"].sum())
-    return bars(
+    fig = bars(
         heavy,
         "label",
         "bytes",
@@ -210,6 +225,8 @@ def payload(frame: pd.DataFrame, stop: pd.DataFrame, rows: int = 20) -> go.Figur
         form="bytes",
         flagged="could_stop",
     )
+    fig.update_xaxes(nticks=4)
+    return fig
 
 
 def purposes(frame: pd.DataFrame, subtitle: str = "") -> go.Figure:

@@ -12,7 +12,7 @@ import pytest
 from eventlib.report import run_reports
 from eventlib.report.index import load_figures
 from tests.factory import consent, event, prepared
-from tests.reporting import NOTEBOOKS, sample, sample_reports
+from tests.reporting import NOTEBOOKS, ROOT, sample, sample_reports
 
 pytestmark = pytest.mark.slow
 
@@ -50,6 +50,9 @@ def test_known_figures_of_the_sample():
         < quality["hidden_share"]["value"]
         < quality["hidden_share"]["upper"]
     )
+    world = json.loads((ROOT / "data" / "truth" / "world.json").read_text())
+    blocked = world["parameters"]["lost_client_share"]
+    assert quality["hidden_share"]["lower"] < blocked < quality["hidden_share"]["upper"]
     assert journeys["people"]["value"] > 300
 
 

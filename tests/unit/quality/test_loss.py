@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from eventlib import quality
 from eventlib.ledger import Entry, Ledger
 from eventlib.quality.loss import clashes, lost, sequence_gaps
 from tests.factory import event, prepared
@@ -51,7 +53,9 @@ def test_what_this_run_removed_may_explain_what_is_missing():
     ledger = Ledger(
         [Entry("read", 40, 37, {"broken_json": 3}), Entry("consent", 37, 35, {"C06_denied_then": 2})]
     )
-    assert lost(found, ledger) == (5 / 40, 10 / 40)
+    shares = lost(found, ledger)
+    assert shares is not None
+    assert shares == pytest.approx((5 / 40, (10 - 3 * 30 / 35) / 40, 10 / 40))
 
 
 def test_the_interval_covers_what_devices_lose_by_whole_batches():
@@ -75,3 +79,19 @@ def test_different_events_under_one_id_are_counted_by_producer(tmp_path):
     other.pop("url")
     found = clashes(prepared(tmp_path, [first, other, event(2)]).events)
     assert found.to_numpy().tolist() == [["web", "page_view", 1]]
+
+
+def verdict(tmp_path: Path, numbers: list[int], **fields: Any) -> tuple[str, str]:
+    log = [event(n, anonymous_id=f"a-{d}", sequence=n, **fields) for d in range(12) for n in numbers]
+    found = quality.assess(prepared(tmp_path, log)).verdicts.set_index("area")
+    return str(found["verdict"]["loss"]), str(found["figure"]["loss"])
+
+
+def test_lost_events_show_in_the_verdict(tmp_path):
+    assert verdict(tmp_path, [1, 2, 3, 4]) == (
+        "good",
+        "0 % of the events' numbers are missing, 0 % more than was refused: lost before the log",
+    )
+    word, figure = verdict(tmp_path, [1, 2, 4, 5])
+    assert word == "act"
+    assert figure.startswith("20.0 % of the events' numbers are missing, 20.0 % more than was refused")

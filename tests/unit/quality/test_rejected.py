@@ -83,6 +83,6 @@ def test_along_the_log_each_part_has_its_share_by_kind():
     ]
     found = along_the_log(frame(*rows), INPUTS, parts=10)
     shares = found.pivot_table(index="part", columns="kind", values="share")
-    assert shares["broken line"].tolist() == [0.02, 0.01, *[0.0] * 8]
-    assert shares["late or ahead"].tolist() == [*[0.0] * 9, 0.01]
+    assert shares["broken"].tolist() == [0.02, 0.01, *[0.0] * 8]
+    assert shares["late"].tolist() == [*[0.0] * 9, 0.01]
     assert along_the_log(frame(*rows), [{"file": "logs/a.ndjson", "rows": 9}]).empty
