@@ -22,25 +22,26 @@ def _producer(events: pd.DataFrame) -> pd.Series[str]:
     return source + " " + channel
 
 
-def producers_of(events: pd.DataFrame) -> dict[str, str]:
-    """Return which producer (`source channel`) sends each event name, where it is one alone.
+def producers_of(events: pd.DataFrame) -> dict[str, tuple[str, ...]]:
+    """Return which producers (`source channel`) send each event name.
 
     Examples
     --------
     >>> rows = [("page_view", "web", "client"), ("order_pay", "web", "client"), ("order_pay", "shop", "server")]
     >>> producers_of(pd.DataFrame(rows, columns=["event_name", "source", "channel"]))
-    {'page_view': 'web client'}
+    {'order_pay': ('shop server', 'web client'), 'page_view': ('web client',)}
     """
     pairs = pd.DataFrame(
         {"event_name": events["event_name"], "producer": _producer(events)}
     ).drop_duplicates()
-    alone = pairs[~pairs["event_name"].duplicated(keep=False)]
-    return dict(zip(alone["event_name"], alone["producer"], strict=True))
+    grouped = pairs.sort_values(["event_name", "producer"]).groupby("event_name")["producer"]
+    return {str(name): tuple(part) for name, part in grouped}
 
 
-def _rejected(quarantine: pd.DataFrame, producers: Mapping[str, str]) -> pd.Series[int]:
+def _rejected(quarantine: pd.DataFrame, producers: Mapping[str, tuple[str, ...]]) -> pd.Series[int]:
+    alone = {name: senders[0] for name, senders in producers.items() if len(senders) == 1}
     names = [
-        producers.get(name, NOT_KNOWN) if isinstance(name, str) else NOT_KNOWN
+        alone.get(name, NOT_KNOWN) if isinstance(name, str) else NOT_KNOWN
         for name in quarantine["event_name"]
     ]
     return pd.Series(names, dtype="object").value_counts()

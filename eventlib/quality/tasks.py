@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
 import pandas as pd
 
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 __all__ = ["KINDS", "Task", "mends", "to_do"]
+
+Producers: TypeAlias = "Mapping[str, tuple[str, ...]]"
 
 LOST, WRONG, COST = "data lost", "data wrong", "cost"
 KINDS: Final[Mapping[str, str]] = {
@@ -65,13 +67,13 @@ def _names(names: Sequence[str], most: int = 3) -> str:
     return ", ".join(names[:most]) + more
 
 
-def _sender(event_names: Iterable[str], producers: Mapping[str, str]) -> str:
+def _sender(event_names: Iterable[str], producers: Producers) -> str:
     """Return the producers of these events, those known first."""
-    senders = {producers.get(name, NOT_KNOWN) for name in event_names}
-    known = sorted(senders - {NOT_KNOWN})
+    names = list(event_names)
+    known = sorted({sender for name in names for sender in producers.get(name, ())})
     if not known:
         return NOT_KNOWN
-    others = " and others" if NOT_KNOWN in senders or len(known) > 2 else ""
+    others = " and others" if len(known) > 2 or any(name not in producers for name in names) else ""
     return ", ".join(known[:2]) + others
 
 
@@ -103,7 +105,7 @@ def _made(row: Any, derived: Mapping[str, Collection[str]]) -> str:
 
 def _rejected(
     defects: pd.DataFrame,
-    producers: Mapping[str, str],
+    producers: Producers,
     names: pd.DataFrame,
     derived: Mapping[str, Collection[str]],
 ) -> Iterator[Task]:
@@ -116,7 +118,7 @@ def _rejected(
         yield Task(LOST, sender, events, str(row.json_path), what, int(row.rows), since, row.first)
 
 
-def _named(names: pd.DataFrame, producers: Mapping[str, str], kept: Mapping[str, int]) -> Iterator[Task]:
+def _named(names: pd.DataFrame, producers: Producers, kept: Mapping[str, int]) -> Iterator[Task]:
     for row in _rows(names.drop_duplicates(["kind", "name"])):
         rename = f": rename it to {row.suggestion}" if row.suggestion else ""
         if row.kind == "property":
@@ -126,9 +128,7 @@ def _named(names: pd.DataFrame, producers: Mapping[str, str], kept: Mapping[str,
             )
         elif row.name in kept:  # one that was rejected for it has its item already
             what = f"the name {row.finding}{rename}"
-            yield Task(
-                WRONG, producers.get(row.name, NOT_KNOWN), row.name, "event_name", what, kept[row.name]
-            )
+            yield Task(WRONG, _sender([row.name], producers), row.name, "event_name", what, kept[row.name])
 
 
 def _hidden(coverage: pd.DataFrame, least: float) -> Iterator[Task]:
@@ -142,9 +142,9 @@ def _hidden(coverage: pd.DataFrame, least: float) -> Iterator[Task]:
             yield Task(WRONG, "client", row.event_name, "channel", what, int(row.server_only))
 
 
-def _retold(over: pd.DataFrame, producers: Mapping[str, str], least: float) -> Iterator[Task]:
+def _retold(over: pd.DataFrame, producers: Producers, least: float) -> Iterator[Task]:
     for row in _rows(over):
-        sender = producers.get(row.event_name, NOT_KNOWN)
+        sender = _sender([row.event_name], producers)
         if row.nothing_share >= least and row.adds_nothing:
             what = (
                 f"{percent(row.nothing_share)} repeat what the device has just said ({row.burst_events:,} in bursts, "
@@ -153,9 +153,9 @@ def _retold(over: pd.DataFrame, producers: Mapping[str, str], least: float) -> I
             yield Task(COST, sender, row.event_name, "volume", what, int(row.adds_nothing))
 
 
-def _unused(over: pd.DataFrame, producers: Mapping[str, str]) -> Iterator[Task]:
+def _unused(over: pd.DataFrame, producers: Producers) -> Iterator[Task]:
     unused = over[~over["is_used"].astype(bool)].sort_values("events", ascending=False, kind="stable")
-    senders = [producers.get(name, NOT_KNOWN) for name in unused["event_name"]]
+    senders = [_sender([name], producers) for name in unused["event_name"]]
     for sender, part in unused.groupby(senders, sort=True):
         share, bytes_share = float(part["events_share"].sum()), float(part["bytes_share"].sum())
         volume = f"{percent(share)} of the events, {percent(bytes_share)} of the payload"
@@ -165,7 +165,7 @@ def _unused(over: pd.DataFrame, producers: Mapping[str, str]) -> Iterator[Task]:
         )
 
 
-def _unsaid(stop: pd.DataFrame, producers: Mapping[str, str]) -> Iterator[Task]:
+def _unsaid(stop: pd.DataFrame, producers: Producers) -> Iterator[Task]:
     surely = stop[stop["advice"] == "stop"]
     for (name, reason), part in surely.groupby(["property", "reason"], sort=False):
         sender = _sender(part["event_name"], producers)
@@ -180,7 +180,7 @@ def to_do(
     coverage: pd.DataFrame,
     stop: pd.DataFrame,
     over: pd.DataFrame,
-    producers: Mapping[str, str],
+    producers: Producers,
     *,
     derived: Mapping[str, Collection[str]] = MappingProxyType({}),
     least_hidden: float = 0.05,
@@ -201,7 +201,7 @@ def to_do(
     over
         From `overtracking.over_tracking`.
     producers
-        Which producer sends each event name, from `producers.producers_of`.
+        Which producers send each event name, from `producers.producers_of`.
     derived
         What an adapter makes, by event name, as `sources.made_by_adapters` gives it.
     least_hidden, least_retold
