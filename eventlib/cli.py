@@ -14,6 +14,7 @@ import typer
 from eventlib.errors import BadCallError, EventlibError
 
 if TYPE_CHECKING:
+    from eventlib.rows import Log
     from eventlib.simulate import WorldParameters
 
 __all__ = ["app", "main"]
@@ -177,8 +178,22 @@ def validate(logs: Logs, schemas: Schemas = None, source: Source = "auto") -> No
         _say(f"{row['source_file']}:{row['line']}: {row['code']} at {row['json_path']}: {row['message']}")
     if len(refused) > 20:
         _say(f"… and {len(refused) - 20:,} more")
+    _notes(log.log)
     if Ledger([entry]).rejected:
         raise typer.Exit(3)
+
+
+def _notes(log: Log) -> None:
+    """Say what is no fault of a line: another version's verdict, and names that will not stay usable (S1.4, S1.6)."""
+    from eventlib.schema.naming import lint_event_names  # noqa: PLC0415  # each command loads what it uses
+
+    for row in log.judged_by:
+        _say(
+            f"Note: {row['rows']:,} {row['event_name']} {row['schema_version']} judged by {row['judged_by']}"
+        )
+    for finding in lint_event_names(log.event_names()):
+        better = f"; better: {finding.suggestion}" if finding.suggestion else ""
+        _say(f"Note: the name {finding.name!r} {finding.finding}{better}")
 
 
 @app.command(epilog=_EXIT_CODES)

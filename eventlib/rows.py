@@ -64,6 +64,14 @@ class Log:
     passed_over: list[str]
     judged_by: list[dict[str, Any]] = field(default_factory=list)
 
+    def event_names(self) -> list[str]:
+        """Return the names of all events, and of refused lines where they look like names."""
+        pieces = [
+            pq.read_table(p, columns=["event_name"]) for p in sorted(self.folder.glob("piece-*.parquet"))
+        ]
+        tables = [self.quarantine.select(["event_name"]), *pieces]
+        return sorted({name for table in tables for name in table["event_name"].unique().to_pylist() if name})
+
     def events(self) -> pa.Table:
         """Return the canonical frame in memory."""
         pieces = sorted(self.folder.glob("piece-*.parquet"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -24,22 +25,50 @@ _ACTION_WORDS: Final = (
     "review save scan schedule scroll search select send share show sign skip sort start stop submit "
     "subscribe swipe switch sync tap throw toggle track transfer trigger type undo uninstall unlike "
     "unsubscribe update upgrade upload use validate verify view visit vote watch withdraw zoom "
+    "begin bid block build capture draw favorite flag go invoke lose lock mark notify pick pull push record reorder "
+    "reply reserve rotate run see sell set skip spend take test touch unlock unmute mute wait win wrap write"
 )
 ACTIONS: Final = frozenset(_ACTION_WORDS.split())
 """Actions in their base form, the last word of an event's name."""
 
+_IRREGULAR_PAIRS: Final = (
+    "began:begin begun:begin bought:buy built:build chosen:choose chose:choose drawn:draw drew:draw gone:go went:go "
+    "gave:give given:give hid:hide hidden:hide left:leave lost:lose paid:pay ran:run rewritten:write saw:see seen:see "
+    "sent:send shown:show sold:sell spent:spend taken:take took:take thrown:throw threw:throw withdrawn:withdraw "
+    "withdrew:withdraw won:win written:write wrote:write undone:undo undid:undo"
+)
+_IRREGULAR: Final = dict(pair.split(":") for pair in _IRREGULAR_PAIRS.split())
+
 UNITS: Final[Mapping[str, str]] = {
     **dict.fromkeys(
-        ("duration", "delay", "latency", "elapsed", "timeout", "dwell", "age"), "_ms, _s or _days"
+        (
+            "duration",
+            "delay",
+            "latency",
+            "elapsed",
+            "timeout",
+            "dwell",
+            "age",
+            "interval",
+            "period",
+            "ttl",
+            "lifetime",
+        ),
+        "_ms, _s or _days",
     ),
-    **dict.fromkeys(("size", "length", "weight"), "_bytes, _chars or _kg"),
-    **dict.fromkeys(("width", "height", "distance"), "_px or _m"),
+    **dict.fromkeys(("size", "length", "weight", "memory"), "_bytes, _chars or _kg"),
+    **dict.fromkeys(("width", "height", "distance", "depth", "offset"), "_px, _m or _pct"),
+    **dict.fromkeys(("speed", "bandwidth", "throughput"), "_kbps or _m_per_s"),
     **dict.fromkeys(("scroll", "progress", "ratio", "rate"), "_pct or _share"),
 }
 """Words that measure something without saying in what, and the endings that would."""
 
 _SNAKE: Final = re.compile(r"[a-z][a-z0-9]*(?:_[a-z0-9]+)*")
-_DYNAMIC: Final = re.compile(r"\d{2,}|(?:^|[_\W])\d+(?:$|[_\W])|[0-9a-f]{8}-")
+_TOTALS: Final = frozenset({"avg", "average", "max", "mean", "median", "min", "sum", "total"})
+_DYNAMIC: Final = re.compile(
+    r"\d{2,}|(?:^|[_\W])\d+(?:$|[_\W])|(?:^|[_\W])[0-9a-f]{8,}(?:$|[_\W])|@", re.IGNORECASE
+)
+_ID_WORD: Final = re.compile(r"[0-9a-f]*[0-9][0-9a-f]*|.*[0-9].*[0-9].*|[0-9a-f]{8,}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,14 +82,23 @@ class Finding:
 
 
 def _words(name: str) -> list[str]:
-    spaced = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name)
+    plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
+    spaced = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", plain)
     return [word for word in re.split(r"[^a-z0-9]+", spaced.lower()) if word]
 
 
+def _spoken(name: str) -> list[str]:
+    """Return the words of a name without ids, and without the digits in the others."""
+    words = [re.sub("[0-9]", "", word) for word in _words(name) if not _ID_WORD.fullmatch(word)]
+    return [word for word in words if word]
+
+
 def _base(word: str) -> str | None:
-    """Return the base form of an inflected action: viewed → view, submitted → submit, copies → copy."""
+    """Return the base form of an inflected action: viewed → view, submitted → submit, copies → copy, sent → send."""
     if word in ACTIONS:
         return word
+    if word in _IRREGULAR:
+        return _IRREGULAR[word]
     stems = [word[: -len(end)] for end in ("ed", "ing", "es", "s", "d") if word.endswith(end)]
     stems += [stem[:-1] for stem in stems if len(stem) > 2 and stem[-1] == stem[-2]]
     stems += [f"{stem}e" for stem in stems] + [f"{stem[:-1]}y" for stem in stems if stem.endswith("i")]
@@ -68,7 +106,7 @@ def _base(word: str) -> str | None:
 
 
 def _suggest(name: str) -> str:
-    words = [word for word in _words(name) if not word.isdigit()]
+    words = _spoken(name)
     if not words:
         return ""
     base = _base(words[-1])
@@ -83,7 +121,7 @@ def _snake_case(name: str) -> Iterator[Finding]:
 
 
 def _object_action(name: str) -> Iterator[Finding]:
-    words = [word for word in _words(name) if not word.isdigit()]
+    words = _spoken(name)
     if len(words) < 2:
         yield Finding(name, "object_action", "does not say what was done to what")
     elif words[-1] not in ACTIONS:
@@ -98,14 +136,31 @@ def _no_dynamic_names(name: str) -> Iterator[Finding]:
         yield Finding(name, "dynamic_name", "holds a number or an id; send it as a property", _suggest(name))
 
 
+def _no_digits(name: str) -> Iterator[Finding]:
+    if not _DYNAMIC.search(name) and any(char.isdigit() for char in name):
+        yield Finding(name, "dynamic_name", "holds a digit; say in words what differs", _suggest(name))
+
+
 def _unit_in_name(name: str) -> Iterator[Finding]:
-    last = _words(name)[-1:] or [""]
-    if last[0] in UNITS:
-        yield Finding(name, "unit", f"measures in an unknown unit; end it with {UNITS[last[0]]}")
+    words = _words(name)
+    while words and words[-1] in _TOTALS:
+        words.pop()
+    if words and words[-1] in UNITS:
+        yield Finding(name, "unit", f"measures in an unknown unit; end it with {UNITS[words[-1]]}")
+
+
+def _twins(names: Iterable[str]) -> Iterator[Finding]:
+    """Find names that differ by case or separator only."""
+    seen: dict[str, str] = {}
+    for name in sorted(names, key=lambda item: (not _SNAKE.fullmatch(item), item)):
+        key = "".join(_words(name))
+        if key and key in seen:
+            yield Finding(name, "variant", f"is another spelling of {seen[key]!r}", seen[key])
+        seen.setdefault(key, name)
 
 
 def _variants(names: Iterable[str]) -> Iterator[Finding]:
-    """Names that differ by case, separator or the action's form only."""
+    """Find names that differ by case, separator or the action's form only."""
     seen: dict[str, str] = {}
     for name in sorted(names, key=lambda item: (not _SNAKE.fullmatch(item), item)):
         key = _suggest(name).replace("_", "")
@@ -131,13 +186,13 @@ def lint_event_names(names: Iterable[str]) -> list[Finding]:
     []
     """
     distinct = sorted(set(names))
-    rules = (_snake_case, _object_action, _no_dynamic_names)
+    rules = (_snake_case, _object_action, _no_dynamic_names, _no_digits)
     findings = [finding for name in distinct for rule in rules for finding in rule(name)]
     return findings + list(_variants(distinct))
 
 
 def lint_property_names(names: Iterable[str]) -> list[Finding]:
-    """Return what is wrong with property names.
+    """Return what is wrong with property names: case, ids, missing units, two spellings of one.
 
     Examples
     --------
@@ -145,7 +200,9 @@ def lint_property_names(names: Iterable[str]) -> list[Finding]:
     [('loadDuration', 'snake_case'), ('loadDuration', 'unit')]
     """
     rules = (_snake_case, _no_dynamic_names, _unit_in_name)
-    return [finding for name in sorted(set(names)) for rule in rules for finding in rule(name)]
+    distinct = sorted(set(names))
+    found = [finding for name in distinct for rule in rules for finding in rule(name)]
+    return found + list(_twins(distinct))
 
 
 def _volumes(events: pd.DataFrame, quarantine: pd.DataFrame) -> dict[str, int]:

@@ -250,7 +250,7 @@ class Registry:
 
     def _judge_of(self, event: Mapping[str, Any], *, unplanned: bool = False) -> _Judge | Violation:
         name, version = event.get("event_name"), event.get("schema_version")
-        if not isinstance(name, str) or not isinstance(version, str):
+        if type(name) is not str or type(version) is not str:
             return self._envelope
         found = self._known.get((name, version))
         if found is None:

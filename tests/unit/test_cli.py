@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from eventlib.resources import schemas_dir
 from tests.factory import event, write_log
 
 
@@ -26,6 +28,30 @@ def test_validate_names_each_refused_line_and_exits_3(log: Path):
     assert found.returncode == 3
     assert "3 lines, 2 valid events" in found.stdout
     assert f"{log}:3: broken_json at $" in found.stdout
+
+
+def test_validate_notes_names_and_versions(tmp_path: Path):
+    named = [event(schema_version="1-0-9"), event(event_name="viewed_product_123")]
+    found = run("validate", write_log(tmp_path / "log.ndjson", named))
+    assert found.returncode == 3
+    assert "Note: 1 page_view 1-0-9 judged by 1-0-0" in found.stdout
+    assert (
+        "Note: the name 'viewed_product_123' holds a number or an id; send it as a property; better: product_view"
+        in found.stdout
+    )
+
+
+def test_replay_takes_in_what_mended_schemas_take(tmp_path: Path):
+    schemas = Path(shutil.copytree(schemas_dir(), tmp_path / "schemas"))
+    named = [event(0), event(1), {**event(2), "event_name": "page_fold", "properties": {}}]
+    write_log(tmp_path / "log.ndjson", named)
+    assert run("prepare", tmp_path / "log.ndjson", "--out", tmp_path / "out").returncode == 0
+    (schemas / "events" / "page_fold").mkdir()
+    (schemas / "events" / "page_fold" / "1-0-0.json").write_text("{}")
+    found = run("replay", tmp_path / "out", "--out", tmp_path / "out", "--schemas", schemas)
+    assert (found.returncode, found.stderr) == (0, "")
+    assert "1 quarantined lines judged again: 1 valid now, 0 still refused, 0 no longer" in found.stdout
+    assert "3 lines in, 3 events kept" in found.stdout
 
 
 def test_prepare_prints_the_ledger(log: Path, tmp_path: Path):
@@ -55,6 +81,8 @@ def test_prepare_prints_the_ledger(log: Path, tmp_path: Path):
         (["report", "-p", "broken", "--prepared", "{tmp}/nowhere"], 2, "-p takes name=value"),
         (["explain", "{tmp}/nowhere", "a", "b"], 2, "holds no prepared dataset"),
         (["check-signals", "{tmp}/nowhere"], 2, "nowhere"),
+        (["replay", "{tmp}/nowhere", "--out", "{tmp}/o"], 2, "holds no prepared dataset"),
+        (["validate", "{log}", "--schemas", "{tmp}/nowhere"], 2, "holds no schemas"),
         (["bogus"], 2, "No such command"),
     ],
 )
