@@ -143,9 +143,8 @@ class _Reader:
             lines.pop()  # what follows the last newline is no line
         offset, previous = chunk.offset, chunk.previous
         for number, line in enumerate(lines, chunk.first_line):
-            raw = line.strip()
-            if offset == 0:
-                raw = raw.removeprefix(b"\xef\xbb\xbf")  # a byte order mark opens some files
+            # a byte order mark opens some files, and stands in the middle where such files were joined
+            raw = line.strip().removeprefix(b"\xef\xbb\xbf")
             where = (chunk.file, number, offset)
             if chunk.truncated and number == chunk.first_line + len(lines) - 1:
                 self.refuse(

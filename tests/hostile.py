@@ -186,7 +186,7 @@ KINDS: dict[str, tuple[int, Callable[[random.Random], bytes], set[str] | None]] 
     ),
     "latin-1": (2, lambda c: _with_text(c, "Café".encode("latin-1")), {"broken_utf8"}),
     "utf-16": (2, lambda c: _text(c).decode().encode(c.choice(["utf-16-le", "utf-16-be", "utf-16"])), _JSON),
-    "byte order mark": (1, lambda c: b"\xef\xbb\xbf" + _text(c), {"broken_json"}),
+    "byte order mark": (1, lambda c: b"\xef\xbb\xbf" + _text(c), {KEPT}),
     "broken json": (4, _cut, {"broken_json"}),
     "single quotes": (1, lambda c: _text(c).replace(b'"', b"'"), {"broken_json"}),
     "control character": (1, lambda c: _with_text(c, c.choice([b"\0", b"\x1f", b"\t"])), {"broken_json"}),
