@@ -65,16 +65,17 @@ def _nothing(_namespace: str, _value: str) -> None:
 
 def _properties(connection: duckdb.DuckDBPyConnection, registry: Registry, pseudonym: Pseudonymiser) -> None:
     """Leave the table `rewritten` with the properties of events whose schema marks identifiers in them."""
-    marked = [name for name in registry.versions() if _marked(registry.properties_schema(name))]
+    # by any version: an older one may mark what the newest no longer knows
+    marked = [name for name, versions in registry.schemas.items() if any(map(_marked, versions.values()))]
     rows = connection.execute(
-        """SELECT w.row, event_name, properties, allow_identity FROM wide w JOIN kept USING (row)
+        """SELECT w.row, event_name, schema_version, properties, allow_identity FROM wide w JOIN kept USING (row)
            WHERE event_name IN (SELECT unnest(?::VARCHAR[]))""",
         [marked],
     ).fetchall()
     written = []
-    for row, name, text, allowed in rows:
+    for row, name, version, text, allowed in rows:
         change: _Change = pseudonym if allowed else _nothing
-        value = _rewrite(registry.properties_schema(name), orjson.loads(text), change)
+        value = _rewrite(registry.properties_schema(name, version), orjson.loads(text), change)
         written.append((row, orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()))
     rows_column, texts = zip(*written, strict=True) if written else ((), ())
     connection.register(

@@ -103,6 +103,14 @@ def _formats(schema: Schema) -> Iterator[str]:
         )
 
 
+def _found_marks(schema: object) -> int:
+    """Count the identifiers that are found when properties are written: under properties and items alone."""
+    if not isinstance(schema, Mapping):
+        return 0
+    below = [*schema.get("properties", {}).values(), schema.get("items")]
+    return (schema.get("x-identifier") is True) + sum(map(_found_marks, below))
+
+
 def lint(path: Path, schema: object) -> None:
     """Refuse a schema that is not one, that engines would read differently, or that would have to be fetched.
 
@@ -129,6 +137,11 @@ def lint(path: Path, schema: object) -> None:
         for rule in (_keywords, _reference, _patterns, _formats):
             for finding in rule(sub):
                 raise BadCallError(f"{path}: at {where}: {finding}.")
+    if sum(sub.get("x-identifier") is True for _, sub in _subschemas(schema)) > _found_marks(schema):
+        raise BadCallError(
+            f"{path}: an x-identifier stands behind a $ref or a choice, where it would not be found and the identifier be "
+            "saved as it is; mark it under properties or items."
+        )
 
 
 def check_metaschema(path: Path, schema: dict[str, Any]) -> None:

@@ -14,6 +14,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pyarrow.parquet as pq
 import pytest
 import zstandard
@@ -24,7 +25,9 @@ from eventlib.engine import ENGINES
 from eventlib.errors import BadCallError, DataRefusedError
 from eventlib.model import EVENT_COLUMNS, QUARANTINE_COLUMNS
 from eventlib.prepared import Prepared
+from eventlib.resources import schemas_dir
 from tests.factory import consent, event, lenient_policy, line, link, login, prepared, write_log
+from tests.hostile import hostile_lines
 from tests.unit.sources.test_decode import HOSTILE
 
 
@@ -341,3 +344,30 @@ def test_a_disk_that_fills_up_leaves_the_last_version(tmp_path, monkeypatch):
         el.prepare(log, out=tmp_path / "out")
     assert (tmp_path / "out" / "current").resolve() == before.resolve()
     assert [path.name for path in (tmp_path / "out").iterdir() if path.name.startswith(".work")] == []
+
+
+def test_identifiers_are_found_by_the_version_that_judges_the_event(tmp_path: Path):
+    schemas = Path(shutil.copytree(schemas_dir(), tmp_path / "schemas"))
+    for version, marks in (("1-0-0", {"x-identifier": True}), ("2-0-0", {})):
+        path = schemas / "events" / "seat_book" / f"{version}.json"
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(orjson.dumps({"properties": {"member": {"type": "string", **marks}}}))
+    events = [
+        event(n, name="seat_book", schema_version=version, properties={"member": "m-1"})
+        for n, version in enumerate(("1-0-0", "1-0-5", "2-0-0"))
+    ]
+    found = prepared(tmp_path, events, schemas=schemas, plain_identifiers=False)
+    assert ["m-1" in text for text in found.events["properties"]] == [False, False, True]
+
+
+def test_order_and_split_of_hostile_lines_do_not_matter(tmp_path: Path):
+    corpus = [item.raw + b"\n" for item in hostile_lines(1_000, seed=5)]
+    whole = prepared(tmp_path, corpus)
+    random.Random(2).shuffle(corpus)
+    folder = tmp_path / "parts"
+    folder.mkdir()
+    for part in range(3):
+        (folder / f"{part}.ndjson").write_bytes(b"".join(corpus[part::3]))
+    split = el.prepare(folder, policy=lenient_policy(tmp_path), plain_identifiers=True, max_rejected=1.0)
+    assert digest(split) == digest(whole)
+    assert split.ledger.to_list() == whole.ledger.to_list()
