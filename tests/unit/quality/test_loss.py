@@ -9,7 +9,7 @@ import pytest
 
 from eventlib import quality
 from eventlib.ledger import Entry, Ledger
-from eventlib.quality.loss import clashes, lost, sequence_gaps
+from eventlib.quality.loss import clashes, lost, retries, sequence_gaps
 from tests.factory import event, prepared
 
 
@@ -95,3 +95,9 @@ def test_lost_events_show_in_the_verdict(tmp_path):
     word, figure = verdict(tmp_path, [1, 2, 4, 5])
     assert word == "act"
     assert figure.startswith("20.0 % of the events' numbers are missing, 20.0 % more than was refused")
+
+
+def test_copies_are_shown_where_the_run_counted_them():
+    counted = [{"source": "web", "gap": "under 1 min", "events": 3}]
+    assert retries({"duplicates": counted}).to_dict("records") == counted
+    assert retries({}).empty
