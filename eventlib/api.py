@@ -128,6 +128,7 @@ def prepare(
     plain_identifiers: bool = False,
     keep_raw: bool = False,
     max_rejected: float = 0.5,
+    onto: str | os.PathLike[str] | None = None,
 ) -> Prepared:
     """Prepare logs: validate, filter by consent, order, tell sessions and people apart (S0 to S5).
 
@@ -143,6 +144,8 @@ def prepare(
         The moment from which consent is looked at; by default the log's latest arrival.
     source, engine, registry, key, schemas, plain_identifiers, keep_raw, max_rejected
         As `eventlib prepare --help` says.
+    onto
+        A prepared dataset to which the logs are added: the result is as if all had been prepared at once (S3.6).
 
     Raises
     ------
@@ -152,7 +155,17 @@ def prepare(
         If too much is rejected or withheld.
     """
     options = Options(
-        source, policy, as_of, registry, key, engine, schemas, plain_identifiers, keep_raw, max_rejected
+        source,
+        policy,
+        as_of,
+        registry,
+        key,
+        engine,
+        schemas,
+        plain_identifiers,
+        keep_raw,
+        max_rejected,
+        onto=None if onto is None else Path(onto),
     )
     target = Path(out) if out is not None else Path(tempfile.mkdtemp(prefix="eventlib-"))
     try:

@@ -213,6 +213,13 @@ def prepare(
         typer.Option("--registry", help="registry.parquet of an earlier run: its person ids stay."),
     ] = None,
     key: KeyFile = None,
+    onto: Annotated[
+        Path | None,
+        typer.Option(
+            "--onto",
+            help="Prepared dataset to which the logs are added, as if all had been prepared at once.",
+        ),
+    ] = None,
     engine: Annotated[str, typer.Option("--engine", help="duckdb, polars or pandas.")] = "duckdb",
     schemas: Schemas = None,
     *,
@@ -244,6 +251,7 @@ def prepare(
         plain_identifiers,
         keep_raw,
         max_rejected,
+        onto=onto,
     )
     with _Progress() as progress:
         prepared = prepare_to(logs, out, options, progress)

@@ -26,6 +26,8 @@ __all__ = [
     "connect",
     "engine",
     "engine_of",
+    "parquet",
+    "quoted",
     "table_of",
     "write_parquet",
 ]
@@ -59,6 +61,16 @@ def connect(spill: Path | None = None, memory_limit: str | None = None) -> duckd
     connection.execute("SET enable_progress_bar = false")
     connection.execute("SET lock_configuration = true")
     return connection
+
+
+def quoted(path: Path) -> str:
+    """Return a path as an SQL text."""
+    return "'" + str(path).replace("'", "''") + "'"
+
+
+def parquet(*paths: Path) -> str:
+    """Return Parquet files as an SQL relation."""
+    return f"read_parquet([{', '.join(map(quoted, paths))}])"
 
 
 class Engine(ABC):

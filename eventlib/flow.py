@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import narwhals as nw
@@ -20,9 +20,8 @@ from eventlib.ledger import Entry, Ledger
 from eventlib.model import PURPOSES
 from eventlib.narrow import Narrow
 from eventlib.ordering import correct_clock, remove_duplicates, remove_late
-from eventlib.pseudonyms import Pseudonymiser
+from eventlib.pseudonyms import Pseudonymiser, Written
 from eventlib.sessions import number_sessions
-from eventlib.stage import count_rows
 
 __all__ = ["Flow"]
 
@@ -55,6 +54,16 @@ def _links(narrow: Narrow, rows: Mapping[int, int]) -> list[Link]:
     ]
 
 
+def _subjects(numbers: pa.ChunkedArray, nodes: Sequence[Node], pseudonym: Pseudonymiser) -> pa.Array:
+    """Return what tells subjects apart from run to run: 60 bits of a keyed digest; 0 is nobody in particular."""
+    digests = {
+        number: int(pseudonym.keyed("subject", "\x1f".join(nodes[number - 1])).removeprefix("i-")[:15], 16)
+        for number in pc.unique(numbers).to_pylist()
+        if number
+    }
+    return pa.array([digests.get(number, 0) for number in numbers.to_pylist()], pa.int64())
+
+
 class Flow:
     """One narrow frame on its way through the stages.
 
@@ -73,6 +82,11 @@ class Flow:
     as_of
         The moment from which the run looks back, in microseconds; by default the latest arrival in the log, so that
         the same log gives the same dataset on any day.
+
+    Attributes
+    ----------
+    gone : list of pyarrow.Table
+        `row, removed_by, subject, event_time` of the rows that each stage removed; `subject` is a keyed digest.
     """
 
     def __init__(
@@ -84,13 +98,16 @@ class Flow:
         entry: Entry,
         as_of: int | None = None,
     ) -> None:
-        self.narrow, self.engine, self.policy, self.pseudonym = narrow, where, policy, pseudonym
+        self.narrow, self.engine, self.policy = narrow, where, policy
+        self.pseudonym = Written(pseudonym, narrow.plain)
         self.ledger = Ledger([entry])
-        self.as_of = int(pc.max(narrow.events["received"]).as_py() or 0) if as_of is None else as_of
-        codes, namespaces, values = (
-            narrow.identifiers[name].to_pylist() for name in ("code", "namespace", "value")
+        self.gone: list[pa.Table] = []
+        self.latest = int(pc.max(narrow.events["received"]).as_py() or 0)
+        self.as_of = self.latest if as_of is None else as_of
+        codes, namespaces, nodes = (
+            narrow.identifiers[name].to_pylist() for name in ("code", "namespace", "node")
         )
-        self.identifiers = dict(zip(codes, zip(namespaces, values, strict=True), strict=True))
+        self.identifiers = dict(zip(codes, zip(namespaces, nodes, strict=True), strict=True))
 
     def clock(self) -> Frame:
         """Correct the times."""
@@ -133,11 +150,13 @@ class Flow:
         asked = [name for name in judged.collect_schema().names() if name not in _ONLY_CONSENT]
         decided = self.engine.checkpoint(judged.select(asked))
         some = nw.max_horizontal(*(nw.col(f"verdict_{purpose}") for purpose in PURPOSES)) >= 16
-        withheld = decided.filter(~some)
-        counts = count_rows(withheld, by="verdict_analytics")
-        removed = {f"C{int(rule):02d}_{RULES[int(rule)]}": count for rule, count in counts.items()}
-        self._enter("consent", removed)
-        self.withheld = self._segments(withheld)
+        withheld = self.engine.collect(
+            decided.filter(~some).select("row", "verdict_analytics", "subject", "event_time")
+        )
+        removed_by = [f"C{rule:02d}_{RULES[rule]}" for rule in withheld["verdict_analytics"].to_pylist()]
+        self._remove(
+            "consent", withheld, removed_by, _subjects(withheld["subject"], found.nodes, self.pseudonym)
+        )
         kept = decided.filter(some).with_columns(
             allow_identity=nw.when(nw.col("verdict_identity") >= 16)
             .then(nw.lit(1, nw.Int64))
@@ -146,27 +165,30 @@ class Flow:
         self.engine.forget(decided)
         return kept
 
-    def _segments(self, withheld: Frame) -> list[dict[str, str | int]]:
-        """Count what was withheld by jurisdiction and rule (S2.7), never fewer than ten subjects (S7.10)."""
-        keys = ["jurisdiction_key", "verdict_analytics"]
-        grouped = withheld.group_by([*keys, "subject"]).agg(nw.len().alias("rows"))
-        counts: dict[tuple[int, int], list[int]] = {}
-        for row in self.engine.collect(grouped).to_pylist():
-            counts.setdefault((int(row[keys[0]]), int(row[keys[1]])), []).append(int(row["rows"]))
-        said = sorted(
-            (self.narrow.jurisdictions.get(place, "unknown"), f"C{rule:02d}_{RULES[rule]}", sum(rows))
-            for (place, rule), rows in counts.items()
-            if len(rows) >= 10
+    def _remove(
+        self, stage: str, rows: pa.Table, removed_by: Sequence[str], subjects: pa.Array | None = None
+    ) -> None:
+        """Enter removed rows in the ledger, and note which they were."""
+        self._enter(stage, Counter(removed_by))
+        self.gone.append(
+            pa.table(
+                {
+                    "row": rows["row"],
+                    "removed_by": pa.array(removed_by, pa.string()),
+                    "subject": pa.nulls(len(rows), pa.int64()) if subjects is None else subjects,
+                    "event_time": rows["event_time"],
+                }
+            )
         )
-        return [{"jurisdiction": place, "rule": rule, "events": events} for place, rule, events in said]
 
     def order(self, consented: Frame) -> tuple[Frame, pa.Table]:
         """Set aside what is late, remove duplicates; the rows left are in the ledger."""
         on_time, late = remove_late(self.engine, consented)
         single, duplicates = remove_duplicates(self.engine, on_time)
-        refused = self.engine.collect(late.select("row", "removed_by"))
-        self._enter("lateness", Counter(refused["removed_by"].to_pylist()))
-        self._enter("duplicates", {"duplicate": int(count_rows(duplicates)[""])})
+        refused = self.engine.collect(late.select("row", "removed_by", "event_time"))
+        self._remove("lateness", refused, refused["removed_by"].to_pylist())
+        copies = self.engine.collect(duplicates.select("row", "event_time"))
+        self._remove("duplicates", copies, ["duplicate"] * len(copies))
         return self._only(single), refused
 
     def sessions(self, kept: Frame) -> Frame:
@@ -179,6 +201,10 @@ class Flow:
         links = self._links(numbered.filter(nw.col("allow_identity") == 1))
         self._enter("identity", {})
         return merge_people(self.engine, numbered, self.identifiers, links, self.pseudonym, registry=registry)
+
+    def collect(self, frame: Frame, *columns: str) -> pa.Table:
+        """Bring some columns of a frame back."""
+        return self.engine.collect(frame.select(*columns))
 
     def result(self, numbered: Frame, people: Identities) -> pa.Table:
         """Return the narrow columns that writing needs, with each event's person."""

@@ -18,6 +18,8 @@ import numpy.typing as npt
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
+from eventlib.pseudonyms import JUNK_MARK
+
 __all__ = [
     "Edge",
     "Limits",
@@ -130,6 +132,7 @@ def is_junk(namespace: str, value: str, extra: Iterable[str] = ()) -> bool:
     low = text.lower()
     return (
         len(text) > _MAX_ID
+        or text.startswith(JUNK_MARK)
         or _ZEROS.fullmatch(text) is not None
         or low in JUNK_WORDS
         or low in set(extra)

@@ -1,25 +1,33 @@
 """From the wide canonical frame to a narrow one of integers, and back (the border's other side).
 
-Strings are coded once, by DuckDB, in the order of their UTF-8 bytes; the stages then sort and join integers on any
-engine, and the wide columns are joined back when the result is written.
+First the raw strings become keyed digests (`fact`), of which tomorrow's run may keep every one; then digests and small
+vocabularies are coded, in their order, as integers. The stages sort and join integers on any engine, and the wide
+columns are joined back when the result is written.
 """
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 import duckdb
+import orjson
 import pyarrow as pa
 
 from eventlib.border import BORDER_COLUMNS
+from eventlib.engine import parquet, quoted
+from eventlib.graph import is_junk, normalise
 from eventlib.model import PURPOSES
+from eventlib.pseudonyms import JUNK_MARK, Pseudonymiser
 from eventlib.stage import NO_SEQUENCE
 
-__all__ = ["Narrow", "encode"]
+__all__ = ["Before", "Narrow", "code_facts", "define_keyed", "encode", "state_facts", "view_pieces"]
 
 _SAID: Final = ", ".join(f"said_{purpose}" for purpose in PURPOSES)
+_BLOCK: Final = 64  # bytes of a SHA-256 block, to which HMAC pads its key
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,11 +41,15 @@ class Narrow:
         occurred, sent, received, sequence, copies, fingerprint_key, copy_key, jurisdiction_key, said_*, has_consent, gpc,
         undecoded_signal, notice_key, updated, observed`. Codes are from 1; 0 is none (`device`: null).
     identifiers : pyarrow.Table
-        `code, namespace, value`, of anonymous_id and user_id.
+        `code, namespace, value, digest, node` of anonymous_id and user_id: the raw value where this run read it, its
+        pseudonym, and the pseudonym of its normalised form (S4.1), after `JUNK_MARK` where it is junk. Codes rise
+        with the pseudonyms.
     names, sources, jurisdictions, notices : dict of int to str
         What the other codes stand for.
     links : pyarrow.Table
-        `row, links`, of identity_link events.
+        `row, links`, of identity_link events; identifiers as their nodes.
+    plain : dict of str to str
+        Pseudonym to identifier, where plain identifiers were asked for.
     """
 
     events: pa.Table
@@ -47,24 +59,57 @@ class Narrow:
     jurisdictions: dict[int, str]
     notices: dict[int, str]
     links: pa.Table
+    plain: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Before:
+    """What earlier runs leave to the one that builds on them.
+
+    Attributes
+    ----------
+    state : Path
+        Their state.
+    rows, files : int
+        From where this run numbers its rows and files.
+    """
+
+    state: Path
+    rows: int
+    files: int
 
 
 def _dictionary(connection: duckdb.DuckDBPyConnection, column: str) -> dict[int, str]:
     connection.execute(
-        f"CREATE TEMP TABLE code_{column} AS SELECT value, row_number() OVER (ORDER BY value) AS code "  # noqa: S608  # names of our own columns
-        f"FROM (SELECT DISTINCT {column} AS value FROM wide WHERE {column} IS NOT NULL)"
+        f"CREATE OR REPLACE TEMP TABLE code_{column} AS SELECT value, row_number() OVER (ORDER BY value) AS code "  # noqa: S608  # names of our own columns
+        f"FROM (SELECT DISTINCT {column} AS value FROM fact WHERE {column} IS NOT NULL)"
     )
     rows = connection.table(f"code_{column}").fetchall()
     return {int(code): value for value, code in rows}
 
 
-def _view(connection: duckdb.DuckDBPyConnection, events: Path | pa.Table) -> None:
+def view_pieces(
+    connection: duckdb.DuckDBPyConnection, events: Path | pa.Table, before: Before | None = None
+) -> None:
+    """Leave the view `wide`: the canonical frame, each record that came without an id told from its like (S1.9).
+
+    Leaves the table `minted` too: of each such content a keyed digest, and how many records hold it by now.
+
+    Parameters
+    ----------
+    connection
+        Where the view stays; has the function `keyed`.
+    events
+        A folder with `piece-*.parquet`, or a table; columns `eventlib.border.BORDER_COLUMNS`, `row` and `digest`.
+    before
+        Earlier runs, after whose rows and files these are numbered.
+    """
     pieces = sorted(events.glob("piece-*.parquet")) if isinstance(events, Path) else []
     if isinstance(events, pa.Table):
         connection.register("piece", events)
     elif pieces:
-        listed = ", ".join("'" + str(piece).replace("'", "''") + "'" for piece in pieces)
-        connection.execute(f"CREATE OR REPLACE TEMP VIEW piece AS SELECT * FROM read_parquet([{listed}])")  # noqa: S608  # our own files
+        shift = f"REPLACE (row + {before.rows} AS row, file + {before.files} AS file)" if before else ""
+        connection.execute(f"CREATE OR REPLACE TEMP VIEW piece AS SELECT * {shift} FROM {parquet(*pieces)}")  # noqa: S608  # our own files
     else:
         connection.register(
             "piece",
@@ -72,17 +117,168 @@ def _view(connection: duckdb.DuckDBPyConnection, events: Path | pa.Table) -> Non
             .append(pa.field("digest", pa.string()))
             .empty_table(),
         )
-    # a record that came without an id is told from its like by its occurrence number (S1.9)
+    held = (
+        f"SELECT digest, held FROM {parquet(before.state / 'minted.parquet')}"  # noqa: S608  # our own file
+        if before
+        else "SELECT NULL::UUID AS digest, 0 AS held LIMIT 0"
+    )
+    connection.execute(f"CREATE OR REPLACE TEMP TABLE minted_before AS {held}")
     connection.execute(
-        """CREATE OR REPLACE TEMP VIEW wide AS SELECT * REPLACE (
-             CASE WHEN minted_id THEN event_id || '-' || minted_number ELSE event_id END AS event_id) FROM piece
-           LEFT JOIN (SELECT row AS minted_row, row_number() OVER (PARTITION BY event_id ORDER BY row) AS minted_number
-                      FROM piece WHERE minted_id) ON row = minted_row"""
+        """CREATE OR REPLACE TEMP TABLE minted_row AS
+           SELECT row, digest, coalesce(held, 0) + row_number() OVER (PARTITION BY digest ORDER BY row) AS number
+           FROM (SELECT row, keyed('minted:'::BLOB || encode(event_id)) AS digest FROM piece WHERE minted_id)
+           LEFT JOIN minted_before USING (digest)"""
+    )
+    connection.execute(
+        """CREATE OR REPLACE TEMP TABLE minted AS SELECT digest, max(held)::BIGINT AS held FROM (
+             FROM minted_before UNION ALL SELECT digest, number FROM minted_row) GROUP BY digest"""
+    )
+    any_minted = connection.execute("SELECT count(*) FROM minted_row").fetchall()[0][0]
+    connection.execute(_NUMBERED if any_minted else "CREATE OR REPLACE TEMP VIEW wide AS SELECT * FROM piece")
+
+
+_NUMBERED: Final = """
+CREATE OR REPLACE TEMP VIEW wide AS
+SELECT p.* REPLACE (CASE WHEN m.number IS NULL THEN p.event_id ELSE p.event_id || '-' || m.number END AS event_id)
+FROM piece p LEFT JOIN minted_row m USING (row)
+"""
+
+
+def define_keyed(connection: duckdb.DuckDBPyConnection, key: bytes) -> None:
+    """Define the SQL function `keyed(bytes)`: 128 bits of HMAC-SHA-256."""
+    block = (hashlib.sha256(key).digest() if len(key) > _BLOCK else key).ljust(_BLOCK, b"\0")
+
+    def literal(mask: int) -> str:
+        return "'" + "".join(f"\\x{byte ^ mask:02X}" for byte in block) + "'::BLOB"
+
+    connection.execute(
+        f"""CREATE OR REPLACE TEMP MACRO keyed(content) AS
+            substr(sha256({literal(0x5C)} || unhex(sha256({literal(0x36)} || content))), 1, 32)::UUID"""
     )
 
 
-def encode(connection: duckdb.DuckDBPyConnection, events: Path | pa.Table) -> Narrow:
-    """Code the canonical frame; leaves the view `wide` and the code tables in the connection.
+def _node(pseudonym: Pseudonymiser, namespace: str, value: str) -> str:
+    """Return an identifier as the graphs know it: by the pseudonym of its normalised form, junk told as such."""
+    if is_junk(namespace, value):
+        return JUNK_MARK + pseudonym.keyed(namespace, value)
+    return pseudonym.keyed(namespace, normalise(namespace, value))
+
+
+def _code_identifiers(
+    connection: duckdb.DuckDBPyConnection, rows: list[tuple[str, str, str, str]], before: Before | None
+) -> None:
+    """Leave the table `identifier` of this run's identifiers: coded on from the codes of earlier runs."""
+    names = ("digest", "namespace", "value", "node")
+    columns = zip(*rows, strict=True) if rows else ((),) * len(names)
+    found = {name: pa.array(column, pa.string()) for name, column in zip(names, columns, strict=True)}
+    connection.register("found_identifier", pa.table(found))
+    known = (
+        f"SELECT code, digest FROM {parquet(before.state / 'identifiers.parquet')}"  # noqa: S608  # our own file
+        if before
+        else "SELECT 0::BIGINT AS code, NULL::VARCHAR AS digest LIMIT 0"
+    )
+    connection.execute(
+        f"""CREATE OR REPLACE TEMP TABLE identifier AS WITH known AS ({known})
+            SELECT coalesce(code, row_number() OVER (PARTITION BY code ORDER BY digest)
+                                  + (SELECT coalesce(max(code), 0) FROM known)) AS code,
+                   namespace, value, digest, node
+            FROM found_identifier LEFT JOIN known USING (digest)"""  # noqa: S608  # names of our own columns
+    )
+
+
+def _digest_identifiers(
+    connection: duckdb.DuckDBPyConnection, pseudonym: Pseudonymiser, before: Before | None
+) -> dict[str, str]:
+    """Leave the tables `identifier`, coded in the order of pseudonyms, and `fact_link`; return plain names if they may be written."""
+    found = connection.execute(
+        """SELECT DISTINCT 'anonymous_id' AS namespace, anonymous_id AS value FROM wide WHERE anonymous_id IS NOT NULL
+           UNION ALL SELECT DISTINCT 'user_id', user_id FROM wide WHERE user_id IS NOT NULL"""
+    ).fetchall()
+    rows = sorted((pseudonym.keyed(*each), *each, _node(pseudonym, *each)) for each in found)
+    _code_identifiers(connection, rows, before)
+    links = connection.execute("SELECT row, links FROM wide WHERE links IS NOT NULL ORDER BY row").fetchall()
+    linked = [[(*each, _node(pseudonym, *each)) for each in orjson.loads(text)] for _, text in links]
+    texts = [orjson.dumps([(namespace, node) for namespace, _, node in each]).decode() for each in linked]
+    connection.register(
+        "fact_link",
+        pa.table(
+            {"row": pa.array([row for row, _ in links], pa.int64()), "links": pa.array(texts, pa.string())}
+        ),
+    )
+    if not pseudonym.plain:
+        return {}
+    named = [(namespace, value, node) for _, namespace, value, node in rows]
+    return dict(_plain(*each) for each in (*named, *(each for link in linked for each in link)))
+
+
+def _plain(namespace: str, value: str, node: str) -> tuple[str, str]:
+    junk = node.startswith(JUNK_MARK)
+    return node.removeprefix(JUNK_MARK), value if junk else normalise(namespace, value)
+
+
+_FACTS: Final = f"""
+SELECT w.row, keyed('event_id:'::BLOB || encode(w.event_id)) AS event_digest,
+       keyed('fingerprint:'::BLOB || w.fingerprint) AS fingerprint_digest,
+       CASE WHEN w.event_name IN (SELECT name FROM wanted_name) THEN w.event_name END AS event_name,
+       w.source, w.channel, w.jurisdiction, w.notice_version,
+       coalesce(a.code, 0) AS anonymous, coalesce(u.code, 0) AS user,
+       epoch_us(occurred_at) AS occurred, epoch_us(sent_at) AS sent, epoch_us(received_at) AS received, w.sequence,
+       {_SAID}, has_consent, gpc, undecoded_signal, epoch_us(consent_updated_at) AS updated,
+       CASE observation WHEN 'owned' THEN 1 WHEN 'probe' THEN 2 WHEN 'platform_report' THEN 3 ELSE 0 END::TINYINT AS observed,
+       w.digest AS line_digest, w.file, w.line, w.byte_offset, w.byte_length
+FROM wide w
+LEFT JOIN identifier a ON a.namespace = 'anonymous_id' AND a.value = w.anonymous_id
+LEFT JOIN identifier u ON u.namespace = 'user_id' AND u.value = w.user_id
+"""  # noqa: S608  # names of our own columns
+
+
+def state_facts(
+    connection: duckdb.DuckDBPyConnection,
+    pseudonym: Pseudonymiser,
+    names: Iterable[str],
+    file: Path | None = None,
+    before: Before | None = None,
+) -> dict[str, str]:
+    """Turn the view `wide` into the relation `fact`: times, small vocabularies, what was said, and keyed digests.
+
+    Leaves the tables `identifier` and `fact_link` too.
+
+    Parameters
+    ----------
+    connection
+        Holds `wide`, and keeps the relations.
+    pseudonym
+        Holds the key.
+    names
+        The event names that a decision may depend on; others are left out.
+    file
+        Where the facts go, as Parquet; into memory by default.
+    before
+        Earlier runs.
+
+    Returns
+    -------
+    dict of str to str
+        Pseudonym to identifier, where plain ones were asked for.
+    """
+    connection.register("wanted_name", pa.table({"name": pa.array(sorted(names), pa.string())}))
+    plain = _digest_identifiers(connection, pseudonym, before)
+    if file is None:
+        connection.execute(f"CREATE OR REPLACE TEMP TABLE fact AS {_FACTS}")
+    else:
+        connection.execute(f"COPY ({_FACTS}) TO {quoted(file)} (FORMAT parquet)")
+        connection.execute(f"CREATE OR REPLACE TEMP VIEW fact AS SELECT * FROM {parquet(file)}")  # noqa: S608  # our own file
+    return plain
+
+
+def encode(
+    connection: duckdb.DuckDBPyConnection,
+    events: Path | pa.Table,
+    pseudonym: Pseudonymiser,
+    names: Iterable[str],
+    file: Path | None = None,
+) -> Narrow:
+    """Code the canonical frame; leaves the relations `wide` and `fact` and the code tables in the connection.
 
     Parameters
     ----------
@@ -90,64 +286,63 @@ def encode(connection: duckdb.DuckDBPyConnection, events: Path | pa.Table) -> Na
         Where the coding runs and the codes stay.
     events
         A folder with `piece-*.parquet`, or a table; columns `eventlib.border.BORDER_COLUMNS`, `row` and `digest`.
+    pseudonym
+        Holds the key of digests, whose order breaks ties (S3.5).
+    names, file
+        As `state_facts` takes them.
     """
-    _view(connection, events)
+    define_keyed(connection, pseudonym.key)
+    view_pieces(connection, events)
+    return code_facts(connection, state_facts(connection, pseudonym, names, file))
+
+
+def code_facts(connection: duckdb.DuckDBPyConnection, plain: Mapping[str, str]) -> Narrow:
+    """Code the relations `fact`, `identifier` and `fact_link` of the connection."""
     run = connection.execute
-    dictionaries = [
+    names, sources, _, jurisdictions, notices = [
         _dictionary(connection, column)
         for column in ("event_name", "source", "channel", "jurisdiction", "notice_version")
     ]
     run(
-        """CREATE TEMP TABLE identifier AS SELECT row_number() OVER (ORDER BY value, namespace) AS code, namespace, value FROM (
-             SELECT DISTINCT 'anonymous_id' AS namespace, anonymous_id AS value FROM wide WHERE anonymous_id IS NOT NULL
-             UNION ALL SELECT DISTINCT 'user_id', user_id FROM wide WHERE user_id IS NOT NULL)"""
-    )
-    run(
-        """CREATE TEMP TABLE event_code AS SELECT row, source, event_id, dense_rank() OVER (ORDER BY event_id) AS event_key FROM wide"""
+        """CREATE OR REPLACE TEMP TABLE event_code AS
+           SELECT row, source, dense_rank() OVER (ORDER BY event_digest) AS event_key FROM fact"""
     )
     # copies share a source and an id; only among them are contents compared
     run(
-        f"""CREATE TEMP TABLE copy AS
+        f"""CREATE OR REPLACE TEMP TABLE copy AS
             WITH shared AS (SELECT source, event_key, count(*) AS copies FROM event_code GROUP BY ALL HAVING count(*) > 1)
-            SELECT row, copies, dense_rank() OVER (ORDER BY fingerprint) AS fingerprint_key,
-                   dense_rank() OVER (ORDER BY sent_at NULLS LAST, jurisdiction NULLS LAST, {_SAID}, has_consent, gpc, undecoded_signal,
-                                      notice_version NULLS LAST, consent_updated_at NULLS LAST) AS copy_key
-            FROM event_code JOIN shared USING (source, event_key) JOIN wide USING (row)"""  # noqa: S608  # names of our own columns
+            SELECT row, copies, dense_rank() OVER (ORDER BY fingerprint_digest) AS fingerprint_key,
+                   dense_rank() OVER (ORDER BY sent NULLS LAST, jurisdiction NULLS LAST, {_SAID}, has_consent, gpc, undecoded_signal,
+                                      notice_version NULLS LAST, updated NULLS LAST) AS copy_key
+            FROM event_code JOIN shared USING (source, event_key) JOIN fact USING (row)"""  # noqa: S608  # names of our own columns
     )
-    events = connection.sql(_NARROW).to_arrow_table()
-    names, sources, _, jurisdictions, notices = dictionaries
     return Narrow(
-        events=events,
+        events=connection.sql(_NARROW).to_arrow_table(),
         identifiers=connection.sql(
-            "SELECT code, namespace, value FROM identifier ORDER BY code"
+            "SELECT code, namespace, value, digest, node FROM identifier ORDER BY code"
         ).to_arrow_table(),
         names=names,
         sources=sources,
         jurisdictions=jurisdictions,
         notices=notices,
-        links=connection.sql(
-            "SELECT row, links FROM wide WHERE links IS NOT NULL ORDER BY row"
-        ).to_arrow_table(),
+        links=connection.sql("SELECT row, links FROM fact_link ORDER BY row").to_arrow_table(),
+        plain=plain,
     )
 
 
 _NARROW: Final = f"""
-SELECT w.row, e.event_key, n.code AS name_key, s.code AS source_key, coalesce(c.code, -1) AS channel_key,
-       coalesce(a.code, 0) AS anonymous, coalesce(u.code, 0) AS user, coalesce(a.code, u.code) AS device,
-       epoch_us(occurred_at) AS occurred, epoch_us(sent_at) AS sent, epoch_us(received_at) AS received,
-       coalesce(sequence, {NO_SEQUENCE}) AS sequence,
+SELECT f.row, e.event_key, coalesce(n.code, 0) AS name_key, s.code AS source_key, coalesce(c.code, -1) AS channel_key,
+       f.anonymous, f.user, nullif(coalesce(nullif(f.anonymous, 0), f.user), 0) AS device,
+       f.occurred, f.sent, f.received, coalesce(f.sequence, {NO_SEQUENCE}) AS sequence,
        coalesce(copies, 1) AS copies, coalesce(fingerprint_key, 0) AS fingerprint_key, coalesce(copy_key, 0) AS copy_key,
        coalesce(j.code, 0) AS jurisdiction_key, {", ".join(f"said_{p}::BIGINT AS said_{p}" for p in PURPOSES)},
        has_consent::BIGINT AS has_consent, gpc::BIGINT AS gpc, undecoded_signal::BIGINT AS undecoded_signal,
-       coalesce(v.code, 0) AS notice_key, epoch_us(consent_updated_at) AS updated,
-       CASE observation WHEN 'owned' THEN 1 WHEN 'probe' THEN 2 WHEN 'platform_report' THEN 3 ELSE 0 END::BIGINT AS observed
-FROM wide w JOIN event_code e USING (row)
-JOIN code_event_name n ON n.value = w.event_name
-JOIN code_source s ON s.value = w.source
-LEFT JOIN code_channel c ON c.value = w.channel
-LEFT JOIN code_jurisdiction j ON j.value = w.jurisdiction
-LEFT JOIN code_notice_version v ON v.value = w.notice_version
-LEFT JOIN identifier a ON a.namespace = 'anonymous_id' AND a.value = w.anonymous_id
-LEFT JOIN identifier u ON u.namespace = 'user_id' AND u.value = w.user_id
+       coalesce(v.code, 0) AS notice_key, f.updated, f.observed::BIGINT AS observed
+FROM fact f JOIN event_code e USING (row)
+JOIN code_source s ON s.value = f.source
+LEFT JOIN code_event_name n ON n.value = f.event_name
+LEFT JOIN code_channel c ON c.value = f.channel
+LEFT JOIN code_jurisdiction j ON j.value = f.jurisdiction
+LEFT JOIN code_notice_version v ON v.value = f.notice_version
 LEFT JOIN copy d USING (row)
 """  # noqa: S608  # names of our own columns

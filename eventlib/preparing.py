@@ -6,7 +6,7 @@ import os
 import platform
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -25,9 +25,10 @@ from eventlib.narrow import encode
 from eventlib.prepared import Prepared, load
 from eventlib.pseudonyms import Pseudonymiser, load_key
 from eventlib.publish import enough_space, publish, workplace
-from eventlib.rows import Log, read_rows
+from eventlib.rows import Log, plan_rows, read_plan, read_rows
 from eventlib.schema import registry as schema_registry
 from eventlib.sources.files import find_logs, is_archive
+from eventlib.state import key_check, new_state, outcome, schemas_digest, segments, write_state
 from eventlib.writing import (
     read_registry,
     row_digest,
@@ -60,6 +61,7 @@ class Options:
     plain_identifiers: bool = False
     keep_raw: bool = False
     max_rejected: float = 0.5
+    onto: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +100,8 @@ def prepare_to(logs: Logs, out: Path, options: Options, progress: Progress = _qu
         published.
     """
     means = _open(options)  # before reading, which takes long
+    if options.onto is not None:
+        return _prepare_onto(logs, out, options, options.onto, means, progress)
     with enough_space(out, _least_space(logs)), workplace(out) as work:
         log = read_rows(
             logs, source=options.source, schemas=options.schemas, key=means.key, keep_raw=options.keep_raw, work=work,
@@ -113,6 +117,8 @@ def prepare_log(
 
     `note` goes into `run.json`.
     """
+    if options.onto is not None:
+        raise BadCallError("onto takes the paths of new logs, not what el.read returned")
     return _prepare(log, out, options, _open(options), work, _quiet, note)
 
 
@@ -152,12 +158,86 @@ def _prepare(
     made.mkdir()
     with connect(spill=work / "spill", memory_limit=_MEMORY) as connection:
         flow = _run(log, options, means, connection, made, progress)
-        digest = row_digest(connection)
-    stamp = _stamp(log, options, means.policy, flow, started) | {"row_digest": digest, **note}
-    (made / "ledger.json").write_bytes(orjson.dumps(flow.ledger.to_list(), option=orjson.OPT_INDENT_2))
+        outcome(connection, flow.gone)
+        found = {"row_digest": row_digest(connection), "withheld": segments(connection)}
+        write_state(connection, made / "state", _state_stamp(log, options, means, flow.as_of, flow.latest))
+    stamp = _stamp(log, options, means.policy, flow.as_of, started) | found | {**note}
+    return _publish(made, out, flow.ledger, stamp)
+
+
+def _publish(made: Path, out: Path, ledger: Ledger, stamp: Mapping[str, Any]) -> Prepared:
+    (made / "ledger.json").write_bytes(orjson.dumps(ledger.to_list(), option=orjson.OPT_INDENT_2))
     (made / "run.json").write_bytes(orjson.dumps(stamp, option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS))
     publish(made, out / "versions" / stamp["run_id"], out / "current")
     return load(out)
+
+
+def _microseconds(moment: datetime | None) -> int | None:
+    return None if moment is None else round(moment.timestamp() * 1_000_000)
+
+
+def _state_stamp(log: Log, options: Options, means: _Means, as_of: int, latest: int) -> dict[str, Any]:
+    """Return what the next run is held to."""
+    return {
+        "settings": _settings(options, means),
+        "as_of": as_of,
+        "latest": latest,
+        "files": [entry["file"] for entry in log.inputs],
+        "inputs": log.inputs,
+        "learned": log.learned,
+    }
+
+
+def _prepare_onto(
+    logs: Logs, out: Path, options: Options, onto: Path, means: _Means, progress: Progress
+) -> Prepared:
+    """Add logs to a prepared dataset (S3.6)."""
+    from eventlib.incremental import add_rows, open_base, refuse_known, relearned  # noqa: PLC0415  # only where there is a base
+
+    started = datetime.now(UTC)
+    if options.registry is not None:
+        raise BadCallError("--onto takes the person ids of its dataset; --registry cannot be given beside it")
+    base = open_base(onto, _settings(options, means))
+    refuse_known(base, find_logs(logs))
+    with enough_space(out, _least_space(logs)), workplace(out) as work:
+        plan = plan_rows(
+            logs,
+            source=options.source,
+            schemas=options.schemas,
+            key=means.key,
+            keep_raw=options.keep_raw,
+            work=work,
+        )
+        plan = replace(plan, learned=relearned(base, plan.learned))
+        log = read_plan(plan, lambda done, of, lines: progress("read", done, of, lines))
+        _refuse_rejected(log, options.max_rejected)
+        progress("add", 1, 6, log.entry.rows_in)
+        made = work / "version"
+        made.mkdir()
+        with connect(spill=work / "spill", memory_limit=_MEMORY) as connection:
+            added = add_rows(
+                connection,
+                base,
+                log,
+                made,
+                policy=means.policy,
+                pseudonym=Pseudonymiser(means.key, plain=options.plain_identifiers),
+                schemas=options.schemas,
+                engine_name=options.engine,
+                as_of=_microseconds(options.as_of),
+                work=work,
+            )
+            _refuse_withheld(added.ledger, means.policy, log)
+            whole = base.with_log(log)
+            write_state(
+                connection,
+                made / "state",
+                _state_stamp(whole, options, means, added.flow.as_of, added.flow.latest),
+            )
+        stamp = _stamp(whole, options, means.policy, added.flow.as_of, started)
+        stamp |= {"row_digest": added.row_digest, "withheld": added.withheld}
+        stamp["onto"] = {"run_id": base.prepared.run["run_id"], "recomputed": added.affected}
+        return _publish(made, out, added.ledger, stamp)
 
 
 def _run(
@@ -169,19 +249,19 @@ def _run(
     progress: Progress,
 ) -> Flow:
     pseudonym = Pseudonymiser(means.key, plain=options.plain_identifiers)
-    as_of = round(options.as_of.timestamp() * 1_000_000) if options.as_of else None
     progress("encode", 0, 6, log.entry.rows_in)
+    facts = new_state(made) / "facts" / "0000.parquet"
     flow = Flow(
-        encode(connection, log.folder),
+        encode(connection, log.folder, pseudonym, means.policy.impersonal_names, facts),
         engine(options.engine, connection),
         means.policy,
         pseudonym,
         log.entry,
-        as_of,
+        _microseconds(options.as_of),
     )
     progress("clock and consent", 1, 6, log.entry.rows_in)
     consented = flow.consent(flow.clock())
-    _refuse_withheld(flow, means.policy, log)
+    _refuse_withheld(flow.ledger, means.policy, log)
     progress("order and sessions", 2, 6, log.entry.rows_in)
     ordered, late = flow.order(consented)
     numbered = flow.sessions(ordered)
@@ -223,9 +303,9 @@ def _refuse_rejected(log: Log, most: float) -> None:
         )
 
 
-def _refuse_withheld(flow: Flow, policy: Policy, log: Log) -> None:
+def _refuse_withheld(ledger: Ledger, policy: Policy, log: Log) -> None:
     """Refuse a log that says nothing of consent, which would else look like an empty one (S2.4)."""
-    consent = list(flow.ledger)[-1]
+    consent = next(entry for entry in ledger if entry.stage == "consent")
     withheld = sum(consent.removed.values())
     if not consent.rows_in or withheld / consent.rows_in <= policy.max_withheld:
         return
@@ -241,12 +321,29 @@ def _refuse_withheld(flow: Flow, policy: Policy, log: Log) -> None:
     )
 
 
-def _stamp(log: Log, options: Options, policy: Policy, flow: Flow, started: datetime) -> dict[str, Any]:
+_FREE: Final = frozenset(
+    {"source", "policy", "as_of", "registry", "key", "engine", "schemas", "max_rejected", "onto"}
+)
+"""Options that may differ between a dataset and what is added to it, or are compared by their content."""
+
+
+def _settings(options: Options, means: _Means) -> dict[str, Any]:
+    """Return what two runs must share for one to build on the other."""
+    named = {field.name: getattr(options, field.name) for field in fields(options)}
+    return {
+        **{name: value for name, value in named.items() if name not in _FREE},
+        "key": key_check(means.key),
+        "policy": means.policy.digest,
+        "schemas": schemas_digest(options.schemas),
+    }
+
+
+def _stamp(log: Log, options: Options, policy: Policy, as_of: int, started: datetime) -> dict[str, Any]:
     """Return the run stamp (`run.json`)."""
     schemas = schema_registry(options.schemas)
     parameters: Mapping[str, Any] = {
         "source": options.source,
-        "as_of": datetime.fromtimestamp(flow.as_of / 1_000_000, UTC).isoformat(),
+        "as_of": datetime.fromtimestamp(as_of / 1_000_000, UTC).isoformat(),
         "as_of_is_latest": options.as_of is None,
         "schemas": os.fspath(options.schemas) if options.schemas else None,
         "engine": options.engine,
@@ -260,10 +357,9 @@ def _stamp(log: Log, options: Options, policy: Policy, flow: Flow, started: date
         "status": "complete",
         "started_at": started.isoformat(),
         "ended_at": datetime.now(UTC).isoformat(),
-        "inputs": log.inputs,
+        "inputs": sorted(log.inputs, key=lambda entry: str(entry["file"])),
         "repairs": log.repairs,
         "passed_over": log.passed_over,
-        "withheld": flow.withheld,
         "parameters": parameters,
         "policy": {"file": policy.name, "version": policy.version, "sha256": policy.digest},
         "schema_versions": schemas.versions(),

@@ -5,15 +5,19 @@ from __future__ import annotations
 import hmac
 import os
 import secrets
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
 from eventlib.errors import BadCallError
 
-__all__ = ["KEY_VARIABLE", "Pseudonymiser", "load_key"]
+__all__ = ["JUNK_MARK", "KEY_VARIABLE", "Pseudonymiser", "Written", "load_key"]
 
 KEY_VARIABLE: Final = "EVENTLIB_KEY_FILE"
 _KEY_BYTES: Final = 32
+
+JUNK_MARK: Final = "\0"
+"""Begins a pseudonym of what was told to be junk (S4.1) before it became one."""
 
 
 def _default_path() -> Path:
@@ -74,7 +78,7 @@ class Pseudonymiser:
     _PREFIX: Final = {"anonymous_id": "a-", "user_id": "u-", "session": "s-"}
 
     def __init__(self, key: bytes, *, plain: bool = False) -> None:
-        self._key, self.plain = key, plain
+        self.key, self.plain = key, plain
 
     def __call__(self, namespace: str, value: str) -> str:
         """Return the pseudonym of one identifier."""
@@ -83,6 +87,32 @@ class Pseudonymiser:
     def keyed(self, namespace: str, value: str) -> str:
         """Return the keyed digest even where identifiers stay plain."""
         digest = hmac.digest(
-            self._key, f"{namespace}:{value}".encode("utf-8", "surrogatepass"), "sha256"
+            self.key, f"{namespace}:{value}".encode("utf-8", "surrogatepass"), "sha256"
         ).hex()
         return self._PREFIX.get(namespace, "i-") + digest[:32]
+
+
+class Written(Pseudonymiser):
+    """Writes identifiers that are pseudonyms already: as they are, or as what they stand for where plain ones were asked for.
+
+    Parameters
+    ----------
+    pseudonym
+        What made them.
+    names
+        Pseudonym to plain identifier; looked up only where plain ones were asked for.
+
+    Examples
+    --------
+    >>> Written(Pseudonymiser(b"k" * 32, plain=True), {"u-6b": "u-12"})("user_id", "u-6b")
+    'u-12'
+    """
+
+    def __init__(self, pseudonym: Pseudonymiser, names: Mapping[str, str]) -> None:
+        super().__init__(pseudonym.key, plain=pseudonym.plain)
+        self._names = names
+
+    def __call__(self, _namespace: str, value: str) -> str:
+        """Return one identifier as it is written."""
+        bare = value.removeprefix(JUNK_MARK)
+        return self._names[bare] if self.plain else bare

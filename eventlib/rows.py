@@ -54,6 +54,8 @@ class Log:
         What lay in a folder of logs but is no log, and was not read.
     judged_by : list of dict
         Which events were judged by another version than they state: `event_name, schema_version, judged_by, rows`.
+    learned : dict
+        By source, what its adapter had to know of the whole log.
     """
 
     folder: Path
@@ -63,6 +65,7 @@ class Log:
     repairs: list[dict[str, Any]]
     passed_over: list[str]
     judged_by: list[dict[str, Any]] = field(default_factory=list)
+    learned: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def event_names(self) -> list[str]:
         """Return the names of all events, and of refused lines where they look like names."""
@@ -285,6 +288,7 @@ def gather_pieces(
         repairs=_repair_rows(repairs, plan.learned),
         passed_over=plan.passed_over,
         judged_by=_judged_by_rows(judged_by),
+        learned=plan.learned,
     )
 
 
@@ -323,5 +327,10 @@ def read_rows(
         If a path names nothing, or no single format fits a file.
     """
     plan = plan_rows(logs, source=source, schemas=schemas, key=key, keep_raw=keep_raw, work=work)
+    return read_plan(plan, progress)
+
+
+def read_plan(plan: Plan, progress: Progress | None = None) -> Log:
+    """Read what was planned, on all cores of this machine."""
     pieces = _run(plan.tasks(), parallel=plan.is_large())
     return gather_pieces(plan, pieces, map(digest_file, plan.paths), progress)

@@ -94,13 +94,15 @@ def _flow(
     table = _table(stage, frame, needed)
     key = load_key()[0]
     moment = round(as_of.timestamp() * 1_000_000) if as_of else None
+    pseudonym = Pseudonymiser(key)
+    judged_by = policy or load_policy()
     with connect() as connection:
-        narrow = encode(connection, table)
+        narrow = encode(connection, table, pseudonym, judged_by.impersonal_names)
     return Flow(
         narrow,
         engine(kind.name),
-        policy or load_policy(),
-        Pseudonymiser(key),
+        judged_by,
+        pseudonym,
         Entry(stage, len(table), len(table)),
         moment,
     )

@@ -11,13 +11,24 @@ import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from eventlib.engine import write_parquet
+from eventlib.engine import quoted, write_parquet
 from eventlib.errors import BadCallError
 from eventlib.model import EVENT_COLUMNS, PURPOSES, QUARANTINE_COLUMNS
 from eventlib.pseudonyms import Pseudonymiser
 from eventlib.schema import Registry
 
-__all__ = ["read_registry", "row_digest", "write_events", "write_quarantine", "write_sessions", "write_table"]
+__all__ = [
+    "digest_rows",
+    "events_in_order",
+    "marked_names",
+    "read_registry",
+    "row_digest",
+    "sessions_of",
+    "write_events",
+    "write_quarantine",
+    "write_sessions",
+    "write_table",
+]
 
 _BATCH: Final = 122_880
 
@@ -63,17 +74,23 @@ def _nothing(_namespace: str, _value: str) -> None:
     """Stand for an identifier that consent keeps back (S2.4)."""
 
 
+def marked_names(registry: Registry) -> list[str]:
+    """Return the events whose schema marks identifiers in their properties."""
+    # by any version: an older one may mark what the newest no longer knows
+    return [name for name, versions in registry.schemas.items() if any(map(_marked, versions.values()))]
+
+
 def _properties(connection: duckdb.DuckDBPyConnection, registry: Registry, pseudonym: Pseudonymiser) -> None:
     """Leave the table `rewritten` with the properties of events whose schema marks identifiers in them."""
-    # by any version: an older one may mark what the newest no longer knows
-    marked = [name for name, versions in registry.schemas.items() if any(map(_marked, versions.values()))]
     rows = connection.execute(
-        """SELECT w.row, event_name, schema_version, properties, allow_identity FROM wide w JOIN kept USING (row)
+        """SELECT w.row, event_name, schema_version, properties, allow_identity, written FROM writable w JOIN kept USING (row)
            WHERE event_name IN (SELECT unnest(?::VARCHAR[]))""",
-        [marked],
+        [marked_names(registry)],
     ).fetchall()
     written = []
-    for row, name, version, text, allowed in rows:
+    for row, name, version, text, allowed, is_written in rows:
+        if allowed and is_written:
+            continue
         change: _Change = pseudonym if allowed else _nothing
         value = _rewrite(registry.properties_schema(name, version), orjson.loads(text), change)
         written.append((row, orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()))
@@ -87,23 +104,20 @@ def _properties(connection: duckdb.DuckDBPyConnection, registry: Registry, pseud
 def _pseudonyms(
     connection: duckdb.DuckDBPyConnection, identifiers: pa.Table, pseudonym: Pseudonymiser
 ) -> None:
-    namespaces, values = identifiers["namespace"].to_pylist(), identifiers["value"].to_pylist()
-    named = [pseudonym(namespace, value) for namespace, value in zip(namespaces, values, strict=True)]
-    connection.register(
-        "pseudonym", pa.table({"code": identifiers["code"], "pseudonym": pa.array(named, pa.string())})
-    )
+    named = identifiers["value" if pseudonym.plain else "digest"]
+    connection.register("pseudonym", pa.table({"code": identifiers["code"], "pseudonym": named}))
 
 
 def _sessions(connection: duckdb.DuckDBPyConnection, identifiers: pa.Table, pseudonym: Pseudonymiser) -> None:
     """Leave the table `session_name`: an id from the device and the session's first event, so that later ones keep it."""
-    raw = dict(zip(identifiers["code"].to_pylist(), identifiers["value"].to_pylist(), strict=True))
+    digest = dict(zip(identifiers["code"].to_pylist(), identifiers["digest"].to_pylist(), strict=True))
     first = connection.sql(
         """SELECT device, session, w.source || ':' || w.event_id AS first FROM (
-             SELECT device, session, arg_min(row, place) AS row FROM kept WHERE session > 0 GROUP BY ALL) JOIN wide w USING (row)"""
+             SELECT device, session, arg_min(row, place) AS row FROM kept WHERE session > 0 GROUP BY ALL) JOIN writable w USING (row)"""
     ).to_arrow_table()
     columns = (first[name].to_pylist() for name in ("device", "session", "first"))
     ids = [
-        pseudonym.keyed("session", f"{raw[device]}|{event}")
+        pseudonym.keyed("session", f"{digest[device]}|{event}")
         for device, _, event in zip(*columns, strict=True)
     ]
     connection.register(
@@ -113,20 +127,22 @@ def _sessions(connection: duckdb.DuckDBPyConnection, identifiers: pa.Table, pseu
 
 
 _EVENTS: Final = f"""
-SELECT CASE WHEN k.renamed = 1 THEN w.event_id || '~' || substr(lower(hex(w.fingerprint)), 1, 16) ELSE w.event_id END AS event_id,
+SELECT CASE WHEN k.renamed = 1 THEN w.event_id || '~' || coalesce(w.suffix, substr(lower(hex(w.fingerprint)), 1, 16))
+            ELSE w.event_id END AS event_id,
        CASE WHEN k.renamed = 1 THEN w.event_id END AS original_event_id,
        w.event_name, w.schema_version, w.source, w.channel, w.occurred_at, w.sent_at, w.received_at, w.sequence,
        make_timestamptz(k.event_time) AS event_time,
        CASE k.clock_corrected WHEN 1 THEN 'device' ELSE 'source' END AS clock_method,
        k.clock_offset // 1000 AS clock_offset_ms, k.is_late = 1 AS is_late,
-       a.pseudonym AS anonymous_id, CASE WHEN k.allow_identity = 1 THEN u.pseudonym END AS user_id,
+       coalesce(w.written_anonymous, a.pseudonym) AS anonymous_id,
+       CASE WHEN k.allow_identity = 1 THEN coalesce(w.written_user, u.pseudonym) END AS user_id,
        CASE WHEN k.person IS NOT NULL THEN format('p-{{:06d}}', k.person) END AS person_id,
        s.session_id, nullif(k.session, 0) AS session_index, w.ai_engine, w.agent, w.url, w.referrer, w.user_agent,
        w.jurisdiction,
        {", ".join(f"k.verdict_{p} >= 16 AS allow_{p}" for p in PURPOSES)},
        {" || ' ' || ".join(f"format('C{{:02d}}', k.verdict_{p} % 16)" for p in PURPOSES)} AS consent_rule,
        coalesce(r.rewritten, w.properties) AS properties
-FROM kept k JOIN wide w USING (row)
+FROM kept k JOIN writable w USING (row)
 LEFT JOIN pseudonym a ON a.code = nullif(k.anonymous, 0)
 LEFT JOIN pseudonym u ON u.code = nullif(k.user, 0)
 LEFT JOIN session_name s ON s.device = k.device AND s.session = k.session
@@ -154,7 +170,7 @@ def write_events(
         The narrow result: `row, event_time, clock_*, is_late, renamed, anonymous, user, device, session, person,
         verdict_*`, and the columns of the total order.
     identifiers
-        `code, namespace, value`.
+        `code, value, digest`, as `eventlib.narrow.Narrow` holds them.
     folder
         Where the file goes.
     registry
@@ -168,26 +184,55 @@ def write_events(
              ORDER BY event_time, source_key, device NULLS LAST, stretch, sequence, event_key, renamed, copy_key, fingerprint_key) AS place
            FROM kept_unplaced"""
     )
+    connection.execute(
+        """CREATE TEMP VIEW writable AS
+           SELECT *, NULL::VARCHAR AS suffix, NULL::VARCHAR AS written_anonymous, NULL::VARCHAR AS written_user, false AS written
+           FROM wide"""
+    )
+    events = events_in_order(connection, identifiers, registry=registry, pseudonym=pseudonym)
+    return write_parquet(folder / "events.parquet", events.to_arrow_reader(_BATCH), EVENT_COLUMNS)
+
+
+def events_in_order(
+    connection: duckdb.DuckDBPyConnection,
+    identifiers: pa.Table,
+    *,
+    registry: Registry,
+    pseudonym: Pseudonymiser,
+) -> duckdb.DuckDBPyRelation:
+    """Return the rows of `events.parquet`, in order.
+
+    Parameters
+    ----------
+    connection
+        Holds `kept`, with `place`, and `writable`: the canonical frame, where `written` says that a row was taken from an
+        `events.parquet` and holds what that does.
+    identifiers, registry, pseudonym
+        As `write_events` takes them.
+    """
     _pseudonyms(connection, identifiers, pseudonym)
     _sessions(connection, identifiers, pseudonym)
     _properties(connection, registry, pseudonym)
-    reader = connection.sql(_EVENTS).to_arrow_reader(_BATCH)
-    return write_parquet(folder / "events.parquet", reader, EVENT_COLUMNS)
+    return connection.sql(_EVENTS)
 
 
 def write_sessions(connection: duckdb.DuckDBPyConnection, folder: Path) -> int:
     """Write `sessions.parquet` from the written events, by start."""
-    events = str(folder / "events.parquet").replace("'", "''")
-    found = connection.sql(
+    events = f"(SELECT *, file_row_number AS place FROM read_parquet({quoted(folder / 'events.parquet')}, file_row_number = true))"  # noqa: S608  # our own file
+    found = sessions_of(connection, events)
+    return write_parquet(folder / "sessions.parquet", found.to_batches(), SESSION_COLUMNS)
+
+
+def sessions_of(connection: duckdb.DuckDBPyConnection, events: str) -> pa.Table:
+    """Return the sessions of a relation of written events with their `place`, by start."""
+    return connection.sql(
         f"""SELECT session_id, mode(person_id ORDER BY person_id) AS person_id, any_value(anonymous_id) AS anonymous_id,
                    min(event_time) AS started_at, max(event_time) AS ended_at, count(*) AS events,
                    arg_min(ai_engine, place) AS engine,
                    arg_min(json_extract_string(properties, '$.content_id'), place) FILTER (event_name IN ('page_view', 'referral_land'))
                      AS landing_content_id
-            FROM (SELECT *, file_row_number AS place FROM read_parquet('{events}', file_row_number = true)) WHERE session_id IS NOT NULL
-            GROUP BY session_id ORDER BY started_at, session_id"""  # noqa: S608  # our own file
+            FROM {events} WHERE session_id IS NOT NULL GROUP BY session_id ORDER BY started_at, session_id"""  # noqa: S608  # our own rows
     ).to_arrow_table()
-    return write_parquet(folder / "sessions.parquet", found.to_batches(), SESSION_COLUMNS)
 
 
 def write_quarantine(
@@ -196,16 +241,33 @@ def write_quarantine(
     late: pa.Table,
     files: Iterable[str],
     folder: Path,
+    wide: str = "wide",
 ) -> int:
-    """Write `quarantine.parquet`: lines refused while reading, and events refused for their times, by file and line."""
+    """Write `quarantine.parquet`: lines refused while reading, and events refused for their times, by file and line.
+
+    Parameters
+    ----------
+    connection
+        Holds `wide`.
+    quarantine
+        Columns of `eventlib.model.QUARANTINE_COLUMNS`, and `raw` where it is kept.
+    late
+        `row, removed_by`.
+    files
+        What the numbers in `wide.file` stand for.
+    folder
+        Where the file goes.
+    wide
+        Relation of the late rows' content; late rows that it does not hold are left out.
+    """
     connection.register("refused_late", late)
     connection.register("source_file", pa.table({"source_file": pa.array(list(files), pa.string())}))
     placed = connection.sql(
-        """SELECT source_file, line, byte_offset, byte_length, digest, event_id, event_name, schema_version, removed_by AS code,
+        f"""SELECT source_file, line, byte_offset, byte_length, digest, event_id, event_name, schema_version, removed_by AS code,
                   '$' AS json_path, CASE removed_by WHEN 'too_late' THEN 'arrived or was sent more than 3 days late'
                   ELSE 'more than 23 h ahead of its arrival' END AS message, 1::BIGINT AS errors
-           FROM refused_late JOIN wide USING (row)
-           JOIN (SELECT source_file, row_number() OVER () - 1 AS file FROM source_file) USING (file)"""
+           FROM refused_late JOIN {wide} USING (row)
+           JOIN (SELECT source_file, row_number() OVER () - 1 AS file FROM source_file) USING (file)"""  # noqa: S608  # names of our own relations
     ).to_arrow_table()
     schema = quarantine.schema if "raw" in quarantine.schema.names else QUARANTINE_COLUMNS
     missing = pa.nulls(len(placed), pa.string())
@@ -225,13 +287,26 @@ def row_digest(connection: duckdb.DuckDBPyConnection) -> str:
 
     The sum, modulo 2^64, of 64 bits of each row's MD5 over its content's fingerprint and what the stages decided.
     """
+    return f"{digest_rows(connection, 'kept JOIN fact f USING (row)'):016x}"
+
+
+_DIGESTED: Final = ", ".join(
+    (
+        "source, fingerprint_digest, renamed, event_time, person, f.anonymous = 0 AND f.user = 0 AS nobody, session, is_late",
+        *(f"verdict_{purpose}" for purpose in PURPOSES),
+    )
+)
+
+
+def digest_rows(connection: duckdb.DuckDBPyConnection, rows: str) -> int:
+    """Return the sum of the rows' digests modulo 2^64; `rows` is a join of narrow rows with their facts `f`."""
     verdicts = ", ".join(f"verdict_{purpose}" for purpose in PURPOSES)
-    row = connection.execute(
-        f"""SELECT sum(md5_number_lower(concat_ws(chr(31), w.source, hex(w.fingerprint), k.renamed, k.event_time, k.person,
-              k.device IS NULL, k.session, k.is_late, {verdicts}))::HUGEINT) % 18446744073709551616::HUGEINT
-            FROM kept k JOIN wide w USING (row)"""  # noqa: S608  # names of our own columns
+    found = connection.execute(
+        f"""SELECT sum(md5_number_lower(concat_ws(chr(31), source, fingerprint_digest, renamed, event_time, person,
+              nobody, session, is_late, {verdicts}))::HUGEINT) % 18446744073709551616::HUGEINT
+            FROM (SELECT {_DIGESTED} FROM {rows})"""  # noqa: S608  # names of our own columns
     ).fetchone()
-    return f"{int(row[0] or 0) if row else 0:016x}"
+    return int(found[0] or 0) if found else 0
 
 
 def read_registry(path: Path) -> dict[str, str]:

@@ -72,6 +72,11 @@ class Policy:
     source_jurisdictions: Mapping[str, str] = field(default_factory=dict)
     max_withheld: float = 0.95
 
+    @property
+    def impersonal_names(self) -> frozenset[str]:
+        """Return the event names that a decision depends on."""
+        return self.impersonal_always | self.impersonal_unless_owned
+
 
 def _microseconds(day: date) -> int:
     """Return the end of a day: a basis holds on the day it expires."""

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from eventlib.engine import table_of
 from eventlib.evidence import Link, Pair, gather
-from eventlib.graph import Limits, partition
+from eventlib.graph import Limits, Node, partition
 
 __all__ = ["Subjects", "subjects"]
 
@@ -30,10 +30,13 @@ class Subjects:
         speaks, and is spoken for, by itself alone).
     members : pyarrow.Table
         `subject, component`, of the components with more than one subject.
+    nodes : list of Node
+        What the subjects stand for; that of subject n is the n-th.
     """
 
     of_pair: pa.Table
     members: pa.Table
+    nodes: list[Node]
 
 
 def subjects(
@@ -59,7 +62,8 @@ def subjects(
     """
     evidence = gather(pairs, identifiers, links, limits, public_edges=True)
     found = partition(evidence.nodes, evidence.edges, limits)
-    number = {node: index for index, node in enumerate(sorted(found.component), 1)}
+    nodes = sorted(found.component)
+    number = {node: index for index, node in enumerate(nodes, 1)}
     sizes = Counter(found.component.values())
     placed = [
         {"anonymous": anonymous, "user": user, "subject": number[node] if node else 0}
@@ -70,4 +74,4 @@ def subjects(
         for node, label in found.component.items()
         if sizes[label] > 1
     ]
-    return Subjects(table_of(placed, _SUBJECTS), table_of(several, _MEMBERS))
+    return Subjects(table_of(placed, _SUBJECTS), table_of(several, _MEMBERS), nodes)

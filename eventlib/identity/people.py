@@ -272,7 +272,10 @@ def _people_table(
             }
         )
     rows.sort(
-        key=lambda row: (_number(str(row["person_id"])), row["namespace"], row["identifier"], row["rule"])
+        key=lambda row: (
+            _number(str(row["person_id"])),
+            *(row[name] for name in ("namespace", "identifier", "rule", "first_seen", "last_seen")),
+        )
     )
     return table_of(rows, _PEOPLE)
 

@@ -34,9 +34,10 @@ def log(lines: list[bytes], tmp_path_factory: pytest.TempPathFactory) -> Log:
 
 def stages(log: Log, policy: Path, name: str) -> dict[str, pa.Table]:
     """Everything that the stages decide, stage by stage, sorted by row."""
+    judged_by, pseudonym = load_policy(policy), Pseudonymiser(bytes.fromhex(KEY))
     with connect() as connection:
-        narrow = encode(connection, log.folder)
-    flow = Flow(narrow, engine(name), load_policy(policy), Pseudonymiser(bytes.fromhex(KEY)), log.entry)
+        narrow = encode(connection, log.folder, pseudonym, judged_by.impersonal_names)
+    flow = Flow(narrow, engine(name), judged_by, pseudonym, log.entry)
     consented = flow.consent(flow.clock())
     ordered, late = flow.order(consented)
     numbered = flow.sessions(ordered)

@@ -1,0 +1,49 @@
+"""The written tables of a new version: rows of the base that nothing changed, and changed ones among them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+__all__ = ["merged_events"]
+
+
+def merged_events(
+    base: Path, removed: np.ndarray, changed: pa.Table, before: np.ndarray
+) -> Iterator[pa.RecordBatch]:
+    """Yield the rows of a new `events.parquet`, in order, a row group of the base at a time.
+
+    Parameters
+    ----------
+    base
+        The `events.parquet` to build on.
+    removed
+        Whether each of its rows leaves its place (boolean).
+    changed
+        The rows that are new or have changed, in order.
+    before
+        How many unchanged rows stand before each of them, rising.
+    """
+    file = pq.ParquetFile(base)
+    position = stayed = taken = 0
+    for group in range(file.num_row_groups):
+        table = file.read_row_group(group)
+        stays = np.flatnonzero(~removed[position : position + len(table)])
+        position += len(table)
+        upto = int(np.searchsorted(before, stayed + len(stays), "left"))
+        fresh = changed.slice(taken, upto - taken)
+        if len(fresh) or len(stays) < len(table):
+            table = _woven(table, stays, fresh, before[taken:upto] - stayed)
+        stayed, taken = stayed + len(stays), upto
+        yield from table.to_batches()
+    yield from changed.slice(taken).to_batches()
+
+
+def _woven(table: pa.Table, stays: np.ndarray, fresh: pa.Table, before: np.ndarray) -> pa.Table:
+    """Put each fresh row after the given number of those that stay."""
+    order = np.insert(stays, before, np.arange(len(fresh)) + len(table))
+    return pa.concat_tables([table, fresh.cast(table.schema)]).combine_chunks().take(order)

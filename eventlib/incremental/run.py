@@ -1,0 +1,351 @@
+"""`prepare --onto`: a new day's log added to a prepared dataset, with the bytes that preparing all of it would give (S3.6).
+
+The row world reads the new logs alone. Earlier rows that they can change are taken from the state and go through the
+stages together with the new ones; what the stages decide within a device, a component or an event id is the same as in the
+whole. All other rows keep what was decided.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from eventlib.consent import Policy
+from eventlib.engine import engine, parquet, quoted, write_parquet
+from eventlib.flow import Flow
+from eventlib.incremental.affected import find_affected
+from eventlib.incremental.base import Base
+from eventlib.incremental.merging import merged_events
+from eventlib.incremental.places import place_changed
+from eventlib.incremental.rereading import read_again
+from eventlib.incremental.tables import Tables
+from eventlib.judging import Task
+from eventlib.ledger import Entry, Ledger
+from eventlib.model import EVENT_COLUMNS
+from eventlib.narrow import Before, code_facts, define_keyed, state_facts, view_pieces
+from eventlib.pseudonyms import Pseudonymiser
+from eventlib.rows import Log
+from eventlib.schema import Registry
+from eventlib.schema import registry as schema_registry
+from eventlib.state import KEPT, OUTCOME, new_state, segments, share_facts
+from eventlib.writing import digest_rows, events_in_order, marked_names
+
+__all__ = ["Added", "add_rows"]
+
+
+@dataclass(frozen=True, slots=True)
+class Added:
+    """What a run that builds on another leaves to be stamped.
+
+    Attributes
+    ----------
+    ledger : Ledger
+        Of all logs.
+    flow : Flow
+        The stages, as run on the affected rows.
+    row_digest : str
+        Of all written events.
+    withheld : list of dict
+        Withheld events by jurisdiction and rule.
+    affected : int
+        How many earlier rows were decided anew.
+    """
+
+    ledger: Ledger
+    flow: Flow
+    row_digest: str
+    withheld: list[dict[str, Any]]
+    affected: int
+
+
+class _Run:
+    def __init__(
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        base: Base,
+        log: Log,
+        made: Path,
+        pseudonym: Pseudonymiser,
+    ) -> None:
+        self.connection, self.base, self.log, self.made, self.pseudonym = (
+            connection,
+            base,
+            log,
+            made,
+            pseudonym,
+        )
+        self.files = [*base.stamp["files"], *(entry["file"] for entry in log.inputs)]
+
+    def run(self, query: str) -> None:
+        self.connection.execute(query)
+
+    def count(self, query: str) -> int:
+        return int(self.connection.execute(query).fetchall()[0][0] or 0)
+
+    def open_state(self) -> None:
+        """View the state of earlier runs."""
+        state = self.base.state
+        self.run(f"CREATE TEMP VIEW base_fact AS SELECT * FROM {parquet(*self.base.facts)}")
+        for name in ("outcome", "copies", "links", "identifiers"):
+            self.run(f"CREATE TEMP VIEW base_{name} AS SELECT * FROM {parquet(state / f'{name}.parquet')}")
+        self.run("CREATE TEMP VIEW base_link AS SELECT * FROM base_links")
+
+    def read_new(self, names: frozenset[str]) -> dict[str, str]:
+        """Turn the new rows into facts, numbered after the earlier ones."""
+        pieces = (self.count("SELECT max(row) FROM base_fact") >> 32) + 1
+        before = Before(self.base.state, pieces << 32, len(self.base.stamp["files"]))
+        folder = new_state(self.made)
+        number = len(share_facts(self.base.state, folder))
+        file = folder / "facts" / f"{number:04d}.parquet"
+        define_keyed(self.connection, self.pseudonym.key)
+        view_pieces(self.connection, self.log.folder, before)
+        plain = state_facts(self.connection, self.pseudonym, names, file, before)
+        self.run(f"CREATE TEMP VIEW new_fact AS SELECT * FROM {parquet(file)}")
+        self.run(
+            "CREATE TEMP VIEW all_fact AS SELECT * FROM base_fact UNION ALL BY NAME SELECT * FROM new_fact"
+        )
+        self.run("CREATE TEMP TABLE new_link AS SELECT * FROM fact_link")
+        self.run("CREATE TEMP VIEW all_link AS SELECT * FROM base_link UNION ALL SELECT * FROM new_link")
+        self.run(
+            """CREATE TEMP TABLE all_identifier AS
+               SELECT code, namespace, NULL::VARCHAR AS value, digest, node FROM base_identifiers ANTI JOIN identifier USING (code)
+               UNION ALL SELECT code, namespace, value, digest, node FROM identifier"""
+        )
+        return plain
+
+    def take_affected(self) -> int:
+        """Make the affected earlier rows and the new ones what the stages see; return how many there are."""
+        self.run(
+            """CREATE TEMP TABLE subset AS SELECT * FROM base_fact SEMI JOIN affected USING (row)
+               UNION ALL BY NAME SELECT * FROM new_fact"""
+        )
+        self.run(
+            """CREATE OR REPLACE TEMP TABLE identifier AS
+               SELECT row_number() OVER (ORDER BY digest) AS code, code AS state_code, namespace, value, digest, node
+               FROM all_identifier WHERE code IN (SELECT anonymous FROM subset UNION SELECT user FROM subset)"""
+        )
+        self.run(
+            """CREATE OR REPLACE TEMP VIEW fact AS
+               SELECT s.* REPLACE (coalesce(a.code, 0) AS anonymous, coalesce(u.code, 0) AS user) FROM subset s
+               LEFT JOIN identifier a ON a.state_code = nullif(s.anonymous, 0)
+               LEFT JOIN identifier u ON u.state_code = nullif(s.user, 0)"""
+        )
+        self.connection.unregister("fact_link")
+        self.run(
+            """CREATE TEMP VIEW fact_link AS
+               SELECT * FROM base_link SEMI JOIN affected USING (row) UNION ALL SELECT * FROM new_link"""
+        )
+        return self.count("SELECT count(*) FROM subset")
+
+    def find_wanted(self, kept: pa.Table, late: pa.Table, marked: list[str]) -> None:
+        """Leave `base_wide`, what the base holds of the kept rows, and `wanted`, the pointers of what it does not."""
+        self.connection.register("deciding", kept)
+        self.connection.register("late", late)
+        events = quoted(self.base.folder / "events.parquet")
+        self.run(
+            f"""CREATE TEMP TABLE base_wide AS SELECT o.row, b.* FROM read_parquet({events}, file_row_number = true) b
+                JOIN (SELECT row, place FROM base_outcome SEMI JOIN deciding USING (row) WHERE place IS NOT NULL) o
+                  ON b.file_row_number = o.place - 1"""
+        )
+        self.connection.register("marked", pa.table({"name": pa.array(marked, pa.string())}))
+        lost = "b.event_name IN (SELECT name FROM marked)"
+        if self.pseudonym.plain:
+            lost = f"({lost} OR f.user > 0)"
+        self.run(
+            f"""CREATE TEMP TABLE wanted AS SELECT row, f.file, f.line, f.byte_offset FROM (
+                  SELECT row FROM deciding d LEFT JOIN base_wide b USING (row) JOIN fact f USING (row)
+                  WHERE b.row IS NULL OR (d.renamed = 1 AND b.original_event_id IS NULL)
+                     OR (d.verdict_identity >= 16 AND NOT b.allow_identity AND {lost})
+                  UNION ALL SELECT row FROM late l LEFT JOIN base_outcome o USING (row)
+                  WHERE o.row IS NULL OR o.removed_by IS DISTINCT FROM l.removed_by)
+                JOIN base_fact f USING (row)"""
+        )
+
+    def read_wanted(self, schemas: Path | None, work: Path) -> None:
+        """Leave the table `reread`."""
+        inputs = [*self.base.stamp["inputs"], *self.log.inputs]
+        folder = work / "reread"
+        folder.mkdir()
+        task = Task(
+            "", {}, str(schemas) if schemas else None, self.pseudonym.key, keep_raw=False, folder=str(folder)
+        )
+        sources = {entry["file"]: entry["source"] for entry in inputs}
+        read_again(self.connection, self.files, sources, task, self.log.learned)
+
+    def view_wide(self) -> None:
+        """Let `wide_again` be the new rows and those read again, and `writable` these and what the base holds of the others."""
+        self.run(
+            f"""CREATE TEMP VIEW wide_again AS
+                SELECT row, event_id, fingerprint, file, line, byte_offset, byte_length, digest, {_COLUMNS} FROM wide
+                UNION ALL BY NAME
+                SELECT row, event_id, fingerprint, file, line, byte_offset, byte_length, digest, {_COLUMNS} FROM reread"""
+        )
+        device, user = ("anonymous_id", "user_id") if self.pseudonym.plain else ("NULL", "NULL")
+        self.run(
+            f"""CREATE TEMP VIEW writable AS
+                SELECT row, event_id, fingerprint, {_COLUMNS}, NULL::VARCHAR AS suffix, NULL::VARCHAR AS written_anonymous,
+                       NULL::VARCHAR AS written_user, false AS written FROM wide_again
+                UNION ALL BY NAME
+                SELECT row, coalesce(original_event_id, event_id) AS event_id, NULL::BLOB AS fingerprint, {_COLUMNS},
+                       CASE WHEN original_event_id IS NOT NULL THEN event_id[-16:] END AS suffix,
+                       {device}::VARCHAR AS written_anonymous, {user}::VARCHAR AS written_user, true AS written
+                FROM base_wide ANTI JOIN reread USING (row)"""
+        )
+
+    def place(self, result: pa.Table) -> int:
+        """Place the changed rows among the others, and say what became of all; return how many are kept."""
+        self.connection.register("result", result)
+        self.run(
+            "CREATE TEMP TABLE changed AS SELECT *, (verdict_identity >= 16)::INT AS allow_identity FROM result"
+        )
+        self.run(
+            """CREATE TEMP TABLE unchanged AS SELECT row, place, event_time, stretch, renamed
+               FROM base_outcome ANTI JOIN affected USING (row) WHERE place IS NOT NULL"""
+        )
+        return place_changed(self.connection)
+
+    def tell_outcome(self, gone: list[pa.Table]) -> None:
+        """Leave the view `outcome` of all rows, and the table `shared_event`."""
+        self.connection.register("gone", pa.concat_tables(gone))
+        columns = ", ".join(f"o.{name}" for name in OUTCOME if name != "place")
+        self.run(
+            f"""CREATE TEMP VIEW outcome AS
+                SELECT {columns}, m.place FROM base_outcome o ANTI JOIN affected USING (row) LEFT JOIN moved m USING (row)
+                UNION ALL BY NAME {KEPT}
+                UNION ALL BY NAME SELECT row, removed_by, subject, event_time FROM gone"""
+        )
+
+    def write_events(self, registry: Registry) -> tuple[int, pa.Table]:
+        """Write `events.parquet`; return its rows, and the changed ones in order."""
+        identifiers = self.connection.sql(
+            "SELECT code, value, digest FROM identifier ORDER BY code"
+        ).to_arrow_table()
+        changed = events_in_order(
+            self.connection, identifiers, registry=registry, pseudonym=self.pseudonym
+        ).to_arrow_table()
+        before = self.connection.execute("SELECT before FROM kept ORDER BY place").fetchnumpy()["before"]
+        base = self.base.folder / "events.parquet"
+        leaving = self.connection.execute(
+            "SELECT place FROM base_outcome SEMI JOIN affected USING (row) WHERE place IS NOT NULL"
+        ).fetchnumpy()["place"]
+        removed = np.zeros(pq.read_metadata(base).num_rows, bool)
+        removed[np.asarray(leaving, np.int64) - 1] = True
+        batches = merged_events(base, removed, changed.cast(EVENT_COLUMNS), np.asarray(before, np.int64))
+        return write_parquet(self.made / "events.parquet", batches, EVENT_COLUMNS), changed
+
+    def row_digest(self) -> str:
+        """Return the digest of all written rows, from that of the base and of those that changed."""
+        before = digest_rows(
+            self.connection,
+            "(SELECT * FROM base_outcome SEMI JOIN affected USING (row) WHERE place IS NOT NULL) JOIN base_fact f USING (row)",
+        )
+        after = digest_rows(self.connection, "kept JOIN fact f USING (row)")
+        return f"{(int(self.base.prepared.run['row_digest'], 16) - before + after) % 2**64:016x}"
+
+    def ledger(self, flow: Flow) -> Ledger:
+        """Return the accounting of all logs: the base's, less what was decided anew, and what that gave."""
+        again = Counter(
+            dict(
+                self.connection.execute(
+                    "SELECT removed_by, count(*) FROM base_outcome SEMI JOIN affected USING (row) WHERE removed_by IS NOT NULL GROUP BY ALL"
+                ).fetchall()
+            )
+        )
+        held = {entry.stage: Counter(entry.removed) for entry in self.base.prepared.ledger}
+        read, new = next(iter(self.base.prepared.ledger)), self.log.entry
+        ledger = Ledger(
+            [
+                Entry(
+                    "read",
+                    read.rows_in + new.rows_in,
+                    read.rows_out + new.rows_out,
+                    Counter(read.removed) + Counter(new.removed),
+                )
+            ]
+        )
+        for entry in list(flow.ledger)[1:]:
+            stays = {code: count - again[code] for code, count in held.get(entry.stage, Counter()).items()}
+            removed = Counter(stays) + Counter(entry.removed)
+            ledger.add(Entry(entry.stage, ledger.rows_out, ledger.rows_out - removed.total(), removed))
+        return ledger
+
+
+_COLUMNS: Final = (
+    "event_name, schema_version, source, channel, occurred_at, sent_at, received_at, sequence, ai_engine, agent, url, "
+    "referrer, user_agent, jurisdiction, properties"
+)
+
+
+def add_rows(
+    connection: duckdb.DuckDBPyConnection,
+    base: Base,
+    log: Log,
+    made: Path,
+    *,
+    policy: Policy,
+    pseudonym: Pseudonymiser,
+    schemas: Path | None,
+    engine_name: str,
+    as_of: int | None,
+    work: Path,
+) -> Added:
+    """Add the rows of new logs to a dataset, and write every table of the result but its stamp and ledger.
+
+    Parameters
+    ----------
+    connection
+        A fresh connection.
+    base
+        What to build on.
+    log
+        The new logs, read with what the base's adapters knew.
+    made
+        Where the new version is made.
+    policy, pseudonym, schemas, engine_name
+        As the run was asked to use them.
+    as_of
+        The moment from which the run looks back, in microseconds; by default the latest arrival of all logs.
+    work
+        Folder for what is read again.
+    """
+    registry = schema_registry(schemas)
+    run = _Run(connection, base, log, made, pseudonym)
+    run.open_state()
+    plain = run.read_new(policy.impersonal_names)
+    latest = max(base.stamp["latest"], run.count("SELECT max(received) FROM new_fact"))
+    moment = latest if as_of is None else as_of
+    find_affected(connection, policy, (base.stamp["as_of"], moment), base.stamp["latest"])
+    rows = run.take_affected()
+    narrow = code_facts(connection, plain)
+    flow = Flow(narrow, engine(engine_name, connection), policy, pseudonym, Entry("read", rows, rows), moment)
+    flow.latest = latest
+    ordered, late = flow.order(flow.consent(flow.clock()))
+    numbered = flow.sessions(ordered)
+    run.find_wanted(
+        flow.collect(numbered, "row", "renamed", "verdict_identity"), late, marked_names(registry)
+    )
+    run.read_wanted(schemas, work)
+    tables = Tables(connection, base, made, run.files, pseudonym)
+    if pseudonym.plain:
+        flow.pseudonym = tables.written(plain)
+    people = flow.identify(numbered, base.registry())
+    run.view_wide()
+    kept = run.place(flow.result(numbered, people))
+    run.tell_outcome(flow.gone)
+    ledger = run.ledger(flow)
+    written, changed = run.write_events(registry)
+    if written != kept or written != ledger.rows_out:
+        raise RuntimeError(
+            f"{written} rows were written and {kept} placed, but the ledger says {ledger.rows_out}"
+        )
+    tables.write_people(people)
+    tables.write_sessions(changed)
+    tables.write_quarantine(log.quarantine, late)
+    return Added(ledger, flow, run.row_digest(), segments(connection, "all_fact"), rows - log.entry.rows_out)

@@ -1,0 +1,162 @@
+"""People, sessions and quarantine of a new version: the base's rows that nothing touched, and the new ones."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+import duckdb
+import orjson
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from eventlib.engine import parquet, quoted, write_parquet
+from eventlib.identity import Identities
+from eventlib.incremental.base import Base
+from eventlib.ordering.lateness import LATE_CODES
+from eventlib.pseudonyms import JUNK_MARK, Pseudonymiser, Written
+from eventlib.writing import SESSION_COLUMNS, sessions_of, write_quarantine, write_table
+
+__all__ = ["Tables"]
+
+_PEOPLE_ORDER: Final = "substr(person_id, 3)::BIGINT, namespace, identifier, rule, first_seen, last_seen"
+_REFUSED_ORDER: Final = (
+    "left_namespace, left_identifier, right_namespace, right_identifier, rule, events::VARCHAR, "
+    "epoch_us(first_seen)::VARCHAR"
+)
+
+
+class Tables:
+    """Merges the small tables.
+
+    Parameters
+    ----------
+    connection
+        Holds `affected, touched, all_identifier, fact_link, base_outcome, base_fact` and `wide_again`.
+    base
+        What is built on.
+    made
+        Where the new version is made.
+    files
+        What file numbers stand for.
+    pseudonym
+        How identifiers are written.
+    """
+
+    def __init__(
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        base: Base,
+        made: Path,
+        files: Sequence[str],
+        pseudonym: Pseudonymiser,
+    ) -> None:
+        self.connection, self.base, self.made, self.files, self.pseudonym = (
+            connection,
+            base,
+            made,
+            files,
+            pseudonym,
+        )
+
+    def _old(self, name: str) -> pa.Table:
+        return pq.read_table(self.base.folder / f"{name}.parquet")
+
+    def _digest(self, namespace: str, identifier: str) -> str:
+        return self.pseudonym.keyed(namespace, identifier) if self.pseudonym.plain else identifier
+
+    def _named(self) -> Iterator[tuple[str, str]]:
+        """Yield the identifiers that the base's tables name."""
+        people, refused = self._old("people"), self._old("refused_merges")
+        yield from zip(people["namespace"].to_pylist(), people["identifier"].to_pylist(), strict=True)
+        for side in ("left", "right"):
+            names = (refused[f"{side}_{what}"].to_pylist() for what in ("namespace", "identifier"))
+            yield from zip(*names, strict=True)
+
+    def written(self, plain: Mapping[str, str]) -> Written:
+        """Return how pseudonyms are written: as what the new logs or the base's tables call them."""
+        held = {self.pseudonym.keyed(*each): each[1] for each in self._named()}
+        return Written(self.pseudonym, {**held, **plain})
+
+    def _touched(self) -> set[tuple[str, str]]:
+        """Return the identifiers whose people are decided anew; a junk user stands for nobody."""
+        rows = self.connection.execute(
+            "SELECT namespace, node FROM all_identifier JOIN touched USING (code)"
+        ).fetchall()
+        links = self.connection.execute("SELECT links FROM fact_link").fetchall()
+        nodes = [*rows, *(tuple(each) for (text,) in links for each in orjson.loads(text))]
+        return {
+            (namespace, node.removeprefix(JUNK_MARK))
+            for namespace, node in nodes
+            if namespace == "anonymous_id" or not node.startswith(JUNK_MARK)
+        }
+
+    def _untouched(self, table: pa.Table, sides: Sequence[str], touched: set[tuple[str, str]]) -> pa.Table:
+        keep = [True] * len(table)
+        for side in sides:
+            names = zip(
+                *(table[f"{side}{what}"].to_pylist() for what in ("namespace", "identifier")), strict=True
+            )
+            keep = [
+                kept and (name[0], self._digest(*name)) not in touched
+                for kept, name in zip(keep, names, strict=True)
+            ]
+        return table.filter(pa.array(keep, pa.bool_()))
+
+    def _ordered(self, name: str, old: pa.Table, new: pa.Table, order: str) -> None:
+        self.connection.register("joined_table", pa.concat_tables([old.cast(new.schema), new]))
+        found = self.connection.sql(f"SELECT * FROM joined_table ORDER BY {order}").to_arrow_table()
+        write_table(found.cast(new.schema), self.made, name)
+
+    def write_people(self, people: Identities) -> None:
+        """Write people, registry and refused merges."""
+        touched = self._touched()
+        old = self._untouched(self._old("people"), [""], touched)
+        self._ordered("people", old, people.people, _PEOPLE_ORDER)
+        refused = self._untouched(self._old("refused_merges"), ["left_", "right_"], touched)
+        self._ordered("refused_merges", refused, people.refused, _REFUSED_ORDER)
+        write_table(people.registry, self.made, "registry")
+
+    def write_sessions(self, changed: pa.Table) -> None:
+        """Write sessions: those of the changed rows' devices anew, from all rows of theirs."""
+        self.connection.register(
+            "changed_event", changed.append_column("place", pa.array(range(len(changed)), pa.int64()))
+        )
+        self.connection.register("changed_session", sessions_of(self.connection, "changed_event"))
+        events = quoted(self.base.folder / "events.parquet")
+        found = self.connection.sql(
+            f"""WITH leaving AS (
+                  SELECT DISTINCT session_id FROM read_parquet({events}, file_row_number = true) e
+                  SEMI JOIN (SELECT place FROM base_outcome SEMI JOIN affected USING (row) WHERE place IS NOT NULL) o
+                    ON e.file_row_number = o.place - 1)
+                SELECT * FROM {parquet(self.base.folder / "sessions.parquet")} ANTI JOIN leaving USING (session_id)
+                UNION ALL BY NAME SELECT * FROM changed_session ORDER BY started_at, session_id"""
+        ).to_arrow_table()
+        write_parquet(self.made / "sessions.parquet", found.to_batches(), SESSION_COLUMNS)
+
+    def write_quarantine(self, quarantine: pa.Table, late: pa.Table) -> int:
+        """Write the quarantine: lines refused by any run, and events refused for their times by this one."""
+        codes = ", ".join(f"'{code}'" for code in LATE_CODES)
+        self.connection.register(
+            "file_name", pa.table({"name": pa.array(self.files, pa.string()), "file": range(len(self.files))})
+        )
+        self.connection.register("late_now", late)
+        mended = self.connection.sql(
+            f"""SELECT name AS source_file, line FROM base_outcome o SEMI JOIN affected USING (row)
+                JOIN base_fact f USING (row) JOIN file_name USING (file) LEFT JOIN late_now l USING (row)
+                WHERE o.removed_by IN ({codes}) AND o.removed_by IS DISTINCT FROM l.removed_by"""
+        ).to_arrow_table()
+        gone = set(zip(mended["source_file"].to_pylist(), mended["line"].to_pylist(), strict=True))
+        old = self._old("quarantine")
+        places = zip(old["source_file"].to_pylist(), old["line"].to_pylist(), strict=True)
+        kept = old.filter(pa.array([place not in gone for place in places], pa.bool_()))
+        # one that was late before for the same reason has its row already
+        return write_quarantine(
+            self.connection,
+            pa.concat_tables([kept.cast(quarantine.schema), quarantine]),
+            late,
+            self.files,
+            self.made,
+            wide="wide_again",
+        )

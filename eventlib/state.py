@@ -1,0 +1,180 @@
+"""What tomorrow's run must know of the logs before it, and nobody may read: keyed digests, times, small vocabularies (S2.3).
+
+state/facts/0000.parquet …   one row per valid event, a file per run: immutable, shared by later versions
+state/outcome.parquet        what became of each: its place among the kept events, or why it was removed
+state/identifiers.parquet    code, namespace, pseudonym, and the pseudonym of the normalised form
+state/links.parquet          explicit links, identifiers as pseudonyms
+state/copies.parquet         events that share their id with another
+state/minted.parquet         how many records of one content came without an id (S1.9)
+state/state.json             the settings, files and totals that the next run is held to
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import duckdb
+import orjson
+import pyarrow as pa
+
+from eventlib.engine import quoted
+from eventlib.errors import BadCallError
+from eventlib.model import PURPOSES
+from eventlib.resources import schemas_dir
+
+__all__ = [
+    "FORMAT",
+    "KEPT",
+    "OUTCOME",
+    "key_check",
+    "new_state",
+    "outcome",
+    "read_state",
+    "schemas_digest",
+    "segments",
+    "share_facts",
+    "write_state",
+]
+
+FORMAT: Final = 1
+"""Changes whenever state that was written before can no longer be taken up."""
+
+OUTCOME: Final = (
+    "row", "removed_by", "subject", "place", "event_time", "clock_offset", "stretch", "clock_corrected", "is_late", "renamed",
+    "session", "person", *(f"verdict_{purpose}" for purpose in PURPOSES),
+)  # fmt: skip
+
+
+def key_check(key: bytes) -> str:
+    """Return what tells whether two runs had the same key, and nothing else about it."""
+    return hmac.digest(key, b"eventlib state", "sha256").hex()
+
+
+def schemas_digest(folder: Path | None) -> str:
+    """Return a digest of the schemas in a folder, or of the shipped ones."""
+    root = folder or schemas_dir()
+    found = hashlib.sha256()
+    for file in sorted(root.rglob("*.json")):
+        for part in (file.relative_to(root).as_posix().encode(), file.read_bytes()):
+            found.update(len(part).to_bytes(8, "big") + part)
+    return found.hexdigest()
+
+
+def new_state(version: Path) -> Path:
+    """Make the folder of a version's state, for its owner alone."""
+    folder = version / "state"
+    (folder / "facts").mkdir(parents=True)
+    folder.chmod(0o700)
+    return folder
+
+
+KEPT: Final = """
+SELECT row, NULL::VARCHAR AS removed_by, NULL::BIGINT AS subject, place, event_time, clock_offset, stretch,
+       clock_corrected::TINYINT AS clock_corrected, is_late::TINYINT AS is_late, renamed::TINYINT AS renamed, session, person,
+       {verdicts} FROM kept
+""".format(verdicts=", ".join(f"verdict_{purpose}::TINYINT AS verdict_{purpose}" for purpose in PURPOSES))
+
+
+def outcome(connection: duckdb.DuckDBPyConnection, gone: Sequence[pa.Table]) -> None:
+    """Leave what became of this run's rows, the first of a dataset, for `write_state`.
+
+    Parameters
+    ----------
+    connection
+        Holds `kept` and what `eventlib.narrow.encode` leaves.
+    gone
+        The rows that the stages removed.
+    """
+    connection.register("gone", pa.concat_tables(gone))
+    for view, query in (
+        ("all_identifier", "SELECT * FROM identifier"),
+        ("all_link", "SELECT * FROM fact_link"),
+        ("shared_event", "SELECT row, source, event_digest, anonymous, user FROM copy JOIN fact USING (row)"),
+    ):
+        connection.execute(f"CREATE TEMP VIEW {view} AS {query}")
+    connection.execute(
+        f"""CREATE OR REPLACE TEMP VIEW outcome AS {KEPT}
+            UNION ALL BY NAME SELECT row, removed_by, subject, event_time FROM gone"""  # noqa: S608  # names of our own columns
+    )
+
+
+def segments(connection: duckdb.DuckDBPyConnection, facts: str = "fact") -> list[dict[str, Any]]:
+    """Count what was withheld by jurisdiction and rule (S2.7), never fewer than ten subjects (S7.10)."""
+    rows = connection.execute(
+        f"""SELECT coalesce(jurisdiction, 'unknown') AS jurisdiction, removed_by AS rule, count(*) AS events
+           FROM outcome JOIN {facts} USING (row) WHERE subject IS NOT NULL
+           GROUP BY ALL HAVING count(DISTINCT subject) >= 10 ORDER BY ALL"""  # noqa: S608  # our own rows
+    ).fetchall()
+    return [{"jurisdiction": place, "rule": rule, "events": events} for place, rule, events in rows]
+
+
+def write_state(connection: duckdb.DuckDBPyConnection, folder: Path, stamp: Mapping[str, Any]) -> None:
+    """Write everything but the facts.
+
+    Parameters
+    ----------
+    connection
+        Holds `outcome, all_identifier, all_link, shared_event, minted`.
+    folder
+        Where the state goes.
+    stamp
+        What the next run is held to.
+    """
+    tables = {
+        "outcome": f"SELECT {', '.join(OUTCOME)} FROM outcome ORDER BY row",  # noqa: S608  # names of our own columns
+        "identifiers": "SELECT code, namespace, digest, node FROM all_identifier ORDER BY code",
+        "links": "SELECT row, links FROM all_link ORDER BY row",
+        "copies": "SELECT row, source, event_digest, anonymous, user FROM shared_event ORDER BY row",
+        "minted": "SELECT digest, held FROM minted ORDER BY digest",
+    }
+    for name, query in tables.items():
+        connection.execute(
+            f"COPY ({query}) TO {quoted(folder / f'{name}.parquet')} (FORMAT parquet, COMPRESSION zstd)"
+        )
+    content = {"format": FORMAT, **stamp}
+    (folder / "state.json").write_bytes(
+        orjson.dumps(content, option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS)
+    )
+    for file in folder.rglob("*"):
+        if file.is_file():
+            file.chmod(0o600)
+
+
+def read_state(version: Path) -> dict[str, Any]:
+    """Return the stamp of a version's state.
+
+    Raises
+    ------
+    BadCallError
+        If the version has none, or one that this code does not read.
+    """
+    file = version / "state" / "state.json"
+    if not file.is_file():
+        raise BadCallError(
+            f"{version} holds no state to build on: prepare all its logs anew, then use --onto"
+        )
+    stamp: dict[str, Any] = orjson.loads(file.read_bytes())
+    if stamp.get("format") != FORMAT:
+        raise BadCallError(
+            f"{version} holds a state of format {stamp.get('format')}, this eventlib reads {FORMAT}: prepare all its logs anew"
+        )
+    return stamp
+
+
+def share_facts(base: Path, folder: Path) -> list[Path]:
+    """Bring the facts of earlier runs into a new state: they never change, so linked where the file system can."""
+    shared = []
+    for file in sorted((base / "facts").glob("*.parquet")):
+        target = folder / "facts" / file.name
+        try:
+            os.link(file, target)
+        except OSError:
+            shutil.copy2(file, target)
+        shared.append(target)
+    return shared
