@@ -256,6 +256,9 @@ def prepare(
     with _Progress() as progress:
         prepared = prepare_to(logs, out, options, progress)
     _report(prepared, out)
+    if onto is not None:
+        _say("Against the version that it was added to:")
+        _restated(prepared)
 
 
 @app.command(epilog=_EXIT_CODES)
@@ -279,6 +282,23 @@ def replay(
         f"{found.gone:,} no longer where they stood"
     )
     _report(found.prepared, out)
+
+
+def _restated(prepared: Any) -> None:
+    """Say which numbers of the dataset that was built on have moved (S3.7)."""
+    import orjson  # noqa: PLC0415  # each command loads what it uses
+
+    from eventlib.restatement import summary  # noqa: PLC0415  # as above
+
+    content = orjson.loads((prepared.folder / "restatement.json").read_bytes())
+    _say_moved(summary(content["numbers"]))
+
+
+def _say_moved(lines: list[str], most: int = 40) -> None:
+    for told in lines[:most]:
+        _say(f"  {told}")
+    if len(lines) > most:
+        _say(f"  … and {len(lines) - most:,} more")
 
 
 def _report(prepared: Any, out: Path) -> None:
@@ -343,6 +363,21 @@ def explain(
         _say(
             f"  refused by {refusal['rule']}: {refusal['left_identifier']} — {refusal['right_identifier']}, {refusal['events']:,} events"
         )
+
+
+@app.command(epilog=_EXIT_CODES)
+def restate(
+    old: Annotated[Path, typer.Argument(help="A prepared dataset, or a version of it.", show_default=False)],
+    new: Annotated[Path, typer.Argument(help="The one that restates it.", show_default=False)],
+) -> None:
+    """Say which published numbers moved between two versions of a dataset, by how much, and why."""
+    from eventlib.restatement import REASONS, summary  # noqa: PLC0415  # each command loads what it uses
+    from eventlib.restatement import restate as run  # noqa: PLC0415  # as above
+
+    rows = run(old, new)
+    _say_moved(summary(rows))
+    for reason in sorted({reason for row in rows for reason in row["reasons"]}):
+        _say(f"{reason}: {REASONS[reason]}")
 
 
 @app.command(name="check-signals", epilog=_EXIT_CODES)

@@ -24,7 +24,16 @@ from eventlib.model import PURPOSES
 from eventlib.pseudonyms import JUNK_MARK, Pseudonymiser
 from eventlib.stage import NO_SEQUENCE
 
-__all__ = ["Before", "Narrow", "code_facts", "define_keyed", "encode", "state_facts", "view_pieces"]
+__all__ = [
+    "Before",
+    "Narrow",
+    "code_facts",
+    "define_keyed",
+    "encode",
+    "plain_names",
+    "state_facts",
+    "view_pieces",
+]
 
 _SAID: Final = ", ".join(f"said_{purpose}" for purpose in PURPOSES)
 _BLOCK: Final = 64  # bytes of a SHA-256 block, to which HMAC pads its key
@@ -190,11 +199,9 @@ def _digest_identifiers(
     connection: duckdb.DuckDBPyConnection, pseudonym: Pseudonymiser, before: Before | None
 ) -> dict[str, str]:
     """Leave the tables `identifier`, coded in the order of pseudonyms, and `fact_link`; return plain names if they may be written."""
-    found = connection.execute(
-        """SELECT DISTINCT 'anonymous_id' AS namespace, anonymous_id AS value FROM wide WHERE anonymous_id IS NOT NULL
-           UNION ALL SELECT DISTINCT 'user_id', user_id FROM wide WHERE user_id IS NOT NULL"""
-    ).fetchall()
-    rows = sorted((pseudonym.keyed(*each), *each, _node(pseudonym, *each)) for each in found)
+    rows = sorted(
+        (pseudonym.keyed(*each), *each, _node(pseudonym, *each)) for each in _identifiers(connection, "wide")
+    )
     _code_identifiers(connection, rows, before)
     links = connection.execute("SELECT row, links FROM wide WHERE links IS NOT NULL ORDER BY row").fetchall()
     linked = [[(*each, _node(pseudonym, *each)) for each in orjson.loads(text)] for _, text in links]
@@ -205,10 +212,27 @@ def _digest_identifiers(
             {"row": pa.array([row for row, _ in links], pa.int64()), "links": pa.array(texts, pa.string())}
         ),
     )
+    return plain_names(connection, pseudonym, "wide")
+
+
+def _identifiers(connection: duckdb.DuckDBPyConnection, relation: str) -> list[tuple[str, str]]:
+    return connection.execute(
+        f"""SELECT DISTINCT 'anonymous_id' AS namespace, anonymous_id AS value FROM {relation} WHERE anonymous_id IS NOT NULL
+            UNION ALL SELECT DISTINCT 'user_id', user_id FROM {relation} WHERE user_id IS NOT NULL"""  # noqa: S608  # our own relations
+    ).fetchall()
+
+
+def plain_names(
+    connection: duckdb.DuckDBPyConnection, pseudonym: Pseudonymiser, relation: str
+) -> dict[str, str]:
+    """Return pseudonym to identifier, of all that a relation of the canonical frame names; nothing unless they may be written."""
     if not pseudonym.plain:
         return {}
-    named = [(namespace, value, node) for _, namespace, value, node in rows]
-    return dict(_plain(*each) for each in (*named, *(each for link in linked for each in link)))
+    links = connection.execute(f"SELECT links FROM {relation} WHERE links IS NOT NULL").fetchall()  # noqa: S608  # as above
+    linked = (tuple(each) for (text,) in links for each in orjson.loads(text))
+    return dict(
+        _plain(*each, _node(pseudonym, *each)) for each in (*_identifiers(connection, relation), *linked)
+    )
 
 
 def _plain(namespace: str, value: str, node: str) -> tuple[str, str]:

@@ -192,7 +192,8 @@ def _prepare_onto(
     logs: Logs, out: Path, options: Options, onto: Path, means: _Means, progress: Progress
 ) -> Prepared:
     """Add logs to a prepared dataset (S3.6)."""
-    from eventlib.incremental import add_rows, open_base, refuse_known, relearned  # noqa: PLC0415  # only where there is a base
+    from eventlib.incremental import add_rows, moved_numbers, open_base, refuse_known, relearned  # noqa: PLC0415  # only where there is a base
+    from eventlib.restatement import as_json  # noqa: PLC0415  # as above
 
     started = datetime.now(UTC)
     if options.registry is not None:
@@ -229,6 +230,7 @@ def _prepare_onto(
             )
             _refuse_withheld(added.ledger, means.policy, log)
             whole = base.with_log(log)
+            moved = moved_numbers(connection, base, made)
             write_state(
                 connection,
                 made / "state",
@@ -236,7 +238,9 @@ def _prepare_onto(
             )
         stamp = _stamp(whole, options, means.policy, added.flow.as_of, started)
         stamp |= {"row_digest": added.row_digest, "withheld": added.withheld}
-        stamp["onto"] = {"run_id": base.prepared.run["run_id"], "recomputed": added.affected}
+        before = base.prepared.run["run_id"]
+        stamp["onto"] = {"run_id": before, "recomputed": added.affected}
+        (made / "restatement.json").write_bytes(as_json(moved, before, stamp["run_id"]))
         return _publish(made, out, added.ledger, stamp)
 
 

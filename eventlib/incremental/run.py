@@ -29,15 +29,16 @@ from eventlib.incremental.tables import Tables
 from eventlib.judging import Task
 from eventlib.ledger import Entry, Ledger
 from eventlib.model import EVENT_COLUMNS
-from eventlib.narrow import Before, code_facts, define_keyed, state_facts, view_pieces
+from eventlib.narrow import Before, code_facts, define_keyed, plain_names, state_facts, view_pieces
 from eventlib.pseudonyms import Pseudonymiser
+from eventlib.restatement import compare, view_rows
 from eventlib.rows import Log
 from eventlib.schema import Registry
 from eventlib.schema import registry as schema_registry
 from eventlib.state import KEPT, OUTCOME, new_state, segments, share_facts
 from eventlib.writing import digest_rows, events_in_order, marked_names
 
-__all__ = ["Added", "add_rows"]
+__all__ = ["Added", "add_rows", "moved_numbers"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,21 +182,19 @@ class _Run:
 
     def view_wide(self) -> None:
         """Let `wide_again` be the new rows and those read again, and `writable` these and what the base holds of the others."""
+        read = f"row, event_id, fingerprint, anonymous_id, user_id, file, line, byte_offset, byte_length, digest, {_COLUMNS}"
         self.run(
-            f"""CREATE TEMP VIEW wide_again AS
-                SELECT row, event_id, fingerprint, file, line, byte_offset, byte_length, digest, {_COLUMNS} FROM wide
-                UNION ALL BY NAME
-                SELECT row, event_id, fingerprint, file, line, byte_offset, byte_length, digest, {_COLUMNS} FROM reread"""
+            f"CREATE TEMP VIEW wide_again AS SELECT {read} FROM wide UNION ALL BY NAME SELECT {read} FROM reread"
         )
         device, user = ("anonymous_id", "user_id") if self.pseudonym.plain else ("NULL", "NULL")
+        named = f"{device}::VARCHAR AS written_anonymous, {user}::VARCHAR AS written_user"
         self.run(
             f"""CREATE TEMP VIEW writable AS
-                SELECT row, event_id, fingerprint, {_COLUMNS}, NULL::VARCHAR AS suffix, NULL::VARCHAR AS written_anonymous,
-                       NULL::VARCHAR AS written_user, false AS written FROM wide_again
+                SELECT row, event_id, fingerprint, {_COLUMNS}, NULL::VARCHAR AS suffix, {named}, false AS written
+                FROM wide_again
                 UNION ALL BY NAME
                 SELECT row, coalesce(original_event_id, event_id) AS event_id, NULL::BLOB AS fingerprint, {_COLUMNS},
-                       CASE WHEN original_event_id IS NOT NULL THEN event_id[-16:] END AS suffix,
-                       {device}::VARCHAR AS written_anonymous, {user}::VARCHAR AS written_user, true AS written
+                       CASE WHEN original_event_id IS NOT NULL THEN event_id[-16:] END AS suffix, {named}, true AS written
                 FROM base_wide ANTI JOIN reread USING (row)"""
         )
 
@@ -334,7 +333,7 @@ def add_rows(
     run.read_wanted(schemas, work)
     tables = Tables(connection, base, made, run.files, pseudonym)
     if pseudonym.plain:
-        flow.pseudonym = tables.written(plain)
+        flow.pseudonym = tables.written(plain | plain_names(connection, pseudonym, "reread"))
     people = flow.identify(numbered, base.registry())
     run.view_wide()
     kept = run.place(flow.result(numbered, people))
@@ -349,3 +348,11 @@ def add_rows(
     tables.write_sessions(changed)
     tables.write_quarantine(log.quarantine, late)
     return Added(ledger, flow, run.row_digest(), segments(connection, "all_fact"), rows - log.entry.rows_out)
+
+
+def moved_numbers(connection: duckdb.DuckDBPyConnection, base: Base, made: Path) -> list[dict[str, Any]]:
+    """Return which of the base's published numbers moved (S3.7), from the rows that were decided anew."""
+    facts = "(SELECT * FROM base_fact SEMI JOIN affected USING (row))"
+    view_rows(connection, "before_row", facts, "base_outcome", base.folder)
+    view_rows(connection, "after_row", "subset", "outcome", made)
+    return compare(connection, base.folder, made, base.stamp["latest"])
