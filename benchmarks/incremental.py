@@ -73,7 +73,7 @@ def main() -> None:
         files = by_day(log, folder / "days")
         key = folder / "key"
         key.write_text("ab" * 32)
-        prepare = [sys.executable, "-m", "eventlib", "prepare", "--key", key]
+        prepare: list[str | Path] = [sys.executable, "-m", "eventlib", "prepare", "--key", key]
         spent([*prepare, *files[:-1], "--out", folder / "base"])
         registry = folder / "base/current/registry.parquet"
         pairs = []

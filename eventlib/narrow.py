@@ -229,10 +229,9 @@ def plain_names(
     if not pseudonym.plain:
         return {}
     links = connection.execute(f"SELECT links FROM {relation} WHERE links IS NOT NULL").fetchall()  # noqa: S608  # as above
-    linked = (tuple(each) for (text,) in links for each in orjson.loads(text))
-    return dict(
-        _plain(*each, _node(pseudonym, *each)) for each in (*_identifiers(connection, relation), *linked)
-    )
+    linked = [(namespace, value) for (text,) in links for namespace, value in orjson.loads(text)]
+    named = {*_identifiers(connection, relation), *linked}
+    return dict(_plain(*each, _node(pseudonym, *each)) for each in named)
 
 
 def _plain(namespace: str, value: str, node: str) -> tuple[str, str]:

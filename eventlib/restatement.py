@@ -158,20 +158,23 @@ def compare(connection: duckdb.DuckDBPyConnection, old: Path, new: Path, latest:
     for key in sorted(moved.keys() | totals, key=lambda key: tuple(part or "" for part in key)):
         reasons = {reason: count for reason, count in sorted(moved[key].items()) if count}
         number, name, day = key
-        row = {
-            "number": number,
-            "event_name": name,
-            "day": day,
-            "old": before.get(key, 0),
-            "new": after.get(key, 0),
-        }
-        row |= {"difference": row["new"] - row["old"], "reasons": reasons}
-        if sum(reasons.values()) != row["difference"]:
+        old_count, new_count = before.get(key, 0), after.get(key, 0)
+        if sum(reasons.values()) != new_count - old_count:
             raise RuntimeError(
-                f"{key} moved by {row['difference']}, but its reasons explain {sum(reasons.values())}"
+                f"{key} moved by {new_count - old_count}, but its reasons explain {sum(reasons.values())}"
             )
         if reasons or key in totals:
-            rows.append(row)
+            rows.append(
+                {
+                    "number": number,
+                    "event_name": name,
+                    "day": day,
+                    "old": old_count,
+                    "new": new_count,
+                    "difference": new_count - old_count,
+                    "reasons": reasons,
+                }
+            )
     return rows
 
 

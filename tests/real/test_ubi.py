@@ -10,6 +10,7 @@ import pytest
 import eventlib as el
 from eventlib.errors import DataRefusedError
 from tests.factory import lenient_policy
+from tests.unit.test_incremental import Runs, assert_same
 
 REAL = Path(os.environ.get("EVENTLIB_REAL", Path(__file__).parents[3] / "shared" / "real"))
 LOG = REAL / "ubi" / "ubi_queries_events.ndjson"
@@ -41,3 +42,19 @@ def test_every_line_is_an_event_a_bulk_action_or_in_the_quarantine(tmp_path: Pat
 def test_without_a_stated_basis_it_is_refused():
     with pytest.raises(DataRefusedError, match=r"C13_no_signal 3,915(.|\n)*ubi: \{jurisdiction"):
         el.prepare(LOG)
+
+
+@pytest.mark.parametrize("first", [2000, 6000])
+def test_added_in_parts_is_as_if_prepared_at_once(tmp_path: Path, first: int):
+    """Minted ids count on (S1.9), and what was learned of the first part still holds for the second."""
+    basis = {
+        "jurisdiction": "EEA",
+        "purposes": ["analytics", "training", "identity"],
+        "basis": "sample data",
+        "owner": "me",
+    }
+    runs = Runs(
+        tmp_path, policy=lenient_policy(tmp_path, sources={"ubi": {**basis, "expires": "2027-12-31"}})
+    )
+    lines = LOG.read_bytes().splitlines(keepends=True)  # a bulk action and its document stand on two lines
+    assert_same(*runs.both([lines[:first], lines[first:], [*lines[:400], b"\n"]]))

@@ -26,6 +26,7 @@ class Runs:
     """One way of preparing: the same key, policy and options for each run."""
 
     def __init__(self, tmp_path: Path, **options: Any) -> None:
+        tmp_path.mkdir(exist_ok=True)
         self.tmp, self.runs = tmp_path, 0
         (tmp_path / "key").write_text(KEY)
         self.options = {
