@@ -17,7 +17,7 @@ from eventlib.errors import BadCallError, DataRefusedError
 from eventlib.model import PURPOSES
 from eventlib.prepared import Prepared
 from eventlib.simulate import WorldParameters, simulate
-from tests.factory import KEY, consent, event, lenient_policy, line, link, login, write_log
+from tests.factory import KEY, at, consent, event, lenient_policy, line, link, login, write_log
 
 TABLES = ("events", "people", "sessions", "quarantine", "refused_merges", "registry")
 
@@ -121,8 +121,8 @@ SENT_TWICE = by("a-1", 50, event_id="twice")
 CASES: dict[str, list[list[dict[str, Any]]]] = {
     "late events split and join sessions": [
         [by("a-1", 0), by("a-1", 2 * HOUR), by("a-2", 5)],
-        [by("a-1", HOUR / 2 - 1, delay=5 * HOUR), by("a-1", 3 * HOUR)],
-        [by("a-1", HOUR, delay=9 * HOUR), by("a-1", 1.4 * HOUR, delay=9 * HOUR)],
+        [by("a-1", HOUR / 2 - 1, delay=5 * HOUR, sent_at=at(5 * HOUR)), by("a-1", 3 * HOUR)],
+        [by("a-1", HOUR, delay=9 * HOUR), by("a-1", 1.4 * HOUR, delay=9 * HOUR, sent_at=at(9 * HOUR))],
     ],
     "a session over the border": [[by("a-1", 0), by("a-1", 60)], [by("a-1", 120)], [by("a-1", 180)]],
     "a withdrawal reaches back": [

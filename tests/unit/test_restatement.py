@@ -10,7 +10,7 @@ import pytest
 
 from eventlib.errors import BadCallError
 from eventlib.restatement import restate, summary
-from tests.factory import event, login
+from tests.factory import at, event, login
 from tests.unit.test_incremental import CASES, HOUR, SENT_TWICE, Runs, by, refusal
 
 Number = tuple[str, str | None, str | None]
@@ -42,7 +42,7 @@ def test_a_late_event_is_told_from_a_new_one(tmp_path: Path):
     found = added(
         tmp_path,
         [by("a-1", HOUR)],
-        [by("a-1", 0, delay=2 * HOUR), by("a-2", 30 * HOUR), by("a-3", 31 * HOUR)],
+        [by("a-1", 0, delay=2 * HOUR, sent_at=at(2 * HOUR)), by("a-2", 30 * HOUR), by("a-3", 31 * HOUR)],
     )
     assert found[ALL] == (3, {"late": 1, "new": 2})
     assert found["events", None, "2026-10-01"] == (1, {"late": 1})
