@@ -129,6 +129,8 @@ def prepare(
     keep_raw: bool = False,
     max_rejected: float = 0.5,
     onto: str | os.PathLike[str] | None = None,
+    master: str | None = None,
+    partitioned: bool = False,
 ) -> Prepared:
     """Prepare logs: validate, filter by consent, order, tell sessions and people apart (S0 to S5).
 
@@ -142,7 +144,7 @@ def prepare(
         Path of a consent policy; `default` is the shipped one.
     as_of
         The moment from which consent is looked at; by default the log's latest arrival.
-    source, engine, registry, key, schemas, plain_identifiers, keep_raw, max_rejected
+    source, engine, registry, key, schemas, plain_identifiers, keep_raw, max_rejected, master, partitioned
         As `eventlib prepare --help` says.
     onto
         A prepared dataset to which the logs are added: the result is as if all had been prepared at once (S3.6).
@@ -166,6 +168,8 @@ def prepare(
         keep_raw,
         max_rejected,
         onto=None if onto is None else Path(onto),
+        master=master,
+        partitioned=partitioned,
     )
     target = Path(out) if out is not None else Path(tempfile.mkdtemp(prefix="eventlib-"))
     try:

@@ -220,9 +220,16 @@ def prepare(
             help="Prepared dataset to which the logs are added, as if all had been prepared at once.",
         ),
     ] = None,
-    engine: Annotated[str, typer.Option("--engine", help="duckdb, polars or pandas.")] = "duckdb",
+    engine: Annotated[str, typer.Option("--engine", help="duckdb, polars, pandas or spark.")] = "duckdb",
     schemas: Schemas = None,
+    master: Annotated[
+        str | None,
+        typer.Option("--master", help="Spark's master, such as spark://HOST:7077; local[*] by default."),
+    ] = None,
     *,
+    partitioned: Annotated[
+        bool, typer.Option("--partitioned", help="Write events/part-*.parquet, as Spark always does.")
+    ] = False,
     plain_identifiers: Annotated[
         bool, typer.Option("--plain-identifiers", help="Save identifiers as they are, not as pseudonyms.")
     ] = False,
@@ -252,6 +259,8 @@ def prepare(
         keep_raw,
         max_rejected,
         onto=onto,
+        master=master,
+        partitioned=partitioned,
     )
     with _Progress() as progress:
         prepared = prepare_to(logs, out, options, progress)

@@ -102,12 +102,17 @@ class Flow:
         self.pseudonym = Written(pseudonym, narrow.plain)
         self.ledger = Ledger([entry])
         self.gone: list[pa.Table] = []
-        self.latest = int(pc.max(narrow.events["received"]).as_py() or 0)
+        self.latest = self._latest()
         self.as_of = self.latest if as_of is None else as_of
         codes, namespaces, nodes = (
             narrow.identifiers[name].to_pylist() for name in ("code", "namespace", "node")
         )
         self.identifiers = dict(zip(codes, zip(namespaces, nodes, strict=True), strict=True))
+
+    def _latest(self) -> int:
+        received = self.engine.frame(self.narrow.events.select(["received"]))
+        last = self.engine.collect(received.select(nw.col("received").max()))
+        return int(last["received"][0].as_py() or 0)
 
     def clock(self) -> Frame:
         """Correct the times."""
@@ -206,8 +211,10 @@ class Flow:
         """Bring some columns of a frame back."""
         return self.engine.collect(frame.select(*columns))
 
+    def kept(self, numbered: Frame, people: Identities) -> Frame:
+        """Return the narrow columns that writing needs, with each event's person; lazy."""
+        return numbered.select(list(_RESULT)).join(people.of_row, on="row", how="left")
+
     def result(self, numbered: Frame, people: Identities) -> pa.Table:
-        """Return the narrow columns that writing needs, with each event's person."""
-        return self.engine.collect(numbered.select(list(_RESULT))).join(
-            people.of_row, keys="row", join_type="left outer"
-        )
+        """Return `kept` as a table."""
+        return self.engine.collect(self.kept(numbered, people))

@@ -8,7 +8,7 @@ columns are joined back when the result is written.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -18,7 +18,7 @@ import orjson
 import pyarrow as pa
 
 from eventlib.border import BORDER_COLUMNS
-from eventlib.engine import parquet, quoted
+from eventlib.engine import Frame, parquet, quoted
 from eventlib.graph import is_junk, normalise
 from eventlib.model import PURPOSES
 from eventlib.pseudonyms import JUNK_MARK, Pseudonymiser
@@ -29,7 +29,10 @@ __all__ = [
     "Narrow",
     "code_facts",
     "define_keyed",
+    "digest_identifiers",
     "encode",
+    "hmac_pads",
+    "name_plainly",
     "plain_names",
     "state_facts",
     "view_pieces",
@@ -45,7 +48,8 @@ class Narrow:
 
     Attributes
     ----------
-    events : pyarrow.Table
+    events : pyarrow.Table or Frame
+        A frame where the log is on Spark.
         One row per event, Int64 columns: `row, event_key, name_key, source_key, channel_key, anonymous, user, device,
         occurred, sent, received, sequence, copies, fingerprint_key, copy_key, jurisdiction_key, said_*, has_consent, gpc,
         undecoded_signal, notice_key, updated, observed`. Codes are from 1; 0 is none (`device`: null).
@@ -61,7 +65,7 @@ class Narrow:
         Pseudonym to identifier, where plain identifiers were asked for.
     """
 
-    events: pa.Table
+    events: pa.Table | Frame
     identifiers: pa.Table
     names: dict[int, str]
     sources: dict[int, str]
@@ -153,16 +157,18 @@ FROM piece p LEFT JOIN minted_row m USING (row)
 """
 
 
+def hmac_pads(key: bytes) -> tuple[bytes, bytes]:
+    """Return the inner and the outer pad of HMAC-SHA-256, for engines that only know the plain hash."""
+    block = (hashlib.sha256(key).digest() if len(key) > _BLOCK else key).ljust(_BLOCK, b"\0")
+    return bytes(byte ^ 0x36 for byte in block), bytes(byte ^ 0x5C for byte in block)
+
+
 def define_keyed(connection: duckdb.DuckDBPyConnection, key: bytes) -> None:
     """Define the SQL function `keyed(bytes)`: 128 bits of HMAC-SHA-256."""
-    block = (hashlib.sha256(key).digest() if len(key) > _BLOCK else key).ljust(_BLOCK, b"\0")
-
-    def literal(mask: int) -> str:
-        return "'" + "".join(f"\\x{byte ^ mask:02X}" for byte in block) + "'::BLOB"
-
+    inner, outer = ("'" + "".join(f"\\x{byte:02X}" for byte in pad) + "'::BLOB" for pad in hmac_pads(key))
     connection.execute(
         f"""CREATE OR REPLACE TEMP MACRO keyed(content) AS
-            substr(sha256({literal(0x5C)} || unhex(sha256({literal(0x36)} || content))), 1, 32)::UUID"""
+            substr(sha256({outer} || unhex(sha256({inner} || content))), 1, 32)::UUID"""
     )
 
 
@@ -195,23 +201,43 @@ def _code_identifiers(
     )
 
 
+def digest_identifiers(
+    found: Iterable[tuple[str, str]], links: Sequence[tuple[int, str]], pseudonym: Pseudonymiser
+) -> tuple[list[tuple[str, str, str, str]], pa.Table]:
+    """Turn identifiers and explicit links into keyed digests.
+
+    Parameters
+    ----------
+    found
+        Namespace and value of each identifier.
+    links
+        Row, and JSON list of [namespace, value].
+    pseudonym
+        Holds the key.
+
+    Returns
+    -------
+    tuple
+        `digest, namespace, value, node` of each identifier, in the order of digests, and the table `row, links`.
+    """
+    rows = sorted((pseudonym.keyed(*each), *each, _node(pseudonym, *each)) for each in found)
+    linked = [
+        [(namespace, _node(pseudonym, namespace, value)) for namespace, value in orjson.loads(text)]
+        for _, text in links
+    ]
+    texts = [orjson.dumps(each).decode() for each in linked]
+    numbers = pa.array([row for row, _ in links], pa.int64())
+    return rows, pa.table({"row": numbers, "links": pa.array(texts, pa.string())})
+
+
 def _digest_identifiers(
     connection: duckdb.DuckDBPyConnection, pseudonym: Pseudonymiser, before: Before | None
 ) -> dict[str, str]:
     """Leave the tables `identifier`, coded in the order of pseudonyms, and `fact_link`; return plain names if they may be written."""
-    rows = sorted(
-        (pseudonym.keyed(*each), *each, _node(pseudonym, *each)) for each in _identifiers(connection, "wide")
-    )
-    _code_identifiers(connection, rows, before)
     links = connection.execute("SELECT row, links FROM wide WHERE links IS NOT NULL ORDER BY row").fetchall()
-    linked = [[(*each, _node(pseudonym, *each)) for each in orjson.loads(text)] for _, text in links]
-    texts = [orjson.dumps([(namespace, node) for namespace, _, node in each]).decode() for each in linked]
-    connection.register(
-        "fact_link",
-        pa.table(
-            {"row": pa.array([row for row, _ in links], pa.int64()), "links": pa.array(texts, pa.string())}
-        ),
-    )
+    rows, linked = digest_identifiers(_identifiers(connection, "wide"), links, pseudonym)
+    _code_identifiers(connection, rows, before)
+    connection.register("fact_link", linked)
     return plain_names(connection, pseudonym, "wide")
 
 
@@ -229,9 +255,17 @@ def plain_names(
     if not pseudonym.plain:
         return {}
     links = connection.execute(f"SELECT links FROM {relation} WHERE links IS NOT NULL").fetchall()  # noqa: S608  # as above
-    linked = [(namespace, value) for (text,) in links for namespace, value in orjson.loads(text)]
-    named = {*_identifiers(connection, relation), *linked}
-    return dict(_plain(*each, _node(pseudonym, *each)) for each in named)
+    return name_plainly(_identifiers(connection, relation), (text for (text,) in links), pseudonym)
+
+
+def name_plainly(
+    found: Iterable[tuple[str, str]], links: Iterable[str], pseudonym: Pseudonymiser
+) -> dict[str, str]:
+    """Return pseudonym to identifier of identifiers and of explicit links' JSON; nothing unless they may be written."""
+    if not pseudonym.plain:
+        return {}
+    linked = [(namespace, value) for text in links for namespace, value in orjson.loads(text)]
+    return dict(_plain(*each, _node(pseudonym, *each)) for each in {*found, *linked})
 
 
 def _plain(namespace: str, value: str, node: str) -> tuple[str, str]:

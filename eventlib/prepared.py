@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from eventlib.errors import BadCallError
@@ -20,9 +21,15 @@ from eventlib.publish import publish, workplace
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Prepared", "load"]
+__all__ = ["Prepared", "event_files", "load"]
 
 TABLES: Final = ("events", "quarantine", "people", "registry", "refused_merges", "sessions")
+
+
+def event_files(version: Path) -> list[Path]:
+    """Return the files of a version's events in total order: `events.parquet`, or `events/part-*.parquet`; none if there are none."""
+    whole = version / "events.parquet"
+    return [whole] if whole.is_file() else sorted((version / "events").glob("part-*.parquet"))
 
 
 @dataclass
@@ -48,9 +55,9 @@ class Prepared:
     def _table(self, name: str) -> pd.DataFrame:
         import pandas as pd  # noqa: PLC0415  # the command line need not wait for it
 
-        frame: pd.DataFrame = pq.read_table(self.folder / f"{name}.parquet").to_pandas(
-            types_mapper=pd.ArrowDtype
-        )
+        files = event_files(self.folder) if name == "events" else [self.folder / f"{name}.parquet"]
+        table = pa.concat_tables(pq.read_table(file) for file in files)
+        frame: pd.DataFrame = table.to_pandas(types_mapper=pd.ArrowDtype)
         return frame
 
     @cached_property
@@ -143,6 +150,7 @@ def load(folder: str | os.PathLike[str]) -> Prepared:
             f"{root} holds no prepared dataset; make one with: eventlib prepare LOG… --out {root}"
         )
     missing = [name for name in TABLES if not (version / f"{name}.parquet").is_file()]
+    missing = [name for name in missing if name != "events" or not event_files(version)]
     if missing:
         raise BadCallError(f"{version} is not whole: {missing[0]}.parquet is missing")
     ledger = Ledger(Entry(**entry) for entry in orjson.loads((version / "ledger.json").read_bytes()))

@@ -15,17 +15,19 @@ from typing import Any, Final
 
 import duckdb
 import orjson
+import pyarrow as pa
 
 from eventlib.consent import Policy, default_policy, load_policy
-from eventlib.engine import connect, engine
+from eventlib.engine import SPARK, Frame, connect, engine
 from eventlib.errors import BadCallError, DataRefusedError
 from eventlib.flow import Flow
+from eventlib.identity import Identities
 from eventlib.ledger import Ledger
 from eventlib.narrow import encode
 from eventlib.prepared import Prepared, load
 from eventlib.pseudonyms import Pseudonymiser, load_key
 from eventlib.publish import enough_space, publish, workplace
-from eventlib.rows import Log, plan_rows, read_plan, read_rows
+from eventlib.rows import Log, Plan, plan_rows, read_plan
 from eventlib.schema import registry as schema_registry
 from eventlib.sources.files import find_logs, is_archive
 from eventlib.state import key_check, new_state, outcome, schemas_digest, segments, write_state
@@ -38,7 +40,17 @@ from eventlib.writing import (
     write_table,
 )
 
-__all__ = ["Options", "prepare_log", "prepare_to", "run_id"]
+__all__ = [
+    "Means",
+    "Options",
+    "Progress",
+    "check_refused",
+    "check_written",
+    "prepare_log",
+    "prepare_to",
+    "run_id",
+    "run_stages",
+]
 
 _MEMORY: Final = "1GB"
 _LIBRARIES: Final = ("duckdb", "jsonschema-rs", "narwhals", "numpy", "orjson", "pandas", "pyarrow", "scipy")
@@ -62,10 +74,12 @@ class Options:
     keep_raw: bool = False
     max_rejected: float = 0.5
     onto: Path | None = None
+    master: str | None = None
+    partitioned: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class _Means:
+class Means:
     """What the options name, opened."""
 
     policy: Policy
@@ -103,11 +117,19 @@ def prepare_to(logs: Logs, out: Path, options: Options, progress: Progress = _qu
     if options.onto is not None:
         return _prepare_onto(logs, out, options, options.onto, means, progress)
     with enough_space(out, _least_space(logs)), workplace(out) as work:
-        log = read_rows(
-            logs, source=options.source, schemas=options.schemas, key=means.key, keep_raw=options.keep_raw, work=work,
-            progress=lambda done, of, lines: progress("read", done, of, lines),
+        plan = plan_rows(
+            logs, source=options.source, schemas=options.schemas, key=means.key, keep_raw=options.keep_raw, work=work
         )  # fmt: skip
+        log = _read(plan, options, progress)
         return _prepare(log, out, options, means, work, progress)
+
+
+def _read(plan: Plan, options: Options, progress: Progress) -> Log:
+    if options.engine == SPARK:
+        from eventlib.spark.preparing import read_on  # noqa: PLC0415  # an optional engine
+
+        return read_on(plan, options)
+    return read_plan(plan, lambda done, of, lines: progress("read", done, of, lines))
 
 
 def prepare_log(
@@ -132,11 +154,18 @@ def _least_space(logs: Logs) -> int:
     return sum(path.stat().st_size * (6 if is_archive(path) else 1) for path in find_logs(logs)) // 8
 
 
-def _open(options: Options) -> _Means:
+def _open(options: Options) -> Means:
     if not 0 <= options.max_rejected <= 1:
         raise BadCallError(f"max_rejected is a share from 0 to 1, not {options.max_rejected}")
-    engine(options.engine)
-    return _Means(
+    if options.master is not None and options.engine != SPARK:
+        raise BadCallError("a master is Spark's: it goes with the engine spark")
+    if options.engine == SPARK:
+        from eventlib.spark.session import refuse_master  # noqa: PLC0415  # an optional engine
+
+        refuse_master(options.master)
+    else:
+        engine(options.engine)
+    return Means(
         load_policy(options.policy),
         load_key(options.key)[0],
         read_registry(options.registry) if options.registry else None,
@@ -147,7 +176,7 @@ def _prepare(
     log: Log,
     out: Path,
     options: Options,
-    means: _Means,
+    means: Means,
     work: Path,
     progress: Progress,
     note: Mapping[str, str] = MappingProxyType({}),
@@ -156,6 +185,12 @@ def _prepare(
     _refuse_rejected(log, options.max_rejected)
     made = work / "version"
     made.mkdir()
+    if options.engine == SPARK:
+        from eventlib.spark.preparing import prepare_on  # noqa: PLC0415  # an optional engine
+
+        flow, found = prepare_on(log, options, means, made, progress)
+        stamp = _stamp(log, options, means.policy, flow.as_of, started) | found | {**note}
+        return _publish(made, out, flow.ledger, stamp)
     with connect(spill=work / "spill", memory_limit=_MEMORY) as connection:
         flow = _run(log, options, means, connection, made, progress)
         outcome(connection, flow.gone)
@@ -176,7 +211,7 @@ def _microseconds(moment: datetime | None) -> int | None:
     return None if moment is None else round(moment.timestamp() * 1_000_000)
 
 
-def _state_stamp(log: Log, options: Options, means: _Means, as_of: int, latest: int) -> dict[str, Any]:
+def _state_stamp(log: Log, options: Options, means: Means, as_of: int, latest: int) -> dict[str, Any]:
     """Return what the next run is held to."""
     return {
         "settings": _settings(options, means),
@@ -189,7 +224,7 @@ def _state_stamp(log: Log, options: Options, means: _Means, as_of: int, latest: 
 
 
 def _prepare_onto(
-    logs: Logs, out: Path, options: Options, onto: Path, means: _Means, progress: Progress
+    logs: Logs, out: Path, options: Options, onto: Path, means: Means, progress: Progress
 ) -> Prepared:
     """Add logs to a prepared dataset (S3.6)."""
     from eventlib.incremental import add_rows, moved_numbers, open_base, refuse_known, relearned  # noqa: PLC0415  # only where there is a base
@@ -198,6 +233,10 @@ def _prepare_onto(
     started = datetime.now(UTC)
     if options.registry is not None:
         raise BadCallError("--onto takes the person ids of its dataset; --registry cannot be given beside it")
+    if options.engine == SPARK or options.partitioned:
+        raise BadCallError(
+            "--onto runs on this machine and writes one events.parquet: not with --engine spark or --partitioned"
+        )
     base = open_base(onto, _settings(options, means))
     refuse_known(base, find_logs(logs))
     with enough_space(out, _least_space(logs)), workplace(out) as work:
@@ -247,7 +286,7 @@ def _prepare_onto(
 def _run(
     log: Log,
     options: Options,
-    means: _Means,
+    means: Means,
     connection: duckdb.DuckDBPyConnection,
     made: Path,
     progress: Progress,
@@ -263,6 +302,28 @@ def _run(
         log.entry,
         _microseconds(options.as_of),
     )
+    numbered, late, people = run_stages(flow, means, log, made, progress)
+    rows = write_events(
+        connection,
+        flow.result(numbered, people),
+        flow.narrow.identifiers,
+        made,
+        registry=schema_registry(options.schemas),
+        pseudonym=pseudonym,
+        partitioned=options.partitioned,
+    )
+    check_written(rows, flow)
+    write_sessions(connection, made)
+    files = [entry["file"] for entry in log.inputs]
+    check_refused(write_quarantine(connection, log.quarantine, late, files, made), flow, log)
+    progress("publish", 5, 6, log.entry.rows_in)
+    return flow
+
+
+def run_stages(
+    flow: Flow, means: Means, log: Log, made: Path, progress: Progress
+) -> tuple[Frame, pa.Table, Identities]:
+    """Run the stages and write who is who; return the kept events, what came too late, and the people."""
     progress("clock and consent", 1, 6, log.entry.rows_in)
     consented = flow.consent(flow.clock())
     _refuse_withheld(flow.ledger, means.policy, log)
@@ -278,22 +339,20 @@ def _run(
     ):
         write_table(table, made, name)
     progress("write", 4, 6, log.entry.rows_in)
-    schemas = schema_registry(options.schemas)
-    result = flow.result(numbered, people)
-    rows = write_events(
-        connection, result, flow.narrow.identifiers, made, registry=schemas, pseudonym=pseudonym
-    )
+    return numbered, late, people
+
+
+def check_written(rows: int, flow: Flow) -> None:
+    """Hold the written events to the ledger."""
     if rows != flow.ledger.rows_out:
         raise RuntimeError(f"{rows} rows were written, but the ledger says {flow.ledger.rows_out}")
-    write_sessions(connection, made)
-    refused = write_quarantine(
-        connection, log.quarantine, late, [entry["file"] for entry in log.inputs], made
-    )
+
+
+def check_refused(refused: int, flow: Flow, log: Log) -> None:
+    """Hold the quarantine to the ledger."""
     expected = len(log.quarantine) + sum(flow.ledger.removed("lateness").values())
     if refused != expected:
         raise RuntimeError(f"{refused} quarantine rows were written, but the ledger says {expected}")
-    progress("publish", 5, 6, log.entry.rows_in)
-    return flow
 
 
 def _refuse_rejected(log: Log, most: float) -> None:
@@ -326,12 +385,12 @@ def _refuse_withheld(ledger: Ledger, policy: Policy, log: Log) -> None:
 
 
 _FREE: Final = frozenset(
-    {"source", "policy", "as_of", "registry", "key", "engine", "schemas", "max_rejected", "onto"}
+    {"source", "policy", "as_of", "registry", "key", "engine", "schemas", "max_rejected", "onto", "master"}
 )
 """Options that may differ between a dataset and what is added to it, or are compared by their content."""
 
 
-def _settings(options: Options, means: _Means) -> dict[str, Any]:
+def _settings(options: Options, means: Means) -> dict[str, Any]:
     """Return what two runs must share for one to build on the other."""
     named = {field.name: getattr(options, field.name) for field in fields(options)}
     return {
@@ -355,6 +414,7 @@ def _stamp(log: Log, options: Options, policy: Policy, as_of: int, started: date
         "plain_identifiers": options.plain_identifiers,
         "keep_raw": options.keep_raw,
         "max_rejected": options.max_rejected,
+        "partitioned": options.partitioned or options.engine == SPARK,
     }
     return {
         "run_id": run_id(started),

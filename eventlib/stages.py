@@ -21,11 +21,14 @@ from eventlib.model import PURPOSES, Violation
 from eventlib.narrow import encode
 from eventlib.pseudonyms import Pseudonymiser, load_key
 from eventlib.schema import registry
+from eventlib.spark import stages as on_spark
+from eventlib.spark.stages import is_spark
 from eventlib.stage import StageResult
 
 __all__ = ["filter_consent", "merge_identities", "order", "sessionize", "validate_frame"]
 
 _REQUIRED: Final = ("event_id", "event_name", "source", "occurred_at", "received_at")
+_STATED: Final = (*_REQUIRED, *(f"said_{purpose}" for purpose in PURPOSES))
 _IDENTIFIERS: Final = ("anonymous_id", "user_id")
 _FLAGS: Final = ("has_consent", "gpc", "undecoded_signal", "minted_id")
 
@@ -118,6 +121,8 @@ def _like(frame: Any, table: pa.Table) -> Any:
 
         made = pl.DataFrame(table)
         return made.lazy() if isinstance(frame, pl.LazyFrame) else made
+    if implementation.is_pyspark():
+        return engine_of(frame)[0].frame(table).to_native()
     if implementation.is_duckdb():
         return engine("duckdb").frame(table).to_native()
     import pandas as pd  # noqa: PLC0415  # the caller has it
@@ -169,6 +174,8 @@ def order(events: Any) -> StageResult:
     BadCallError
         If a column is missing or cannot be read.
     """
+    if is_spark(events):
+        return on_spark.order(events, load_policy(), _REQUIRED)
     flow = _flow("order", events, _REQUIRED)
     consented = flow.clock().with_columns(allow_identity=nw.lit(1, nw.Int64))
     rows_in = flow.ledger.rows_out
@@ -215,6 +222,8 @@ def sessionize(events: Any) -> StageResult:
     StageResult
         `events` with `session_index` (the device's n-th session; null without identifiers); nothing is removed.
     """
+    if is_spark(events):
+        return on_spark.sessionize(events, load_policy(), _REQUIRED)
     flow = _flow("sessionize", events, _REQUIRED)
     timed = flow.clock().with_columns(renamed=nw.lit(0, nw.Int64))
     narrow = flow.engine.collect(flow.sessions(timed))
@@ -243,12 +252,15 @@ def merge_identities(events: Any, *, registry: Mapping[str, str] | None = None) 
     StageResult
         `events` with `person_id`; nothing is removed.
     """
+    if is_spark(events):
+        return on_spark.merge_identities(events, load_policy(), _REQUIRED, registry)
     kind, adopted = engine_of(events)
     table = kind.collect(adopted)
     flow = _flow("merge_identities", events, [*_REQUIRED])
     allowed = (
         table["allow_identity"].to_pylist() if "allow_identity" in table.column_names else [True] * len(table)
     )
+    sessions = flow.sessions(flow.clock())  # before the flags: a stage lets go of every frame but its own
     flags = flow.engine.frame(
         pa.table(
             {
@@ -257,9 +269,10 @@ def merge_identities(events: Any, *, registry: Mapping[str, str] | None = None) 
             }
         )
     )
-    numbered = flow.sessions(flow.clock()).join(flags, on="row", how="left")
+    numbered = sessions.join(flags, on="row", how="left")
     people = flow.identify(flow.engine.checkpoint(numbered), registry)
-    persons = dict(zip(people.of_row["row"].to_pylist(), people.of_row["person"].to_pylist(), strict=True))
+    of_row = flow.engine.collect(people.of_row)
+    persons = dict(zip(of_row["row"].to_pylist(), of_row["person"].to_pylist(), strict=True))
     ids = [f"p-{persons[row]:06d}" if row in persons else None for row in range(len(table))]
     rows = pa.table({"row": pa.array(range(len(table)), pa.int64()), "person_id": pa.array(ids, pa.string())})
     result = _joined(events, rows)
@@ -295,6 +308,9 @@ def filter_consent(
     unknown = [purpose for purpose in purposes if purpose not in PURPOSES]
     if unknown or not purposes:
         raise BadCallError.unknown("purpose", unknown[0] if unknown else "", PURPOSES)
+    if is_spark(events):
+        moment = round(as_of.timestamp() * 1_000_000) if as_of else None
+        return on_spark.filter_consent(events, purposes, load_policy(policy), _STATED, moment)
     kind, adopted = engine_of(events)
     table = kind.collect(adopted)
     allowed = [f"allow_{purpose}" for purpose in purposes]
@@ -309,9 +325,7 @@ def filter_consent(
 
 
 def _decide(events: Any, purposes: Sequence[str], policy: Policy, as_of: datetime | None) -> StageResult:
-    flow = _flow(
-        "filter_consent", events, [*_REQUIRED, *(f"said_{purpose}" for purpose in PURPOSES)], policy, as_of
-    )
+    flow = _flow("filter_consent", events, _STATED, policy, as_of)
     rows_in = flow.ledger.rows_out
     decided = flow.engine.collect(flow.consent(flow.clock()))
     flags = {f"allow_{p}": pc.greater_equal(decided[f"verdict_{p}"], 16) for p in PURPOSES}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from itertools import chain, count, islice
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,6 +15,7 @@ import pyarrow.parquet as pq
 from eventlib.engine import quoted, write_parquet
 from eventlib.errors import BadCallError
 from eventlib.model import EVENT_COLUMNS, PURPOSES, QUARANTINE_COLUMNS
+from eventlib.prepared import event_files
 from eventlib.pseudonyms import Pseudonymiser
 from eventlib.schema import Registry
 
@@ -22,6 +24,7 @@ __all__ = [
     "events_in_order",
     "marked_names",
     "read_registry",
+    "rewrite_properties",
     "row_digest",
     "sessions_of",
     "write_events",
@@ -31,6 +34,8 @@ __all__ = [
 ]
 
 _BATCH: Final = 122_880
+_PART_BATCHES: Final = 8
+_MOST_ROWS: Final = 1 << 32  # of one file
 
 SESSION_COLUMNS: Final = pa.schema(
     [
@@ -80,6 +85,15 @@ def marked_names(registry: Registry) -> list[str]:
     return [name for name, versions in registry.schemas.items() if any(map(_marked, versions.values()))]
 
 
+def rewrite_properties(
+    registry: Registry, name: str, version: str, text: str, pseudonym: Pseudonymiser, *, allowed: bool
+) -> str:
+    """Return an event's properties with marked identifiers as pseudonyms, or without them where identity is not allowed."""
+    change: _Change = pseudonym if allowed else _nothing
+    value = _rewrite(registry.properties_schema(name, version), orjson.loads(text), change)
+    return orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()
+
+
 def _properties(connection: duckdb.DuckDBPyConnection, registry: Registry, pseudonym: Pseudonymiser) -> None:
     """Leave the table `rewritten` with the properties of events whose schema marks identifiers in them."""
     rows = connection.execute(
@@ -87,13 +101,11 @@ def _properties(connection: duckdb.DuckDBPyConnection, registry: Registry, pseud
            WHERE event_name IN (SELECT unnest(?::VARCHAR[]))""",
         [marked_names(registry)],
     ).fetchall()
-    written = []
-    for row, name, version, text, allowed, is_written in rows:
-        if allowed and is_written:
-            continue
-        change: _Change = pseudonym if allowed else _nothing
-        value = _rewrite(registry.properties_schema(name, version), orjson.loads(text), change)
-        written.append((row, orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()))
+    written = [
+        (row, rewrite_properties(registry, name, version, text, pseudonym, allowed=allowed))
+        for row, name, version, text, allowed, is_written in rows
+        if not (allowed and is_written)
+    ]
     rows_column, texts = zip(*written, strict=True) if written else ((), ())
     connection.register(
         "rewritten",
@@ -159,6 +171,7 @@ def write_events(
     *,
     registry: Registry,
     pseudonym: Pseudonymiser,
+    partitioned: bool = False,
 ) -> int:
     """Write `events.parquet` in total order, and return its rows.
 
@@ -177,6 +190,8 @@ def write_events(
         Says which properties hold identifiers.
     pseudonym
         How identifiers are written.
+    partitioned
+        Write `events/part-*.parquet` instead, each a range of the total order.
     """
     connection.register("kept_unplaced", kept)
     connection.execute(
@@ -190,7 +205,23 @@ def write_events(
            FROM wide"""
     )
     events = events_in_order(connection, identifiers, registry=registry, pseudonym=pseudonym)
-    return write_parquet(folder / "events.parquet", events.to_arrow_reader(_BATCH), EVENT_COLUMNS)
+    reader = events.to_arrow_reader(_BATCH)
+    if partitioned:
+        return _write_parts(folder / "events", reader)
+    return write_parquet(folder / "events.parquet", reader, EVENT_COLUMNS)
+
+
+def _write_parts(folder: Path, batches: Iterable[pa.RecordBatch]) -> int:
+    """Write events as parts of about a million rows, and return the rows."""
+    folder.mkdir()
+    stream, rows = iter(batches), 0
+    for part in count():
+        first = list(islice(stream, 1))
+        if part and not first:
+            break
+        content = chain(first, islice(stream, _PART_BATCHES - 1))
+        rows += write_parquet(folder / f"part-{part:05d}.parquet", content, EVENT_COLUMNS)
+    return rows
 
 
 def events_in_order(
@@ -217,8 +248,17 @@ def events_in_order(
 
 
 def write_sessions(connection: duckdb.DuckDBPyConnection, folder: Path) -> int:
-    """Write `sessions.parquet` from the written events, by start."""
-    events = f"(SELECT *, file_row_number AS place FROM read_parquet({quoted(folder / 'events.parquet')}, file_row_number = true))"  # noqa: S608  # our own file
+    """Write `sessions.parquet` from the written events, in one file or several, by start."""
+    files = event_files(folder)
+    names = pa.array(map(str, files), pa.string())
+    connection.register(
+        "part", pa.table({"filename": names, "part": pa.array(range(len(files)), pa.int64())})
+    )
+    listed = ", ".join(map(quoted, files))
+    events = (
+        f"(SELECT *, part * {_MOST_ROWS} + file_row_number AS place "  # noqa: S608  # our own files
+        f"FROM read_parquet([{listed}], file_row_number = true, filename = true) JOIN part USING (filename))"
+    )
     found = sessions_of(connection, events)
     return write_parquet(folder / "sessions.parquet", found.to_batches(), SESSION_COLUMNS)
 

@@ -49,13 +49,13 @@ class Identities:
 
     Attributes
     ----------
-    of_row : pyarrow.Table
-        `row, person_id`, of every event that has a person.
+    of_row : Frame
+        `row, person` (the id's number), of every event that has a person; lazy, where the events are.
     people, registry, refused : pyarrow.Table
         As saved (DESIGN section 5).
     """
 
-    of_row: pa.Table
+    of_row: Frame
     people: pa.Table
     registry: pa.Table
     refused: pa.Table
@@ -222,14 +222,14 @@ def _mint(
     return _Minted(ids, table_of([{"person_id": p, "anchor": a} for p, a in rows], _REGISTRY))
 
 
-def _rows(engine: Engine, assigned: Frame, persons: Mapping[tuple[int, int, int, int], str]) -> pa.Table:
+def _rows(engine: Engine, assigned: Frame, persons: Mapping[tuple[int, int, int, int], str]) -> Frame:
     keys = ["anonymous", "user", "owner", "allow_identity"]
     columns = list(zip(*persons, strict=True)) if persons else [()] * len(keys)
     table = pa.table({name: pa.array(column, pa.int64()) for name, column in zip(keys, columns, strict=True)})
     numbers = engine.frame(
         table.append_column("person", pa.array([_number(p) for p in persons.values()], pa.int64()))
     )
-    return engine.collect(assigned.join(numbers, on=keys, how="inner").select("row", "person"))
+    return assigned.join(numbers, on=keys, how="inner").select("row", "person")
 
 
 def _split(node: Node) -> tuple[str, str]:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import glob
 import hashlib
 import os
+import re
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Final
+from urllib.parse import unquote
 
 import orjson
 import pyarrow as pa
@@ -34,6 +36,9 @@ SUFFIXES: Final = (
     ".jsonl.zst",
     ".parquet",
 )
+_PARTITION: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*=.*")
+_PARTITIONED: Final = frozenset({"event_name", "schema_version", "source", "channel"})
+"""Members of an event by which logs are partitioned; what else folders are named by (a day) is no part of the event."""
 _BROKEN_ARCHIVE = (EOFError, zlib.error, zstandard.ZstdError)
 
 
@@ -89,6 +94,7 @@ def find_logs(logs: str | os.PathLike[str] | Sequence[str | os.PathLike[str]]) -
         path = Path(text)
         if path.is_dir():
             matches = [p for p in sorted(path.iterdir()) if p.is_file() and p.name.endswith(SUFFIXES)]
+            matches += _partitions(path)
         else:
             matches = [path] if path.is_file() else [Path(p) for p in sorted(glob.glob(text, recursive=True))]  # noqa: PTH207  # absolute patterns
             matches = [p for p in matches if p.is_file()]
@@ -101,6 +107,17 @@ def find_logs(logs: str | os.PathLike[str] | Sequence[str | os.PathLike[str]]) -
     return sorted(found.values(), key=os.fspath)
 
 
+def _partitions(folder: Path) -> list[Path]:
+    """Return the Parquet files in folders named `column=value`, as engines write partitions, however deep."""
+    inside = [path for path in sorted(folder.iterdir()) if path.is_dir() and _PARTITION.fullmatch(path.name)]
+    return [
+        file
+        for path in inside
+        for file in (*(p for p in sorted(path.glob("*.parquet")) if p.is_file()), *_partitions(path))
+        if not file.name.startswith((".", "_"))
+    ]
+
+
 def passed_over(logs: str | os.PathLike[str] | Sequence[str | os.PathLike[str]]) -> list[Path]:
     """Return what lies in the folders that `logs` names but is not read: files of no known kind, and folders.
 
@@ -111,7 +128,9 @@ def passed_over(logs: str | os.PathLike[str] | Sequence[str | os.PathLike[str]])
     return [
         p
         for p in inside
-        if not p.name.startswith((".", "_")) and not (p.is_file() and p.name.endswith(SUFFIXES))
+        if not p.name.startswith((".", "_"))
+        and not (p.is_file() and p.name.endswith(SUFFIXES))
+        and not (p.is_dir() and _PARTITION.fullmatch(p.name) and _partitions(p.parent))
     ]
 
 
@@ -178,8 +197,36 @@ def _parquet_rows(path: Path) -> Iterator[bytes]:
         file = pq.ParquetFile(path)
     except pa.ArrowInvalid as error:
         raise BadCallError(f"{path} is no Parquet file: {error}") from error
+    if len(file.schema_arrow) == 1 and _is_text(file.schema_arrow.field(0).type):
+        for batch in file.iter_batches(batch_size=10_000):
+            yield b"".join(map(_text_line, batch.column(0).to_pylist()))
+        return
+    stated = _partition_values(path, set(file.schema_arrow.names))
     for batch in file.iter_batches(batch_size=10_000):
-        yield b"".join(orjson.dumps(_row(row), default=str) + b"\n" for row in batch.to_pylist())
+        yield b"".join(
+            orjson.dumps(_row({**row, **stated}), default=str) + b"\n" for row in batch.to_pylist()
+        )
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    tests = (pa.types.is_string, pa.types.is_large_string, pa.types.is_binary, pa.types.is_large_binary)
+    return any(test(kind) for test in tests)
+
+
+def _text_line(value: str | bytes | None) -> bytes:
+    """Return a log line that was kept as a value; a line break in it can only stand between JSON's tokens."""
+    raw = value.encode("utf-8", "surrogatepass") if isinstance(value, str) else value or b""
+    return raw.rstrip(b"\r\n").replace(b"\n", b" ") + b"\n"
+
+
+def _partition_values(path: Path, names: set[str]) -> dict[str, str]:
+    """Return what the names of a file's folders say of its events, which writers of partitions then leave out."""
+    pairs = (part.split("=", 1) for part in path.parent.parts if _PARTITION.fullmatch(part))
+    return {
+        name: unquote(value)
+        for name, value in pairs
+        if name in _PARTITIONED and name not in names and value != "__HIVE_DEFAULT_PARTITION__"
+    }
 
 
 def _row(row: dict[str, Any]) -> dict[str, Any]:
@@ -229,8 +276,8 @@ def _whole_blocks(path: Path, file: BinaryIO, size: int) -> Iterator[tuple[bytes
 class _Cutter:
     """Joins blocks into whole lines; of an endless line it keeps only enough to refuse it."""
 
-    def __init__(self, file: int) -> None:
-        self.file, self.line, self.offset, self.previous = file, 1, 0, b""
+    def __init__(self, file: int, line: int = 1, offset: int = 0, previous: bytes = b"") -> None:
+        self.file, self.line, self.offset, self.previous = file, line, offset, previous
         self.rest, self.dropped = b"", 0
         self.position = 0
 
@@ -266,3 +313,70 @@ def chunks(path: Path, file: int, size: int = CHUNK_BYTES) -> Iterator[Chunk]:
             yield from cutter.feed(block)
     if cutter.rest or truncated:
         yield cutter.chunk(cutter.rest, truncated=truncated)
+
+
+def count_newlines(path: Path, start: int, stop: int) -> int:
+    """Count the newlines among the bytes from `start` up to `stop`."""
+    found = 0
+    with path.open("rb") as file:
+        file.seek(start)
+        while start < stop and (block := file.read(min(CHUNK_BYTES, stop - start))):
+            found += block.count(b"\n")
+            start += len(block)
+    return found
+
+
+def _line_before(file: BinaryIO, offset: int) -> bytes:
+    """Return the line that ends right before `offset`, or as much of it as may be read at all."""
+    if offset == 0:
+        return b""
+    first = max(0, offset - MAX_LINE_BYTES - 2)
+    file.seek(first)
+    window = file.read(offset - 1 - first)
+    return window[window.rfind(b"\n") + 1 :]
+
+
+def _first_line(file: BinaryIO, start: int, stop: int) -> int | None:
+    """Return where the first line that begins in a range does so."""
+    if start == 0:
+        return 0
+    at = start - 1
+    file.seek(at)
+    while at < stop - 1 and (block := file.read(min(CHUNK_BYTES, stop - 1 - at))):
+        if b"\n" in block:
+            return at + block.index(b"\n") + 1
+        at += len(block)
+    return None
+
+
+def range_chunks(
+    path: Path, file: int, start: int, stop: int, newlines: int, size: int = CHUNK_BYTES
+) -> Iterator[Chunk]:
+    """Cut the lines that begin in a range of a plain file into chunks, as `chunks` cuts the whole file.
+
+    Parameters
+    ----------
+    path, file
+        The file, and its index among those read.
+    start, stop
+        The range in bytes, both multiples of `size` (or the file's end): a line that is too long is cut where blocks meet.
+    newlines
+        How many newlines stand before `start`.
+    size
+        Bytes of a block.
+    """
+    with path.open("rb") as opened:
+        at = _first_line(opened, start, stop)
+        if at is None:
+            return
+        cutter = _Cutter(file, newlines + 1 + (at > start), at, _line_before(opened, at))
+        opened.seek(at)
+        while block := opened.read(size - at % size):
+            # beyond the range only its last line is read to its end
+            data = block if at < stop else block[: block.find(b"\n") + 1] or block
+            yield from cutter.feed(data)
+            at += len(block)
+            if at >= stop and not cutter.rest:
+                return
+    if cutter.rest:
+        yield cutter.chunk(cutter.rest)

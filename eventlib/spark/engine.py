@@ -26,7 +26,6 @@ class SparkEngine(Engine):
 
     def __init__(self, session: Any = None) -> None:
         self.session = session if session is not None else open_session()
-        self._held: list[tuple[Frame, Any]] = []
 
     def frame(self, table: pa.Table | Frame) -> Frame:
         """Bring a table to the executors; a frame that is there already stays as it is."""
@@ -42,11 +41,11 @@ class SparkEngine(Engine):
 
     def checkpoint(self, frame: Frame) -> Frame:
         """Compute a frame and cut its plan, which would else grow with each stage and be computed once per use."""
-        native = nw.to_native(frame).localCheckpoint(eager=True)
-        made = self.adopt(native)
-        self._held.append((made, native))
-        return made
+        return self.adopt(self.hold(nw.to_native(frame)))
+
+    def hold(self, native: Any) -> Any:
+        """Compute a Spark DataFrame and cut its plan."""
+        return native.localCheckpoint(eager=True)
 
     def forget(self, *kept: Frame) -> None:
-        """Let go of checkpoints; the executors drop the blocks when Spark's cleaner sees that nobody refers to them."""
-        self._held = [(frame, native) for frame, native in self._held if any(frame is one for one in kept)]
+        """Hold nothing: workers drop a checkpoint's blocks when nobody refers to it any more."""

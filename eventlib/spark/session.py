@@ -11,17 +11,35 @@ import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
-from eventlib.errors import BadCallError
+from eventlib.errors import BadCallError, EventlibError
 
-__all__ = ["LOCAL", "open_session", "quiet"]
+__all__ = ["LOCAL", "SparkFailedError", "failures_told", "open_session", "quiet", "refuse_master"]
 
 LOCAL: Final = "local[*]"
 _ANSWER_SECONDS: Final = 5
 _WORKER_SECONDS: Final = 60
 _STANDALONE: Final = "spark://"
 _LOOPBACK: Final = ("127.0.0.1", "localhost", "[::1]")
+
+
+class SparkFailedError(EventlibError):
+    """Spark gave up: a worker was lost, or ran out of memory or disk."""
+
+    code: ClassVar[str] = "spark_failed"
+
+
+@contextmanager
+def failures_told() -> Iterator[None]:
+    """Tell in one message why Spark gave up, instead of the stack traces of three processes."""
+    try:
+        yield
+    except Exception as error:
+        if type(error).__module__.split(".")[0] not in {"pyspark", "py4j"}:
+            raise
+        said = [text for text in str(error).splitlines() if text.strip()]
+        raise SparkFailedError(f"Spark gave up, nothing was published: {' '.join(said[:2])[:400]}") from error
 
 
 @contextmanager
@@ -56,6 +74,19 @@ def _refuse_silent(master: str) -> None:
     raise BadCallError(
         f"no Spark master answers at {master} ({'; '.join(reasons)}); start one, or take --master {LOCAL}"
     )
+
+
+def refuse_master(master: str | None) -> None:
+    """Refuse what a session cannot be opened on, before anything is read.
+
+    Raises
+    ------
+    BadCallError
+        If PySpark or Java is missing, or nobody answers at a standalone master.
+    """
+    _refuse_missing()
+    if master is not None and master.startswith(_STANDALONE):
+        _refuse_silent(master)
 
 
 def _refuse_missing() -> None:
@@ -129,12 +160,10 @@ def open_session(master: str | None = None) -> Any:
     BadCallError
         If PySpark or Java is missing, no master answers, it has no worker, or another session runs in this process.
     """
-    _refuse_missing()
+    refuse_master(master)
     from pyspark.sql import SparkSession  # noqa: PLC0415  # an optional engine
 
     wanted = master or LOCAL
-    if wanted.startswith(_STANDALONE):
-        _refuse_silent(wanted)
     active = SparkSession.getActiveSession()
     if active is not None:
         if master not in (None, active.sparkContext.master):

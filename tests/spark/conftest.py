@@ -18,6 +18,9 @@ from eventlib.spark.session import quiet
 
 _START_SECONDS = 60
 WORKERS = 2
+_SHORT_LIVED = (
+    "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"  # for two minutes, thorough compilation does not pay
+)
 
 
 def _free_port() -> int:
@@ -54,6 +57,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     master = f"spark://127.0.0.1:{port}"
     place = ["--host", "127.0.0.1", "--webui-port", "0"]
     environment = {**os.environ, "SPARK_LOCAL_IP": "127.0.0.1", "SPARK_DAEMON_MEMORY": "192m"}
+    environment["SPARK_DAEMON_JAVA_OPTS"] = _SHORT_LIVED
     commands = [[*run, f"{deploy}.master.Master", *place, "--port", str(port)]]
     room = ["--cores", "1", "--memory", "512m", "--work-dir", str(folder / "work")]
     commands += [[*run, f"{deploy}.worker.Worker", *place, *room, master]] * WORKERS
@@ -87,6 +91,12 @@ def spark(cluster: str) -> Iterator[Any]:
         "spark.sql.session.timeZone": "Asia/Kolkata",
         "spark.sql.shuffle.partitions": "2",
         "spark.python.sql.dataFrameDebugging.enabled": "false",
+        # nor does generating code, or planning anew between stages
+        "spark.sql.codegen.wholeStage": "false",
+        "spark.sql.codegen.factoryMode": "NO_CODEGEN",
+        "spark.sql.adaptive.enabled": "false",
+        "spark.driver.extraJavaOptions": _SHORT_LIVED,
+        "spark.executor.extraJavaOptions": _SHORT_LIVED,
         "spark.executor.memory": "512m",
         "spark.driver.memory": "512m",
         "spark.driver.host": "127.0.0.1",

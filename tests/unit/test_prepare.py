@@ -20,7 +20,7 @@ import pytest
 import zstandard
 
 import eventlib as el
-from eventlib import preparing
+from eventlib import preparing, writing
 from eventlib.engine import ENGINES
 from eventlib.errors import BadCallError, DataRefusedError
 from eventlib.model import EVENT_COLUMNS, QUARANTINE_COLUMNS
@@ -185,6 +185,42 @@ def test_parquet_in(tmp_path: Path):
     assert digest(found) == digest(prepared(tmp_path, events))
 
 
+def test_partitioned_parquet_in(tmp_path: Path):
+    import pyarrow as pa
+
+    events = [event(0), login(5, user_id="u-1"), event(9)]
+    lines = [line(each).decode() for each in events]
+    texts = tmp_path / "texts" / "day=2026-10-01"
+    texts.mkdir(parents=True)
+    pq.write_table(pa.table({"value": lines}), texts / "part-0.parquet")
+    (tmp_path / "texts" / "_SUCCESS").touch()
+    folders = tmp_path / "folders"
+    for each in events:
+        part = folders / "day=2026-10-01" / f"event_name={each['event_name']}"
+        part.mkdir(parents=True, exist_ok=True)
+        row = {**each, "properties": line(each["properties"]).decode()}
+        row.pop("event_name")
+        pq.write_table(pa.Table.from_pylist([row]), part / f"{each['event_id']}.parquet")
+    expected = digest(prepared(tmp_path, events))
+    for folder in (tmp_path / "texts", folders):
+        found = el.prepare(folder, policy=lenient_policy(tmp_path), plain_identifiers=True)
+        assert digest(found) == expected
+        assert found.run["passed_over"] == []
+
+
+def test_partitioned_parquet_out(tmp_path: Path, lines: list[bytes], monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(writing, "_BATCH", 32)
+    whole = prepared(tmp_path, lines)
+    parts = prepared(tmp_path, lines, partitioned=True)
+    assert not (parts.folder / "events.parquet").exists()
+    assert len(list((parts.folder / "events").iterdir())) > 1
+    assert parts.events.equals(whole.events)
+    assert parts.sessions.equals(whole.sessions)
+    assert parts.run["row_digest"] == whole.run["row_digest"]
+    kept = el.load(parts.save(tmp_path / "kept"))
+    assert kept.events.equals(whole.events)
+
+
 def test_too_much_rejected_is_refused_and_the_last_dataset_stays(tmp_path: Path):
     out = tmp_path / "out"
     good = el.prepare(write_log(tmp_path / "good.ndjson", [event()]), out=out)
@@ -208,6 +244,7 @@ def test_truncated_archive_is_counted_not_fatal(tmp_path: Path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
+        ({"master": "local[1]"}, r"goes with the engine spark"),
         ({"engine": "duckbd"}, r"unknown engine 'duckbd'\. Did you mean 'duckdb'\?"),
         ({"source": "segmnt"}, r"unknown source 'segmnt'"),
         ({"policy": "nowhere.yaml"}, r"cannot read the policy nowhere\.yaml"),

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import gzip
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
 import zstandard
+from hypothesis import given
+from hypothesis import strategies as st
 
 from eventlib.errors import BadCallError
 from eventlib.model import MAX_LINE_BYTES
-from eventlib.sources.files import chunks, find_logs
+from eventlib.sources import files
+from eventlib.sources.files import Chunk, chunks, count_newlines, find_logs, range_chunks
 
 LINES = b"".join(b'{"n":%d}\n' % number for number in range(1000))
 
@@ -72,3 +76,47 @@ def test_find_logs_names_each_file_once_and_refuses_the_unknown(tmp_path: Path):
     assert [path.name for path in found] == ["a.jsonl.gz", "b.ndjson"]
     with pytest.raises(BadCallError, match=r"notes\.txt is not a log file"):
         find_logs(tmp_path / "notes.txt")
+
+
+def _lines(found: Iterable[Chunk]) -> list[tuple[int, int, bytes]]:
+    """Number, offset and bytes of each line."""
+    placed = []
+    for chunk in found:
+        lines = chunk.data.split(b"\n")
+        if not lines[-1]:
+            lines.pop()
+        offset = chunk.offset
+        for number, line in enumerate(lines, chunk.first_line):
+            placed.append((number, offset, line))
+            offset += len(line) + 1
+    return placed
+
+
+@given(
+    lines=st.lists(
+        st.tuples(st.sampled_from([0, 1, 5, 20, 90, 300]), st.sampled_from(["\n", "\n", "\n", ""]))
+    ),
+    size=st.sampled_from([8, 64, 128]),
+    blocks=st.integers(1, 4),
+)
+def test_ranges_of_a_file_hold_the_lines_of_the_whole(
+    tmp_path_factory: pytest.TempPathFactory, lines: list[tuple[int, str]], size: int, blocks: int
+):
+    content = "".join("x" * length + end for length, end in lines).encode()
+    path = tmp_path_factory.mktemp("ranges") / "log.ndjson"
+    path.write_bytes(content)
+    found: list[tuple[int, int, bytes]] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(files, "MAX_LINE_BYTES", 50)  # lines over it are cut where blocks meet
+        for start in range(0, len(content), size * blocks):
+            stop = min(start + size * blocks, len(content))
+            newlines = count_newlines(path, 0, start)
+            found += _lines(range_chunks(path, 0, start, stop, newlines, size))
+        assert found == _lines(chunks(path, 0, size))
+
+
+def test_a_range_knows_the_line_before_it(tmp_path: Path):
+    path = tmp_path / "log.ndjson"
+    path.write_bytes(LINES)
+    chunk = next(range_chunks(path, 0, 64, 128, LINES[:64].count(b"\n"), 64))
+    assert chunk.previous == LINES[: chunk.offset].splitlines()[-1]
