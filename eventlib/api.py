@@ -25,6 +25,7 @@ from eventlib.pseudonyms import Pseudonymiser, load_key
 from eventlib.publish import workplace
 from eventlib.replaying import replay_to
 from eventlib.rows import Log, read_rows
+from eventlib.timing import Duration
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -131,6 +132,12 @@ def prepare(
     onto: str | os.PathLike[str] | None = None,
     master: str | None = None,
     partitioned: bool = False,
+    clock: str = "device",
+    late: Duration = "1h",
+    too_late: Duration = "3d",
+    ahead: Duration = "23h",
+    session_gap: Duration = "30min",
+    session_age: Duration = "24h",
 ) -> Prepared:
     """Prepare logs: validate, filter by consent, order, tell sessions and people apart (S0 to S5).
 
@@ -148,6 +155,13 @@ def prepare(
         As `eventlib prepare --help` says.
     onto
         A prepared dataset to which the logs are added: the result is as if all had been prepared at once (S3.6).
+    clock
+        How times are corrected (S3.1): device, snowplow, segment, posthog or amplitude.
+    late, too_late, ahead
+        Delay over which an event is late, delay over which it is refused, and how far ahead of its arrival it may be (S3.2):
+        a number with a unit, such as `30min` or `3d`, or a timedelta.
+    session_gap, session_age
+        The longest pause within a session and its greatest age (S5).
 
     Raises
     ------
@@ -167,6 +181,12 @@ def prepare(
         plain_identifiers,
         keep_raw,
         max_rejected,
+        clock,
+        late,
+        too_late,
+        ahead,
+        session_gap,
+        session_age,
         onto=None if onto is None else Path(onto),
         master=master,
         partitioned=partitioned,

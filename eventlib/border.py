@@ -21,7 +21,7 @@ __all__ = ["BORDER_COLUMNS", "border_row", "fingerprint", "to_table"]
 _TIME: Final = EVENT_COLUMNS.field("occurred_at").type
 _NOT_IN_FINGERPRINT: Final = ("sent_at", "received_at", "consent")
 _SIGNALS: Final = ("tcf", "gpp", "us_privacy", "google")
-_TIMES: Final = ("occurred_at", "sent_at", "received_at", "consent_updated_at")
+_TIMES: Final = ("occurred_at", "sent_at", "received_at", "true_at", "consent_updated_at")
 
 _ENVELOPE: Final = (
     "event_id", "event_name", "schema_version", "source", "channel", "occurred_at", "sent_at", "received_at", "sequence",
@@ -32,6 +32,7 @@ _CONTEXT: Final = ("ai_engine", "agent", "url", "referrer", "user_agent")
 BORDER_COLUMNS: Final = pa.schema(
     [
         *(EVENT_COLUMNS.field(name) for name in _ENVELOPE),
+        pa.field("true_at", _TIME),  # vouched for by the producer (S3.1)
         pa.field("links", pa.string()),  # JSON list of [namespace, value], of identity_link
         *(EVENT_COLUMNS.field(name) for name in _CONTEXT),
         pa.field("observation", pa.string()),
@@ -122,6 +123,7 @@ def border_row(
         get("sequence"),
         get("anonymous_id"),
         get("user_id"),
+        get("true_at"),
         _links(event),
         classify_engine(referrer, url, engine if isinstance(engine, str) else None)[0],
         classify_agent(user_agent)[0],

@@ -239,6 +239,26 @@ def prepare(
     max_rejected: Annotated[
         float, typer.Option("--max-rejected", help="Refuse the log over this share of rejected records.")
     ] = 0.5,
+    clock: Annotated[
+        str,
+        typer.Option(
+            "--clock",
+            help="How times are corrected: device, or as snowplow, segment, posthog or amplitude do.",
+        ),
+    ] = "device",
+    late: Annotated[str, typer.Option("--late", help="Delay over which an event is marked as late.")] = "1h",
+    too_late: Annotated[
+        str, typer.Option("--too-late", help="Delay of device or pipeline over which an event is refused.")
+    ] = "3d",
+    ahead: Annotated[
+        str, typer.Option("--ahead", help="How far ahead of its arrival an event may be.")
+    ] = "23h",
+    session_gap: Annotated[
+        str, typer.Option("--session-gap", help="A longer pause than this begins a session.")
+    ] = "30min",
+    session_age: Annotated[
+        str, typer.Option("--session-age", help="A session older than this ends.")
+    ] = "24h",
 ) -> None:
     """Prepare logs: validate, filter by consent, order, tell sessions and people apart."""
     from eventlib.preparing import Options, prepare_to  # noqa: PLC0415  # each command loads what it uses
@@ -258,6 +278,12 @@ def prepare(
         plain_identifiers,
         keep_raw,
         max_rejected,
+        clock,
+        late,
+        too_late,
+        ahead,
+        session_gap,
+        session_age,
         onto=onto,
         master=master,
         partitioned=partitioned,

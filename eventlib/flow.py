@@ -22,11 +22,12 @@ from eventlib.narrow import Narrow
 from eventlib.ordering import correct_clock, remove_duplicates, remove_late
 from eventlib.pseudonyms import Pseudonymiser, Written
 from eventlib.sessions import number_sessions
+from eventlib.timing import Timing
 
 __all__ = ["Flow"]
 
 _RESULT: Final = (
-    "row", "event_time", "clock_offset", "stretch", "clock_corrected", "is_late", "renamed", "anonymous", "user", "device", "session",
+    "row", "event_time", "clock_offset", "stretch", "clock_method", "is_late", "renamed", "anonymous", "user", "device", "session",
     "source_key", "sequence", "event_key", "copy_key", "fingerprint_key", *(f"verdict_{purpose}" for purpose in PURPOSES),
 )  # fmt: skip
 
@@ -82,6 +83,8 @@ class Flow:
     as_of
         The moment from which the run looks back, in microseconds; by default the latest arrival in the log, so that
         the same log gives the same dataset on any day.
+    timing
+        Policies and limits of clock, lateness and sessions.
 
     Attributes
     ----------
@@ -97,7 +100,9 @@ class Flow:
         pseudonym: Pseudonymiser,
         entry: Entry,
         as_of: int | None = None,
+        timing: Timing | None = None,
     ) -> None:
+        self.timing = timing or Timing()
         self.narrow, self.engine, self.policy = narrow, where, policy
         self.pseudonym = Written(pseudonym, narrow.plain)
         self.ledger = Ledger([entry])
@@ -117,7 +122,9 @@ class Flow:
     def clock(self) -> Frame:
         """Correct the times."""
         return self._only(
-            self.engine.checkpoint(correct_clock(self.engine, self.engine.frame(self.narrow.events)))
+            self.engine.checkpoint(
+                correct_clock(self.engine, self.engine.frame(self.narrow.events), self.timing.clock)
+            )
         )
 
     def _only(self, frame: Frame) -> Frame:
@@ -188,7 +195,8 @@ class Flow:
 
     def order(self, consented: Frame) -> tuple[Frame, pa.Table]:
         """Set aside what is late, remove duplicates; the rows left are in the ledger."""
-        on_time, late = remove_late(self.engine, consented)
+        limits = {"late": self.timing.late, "too_late": self.timing.too_late, "ahead": self.timing.ahead}
+        on_time, late = remove_late(self.engine, consented, **limits)
         single, duplicates = remove_duplicates(self.engine, on_time)
         refused = self.engine.collect(late.select("row", "removed_by", "event_time"))
         self._remove("lateness", refused, refused["removed_by"].to_pylist())
@@ -199,7 +207,8 @@ class Flow:
     def sessions(self, kept: Frame) -> Frame:
         """Number the sessions."""
         self._enter("sessions", {})
-        return self._only(self.engine.checkpoint(number_sessions(self.engine, kept)))
+        limits = {"gap": self.timing.session_gap, "age": self.timing.session_age}
+        return self._only(self.engine.checkpoint(number_sessions(self.engine, kept, **limits)))
 
     def identify(self, numbered: Frame, registry: Mapping[str, str] | None = None) -> Identities:
         """Merge identifiers into people, from events that allow it."""

@@ -22,7 +22,7 @@ from eventlib.schema import Registry, registry
 from eventlib.sources import Adapter, Repairs, Skipped, adapter
 from eventlib.sources.decode import decode
 from eventlib.sources.files import Chunk
-from eventlib.stage import DAY, HOUR
+from eventlib.stage import DAY, HOUR, SECOND
 
 __all__ = ["Piece", "QuarantineRow", "Task", "judge_chunk", "judge_chunks", "known_adapter"]
 
@@ -56,6 +56,8 @@ class Task:
     key: bytes
     keep_raw: bool
     folder: str
+    too_late: int = 3 * DAY  # limits over which an event may be refused for its times, in microseconds
+    ahead: int = 23 * HOUR
 
 
 @dataclass(slots=True)
@@ -177,7 +179,7 @@ def judge_chunks(chunks: Sequence[Chunk], number: int, task: Task) -> Piece:
     tables = []
     for chunk in chunks:
         found = _table(reader.read(chunk), chunk)
-        tables.append(found.append_column("digest", _digests(found, chunk, task.key)))
+        tables.append(found.append_column("digest", _digests(found, chunk, task)))
     table = pa.concat_tables(tables)
     first = number << 32  # rows are told apart across pieces without knowing how many the others hold
     rows = pa.array(range(first, first + len(table)), pa.int64())
@@ -205,16 +207,18 @@ def _judged_by(table: pa.Table, known: Registry) -> Counter[tuple[str, str, str]
     return found
 
 
-def _digests(table: pa.Table, chunk: Chunk, key: bytes) -> pa.Array:
+def _digests(table: pa.Table, chunk: Chunk, task: Task) -> pa.Array:
     """Digest the lines that may still be refused for their times (S3.2), while their bytes are at hand."""
-    occurred, sent, received = (
-        pc.cast(table[name], pa.int64()) for name in ("occurred_at", "sent_at", "received_at")
+    occurred, sent, received, true = (
+        pc.cast(table[name], pa.int64()) for name in ("occurred_at", "sent_at", "received_at", "true_at")
     )
+    ahead = task.ahead - SECOND  # a running maximum may lift an event by as much
     delays = [
-        (sent, occurred, 3 * DAY),
-        (received, sent, 3 * DAY),
-        (occurred, sent, 23 * HOUR),
-        (occurred, received, 23 * HOUR),
+        (sent, occurred, task.too_late),
+        (received, sent, task.too_late),
+        (occurred, sent, ahead),
+        (occurred, received, ahead),
+        (true, received, ahead),
     ]
     doubtful = pa.array([False] * len(table), pa.bool_())
     for later, earlier, limit in delays:
@@ -225,7 +229,7 @@ def _digests(table: pa.Table, chunk: Chunk, key: bytes) -> pa.Array:
     for index in pc.indices_nonzero(doubtful).to_pylist():
         start = table["byte_offset"][index].as_py() - chunk.offset
         line = chunk.data[start : start + table["byte_length"][index].as_py()]
-        digests[index] = hmac.digest(key, line, "sha256").hex()
+        digests[index] = hmac.digest(task.key, line, "sha256").hex()
     return pa.array(digests, pa.string())
 
 

@@ -51,7 +51,7 @@ class Narrow:
     events : pyarrow.Table or Frame
         A frame where the log is on Spark.
         One row per event, Int64 columns: `row, event_key, name_key, source_key, channel_key, anonymous, user, device,
-        occurred, sent, received, sequence, copies, fingerprint_key, copy_key, jurisdiction_key, said_*, has_consent, gpc,
+        occurred, sent, received, true_time, sequence, copies, fingerprint_key, copy_key, jurisdiction_key, said_*, has_consent, gpc,
         undecoded_signal, notice_key, updated, observed`. Codes are from 1; 0 is none (`device`: null).
     identifiers : pyarrow.Table
         `code, namespace, value, digest, node` of anonymous_id and user_id: the raw value where this run read it, its
@@ -279,7 +279,8 @@ SELECT w.row, keyed('event_id:'::BLOB || encode(w.event_id)) AS event_digest,
        CASE WHEN w.event_name IN (SELECT name FROM wanted_name) THEN w.event_name END AS event_name,
        w.source, w.channel, w.jurisdiction, w.notice_version,
        coalesce(a.code, 0) AS anonymous, coalesce(u.code, 0) AS user,
-       epoch_us(occurred_at) AS occurred, epoch_us(sent_at) AS sent, epoch_us(received_at) AS received, w.sequence,
+       epoch_us(occurred_at) AS occurred, epoch_us(sent_at) AS sent, epoch_us(received_at) AS received,
+       epoch_us(true_at) AS true_time, w.sequence,
        {_SAID}, has_consent, gpc, undecoded_signal, epoch_us(consent_updated_at) AS updated,
        CASE observation WHEN 'owned' THEN 1 WHEN 'probe' THEN 2 WHEN 'platform_report' THEN 3 ELSE 0 END::TINYINT AS observed,
        w.digest AS line_digest, w.file, w.line, w.byte_offset, w.byte_length
@@ -390,7 +391,7 @@ def code_facts(connection: duckdb.DuckDBPyConnection, plain: Mapping[str, str]) 
 _NARROW: Final = f"""
 SELECT f.row, e.event_key, coalesce(n.code, 0) AS name_key, s.code AS source_key, coalesce(c.code, -1) AS channel_key,
        f.anonymous, f.user, nullif(coalesce(nullif(f.anonymous, 0), f.user), 0) AS device,
-       f.occurred, f.sent, f.received, coalesce(f.sequence, {NO_SEQUENCE}) AS sequence,
+       f.occurred, f.sent, f.received, f.true_time, coalesce(f.sequence, {NO_SEQUENCE}) AS sequence,
        coalesce(copies, 1) AS copies, coalesce(fingerprint_key, 0) AS fingerprint_key, coalesce(copy_key, 0) AS copy_key,
        coalesce(j.code, 0) AS jurisdiction_key, {", ".join(f"said_{p}::BIGINT AS said_{p}" for p in PURPOSES)},
        has_consent::BIGINT AS has_consent, gpc::BIGINT AS gpc, undecoded_signal::BIGINT AS undecoded_signal,

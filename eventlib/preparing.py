@@ -31,6 +31,7 @@ from eventlib.rows import Log, Plan, plan_rows, read_plan
 from eventlib.schema import registry as schema_registry
 from eventlib.sources.files import find_logs, is_archive
 from eventlib.state import key_check, new_state, outcome, schemas_digest, segments, write_state
+from eventlib.timing import LENGTHS, Duration, Timing
 from eventlib.writing import (
     read_registry,
     row_digest,
@@ -73,9 +74,25 @@ class Options:
     plain_identifiers: bool = False
     keep_raw: bool = False
     max_rejected: float = 0.5
+    clock: str = "device"
+    late: Duration = "1h"
+    too_late: Duration = "3d"
+    ahead: Duration = "23h"
+    session_gap: Duration = "30min"
+    session_age: Duration = "24h"
     onto: Path | None = None
     master: str | None = None
     partitioned: bool = False
+
+    def timing(self) -> Timing:
+        """Read the policies and limits of S3 and S5.
+
+        Raises
+        ------
+        BadCallError
+            If the policy is unknown or a duration cannot be read.
+        """
+        return Timing.of(self.clock, **{name: getattr(self, name) for name in LENGTHS})
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +102,7 @@ class Means:
     policy: Policy
     key: bytes
     registry: Mapping[str, str] | None
+    timing: Timing
 
 
 def _quiet(_stage: str, _done: int, _of: int, _lines: int) -> None:
@@ -118,7 +136,8 @@ def prepare_to(logs: Logs, out: Path, options: Options, progress: Progress = _qu
         return _prepare_onto(logs, out, options, options.onto, means, progress)
     with enough_space(out, _least_space(logs)), workplace(out) as work:
         plan = plan_rows(
-            logs, source=options.source, schemas=options.schemas, key=means.key, keep_raw=options.keep_raw, work=work
+            logs, source=options.source, schemas=options.schemas, key=means.key, keep_raw=options.keep_raw,
+            timing=means.timing, work=work,
         )  # fmt: skip
         log = _read(plan, options, progress)
         return _prepare(log, out, options, means, work, progress)
@@ -141,7 +160,13 @@ def prepare_log(
     """
     if options.onto is not None:
         raise BadCallError("onto takes the paths of new logs, not what el.read returned")
-    return _prepare(log, out, options, _open(options), work, _quiet, note)
+    means = _open(options)
+    if log.timing.tightest(means.timing) != log.timing:
+        raise BadCallError(
+            "too_late and ahead may not be under 3d and 23h for a log that was read before: its events have no digests "
+            "for the quarantine. Pass the paths instead of what el.read returned."
+        )
+    return _prepare(log, out, options, means, work, _quiet, note)
 
 
 def run_id(started: datetime) -> str:
@@ -169,6 +194,7 @@ def _open(options: Options) -> Means:
         load_policy(options.policy),
         load_key(options.key)[0],
         read_registry(options.registry) if options.registry else None,
+        options.timing(),
     )
 
 
@@ -246,6 +272,7 @@ def _prepare_onto(
             schemas=options.schemas,
             key=means.key,
             keep_raw=options.keep_raw,
+            timing=means.timing,
             work=work,
         )
         plan = replace(plan, learned=relearned(base, plan.learned))
@@ -265,6 +292,7 @@ def _prepare_onto(
                 schemas=options.schemas,
                 engine_name=options.engine,
                 as_of=_microseconds(options.as_of),
+                timing=means.timing,
                 work=work,
             )
             _refuse_withheld(added.ledger, means.policy, log)
@@ -301,6 +329,7 @@ def _run(
         pseudonym,
         log.entry,
         _microseconds(options.as_of),
+        means.timing,
     )
     numbered, late, people = run_stages(flow, means, log, made, progress)
     rows = write_events(
@@ -395,6 +424,7 @@ def _settings(options: Options, means: Means) -> dict[str, Any]:
     named = {field.name: getattr(options, field.name) for field in fields(options)}
     return {
         **{name: value for name, value in named.items() if name not in _FREE},
+        **means.timing.written(),
         "key": key_check(means.key),
         "policy": means.policy.digest,
         "schemas": schemas_digest(options.schemas),
@@ -415,6 +445,7 @@ def _stamp(log: Log, options: Options, policy: Policy, as_of: int, started: date
         "keep_raw": options.keep_raw,
         "max_rejected": options.max_rejected,
         "partitioned": options.partitioned or options.engine == SPARK,
+        **options.timing().written(),
     }
     return {
         "run_id": run_id(started),

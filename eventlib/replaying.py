@@ -278,8 +278,9 @@ def _events(entry: Mapping[str, Any]) -> int:
 def _read(there: list[dict[str, Any]], means: Options, key: bytes, work: Path) -> Log:
     files = [entry["file"] for entry in there]
     return read_rows(
-        files, source=means.source, schemas=means.schemas, key=key, keep_raw=means.keep_raw, work=work
-    )
+        files, source=means.source, schemas=means.schemas, key=key, keep_raw=means.keep_raw, timing=means.timing(),
+        work=work,
+    )  # fmt: skip
 
 
 def _refuse_other_key(judged: Log, there: list[dict[str, Any]]) -> None:

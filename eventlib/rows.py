@@ -25,6 +25,7 @@ from eventlib.schema import registry
 from eventlib.sources import adapter, detect
 from eventlib.sources.decode import decode
 from eventlib.sources.files import Chunk, chunks, digest_file, find_logs, is_archive, passed_over
+from eventlib.timing import Timing
 
 __all__ = ["Log", "Plan", "gather_pieces", "learn", "plan_rows", "read_rows"]
 
@@ -56,6 +57,8 @@ class Log:
         Which events were judged by another version than they state: `event_name, schema_version, judged_by, rows`.
     learned : dict
         By source, what its adapter had to know of the whole log.
+    timing : Timing
+        The tightest limits that the log was read for: only events beyond them have a digest, for the quarantine.
     """
 
     folder: Path
@@ -66,6 +69,7 @@ class Log:
     passed_over: list[str]
     judged_by: list[dict[str, Any]] = field(default_factory=list)
     learned: dict[str, dict[str, Any]] = field(default_factory=dict)
+    timing: Timing = field(default_factory=Timing)
 
     def event_names(self) -> list[str]:
         """Return the names of all events, and of refused lines where they look like names."""
@@ -186,6 +190,8 @@ class Plan:
         Where the pieces go.
     passed_over : list of str
         What lies beside logs and is not read.
+    timing : Timing
+        The limits over which events may be refused for their times.
     """
 
     paths: list[Path]
@@ -196,12 +202,16 @@ class Plan:
     schemas: Path | None
     key: bytes
     keep_raw: bool
+    timing: Timing = field(default_factory=Timing)
 
     def task(self, file: int) -> Task:
         """Return what the worker that reads a file must know."""
         name = self.names[file][0]
         schemas = os.fspath(self.schemas) if self.schemas else None
-        return Task(name, self.learned[name], schemas, self.key, self.keep_raw, os.fspath(self.folder))
+        return Task(
+            name, self.learned[name], schemas, self.key, self.keep_raw, os.fspath(self.folder),
+            too_late=self.timing.too_late, ahead=self.timing.ahead,
+        )  # fmt: skip
 
     def tasks(self) -> Iterator[tuple[Chunk, int, Task]]:
         """Cut all files into chunks, numbered from 0."""
@@ -226,6 +236,7 @@ def plan_rows(
     schemas: Path | None = None,
     key: bytes = b"",
     keep_raw: bool = False,
+    timing: Timing | None = None,
     work: Path | None = None,
 ) -> Plan:
     """Find the files and tell their formats; parameters as `read_rows`."""
@@ -241,6 +252,7 @@ def plan_rows(
         schemas,
         key,
         keep_raw,
+        Timing().tightest(timing or Timing()),
     )
 
 
@@ -289,6 +301,7 @@ def gather_pieces(
         passed_over=plan.passed_over,
         judged_by=_judged_by_rows(judged_by),
         learned=plan.learned,
+        timing=plan.timing,
     )
 
 
@@ -299,6 +312,7 @@ def read_rows(
     schemas: Path | None = None,
     key: bytes = b"",
     keep_raw: bool = False,
+    timing: Timing | None = None,
     work: Path | None = None,
     progress: Progress | None = None,
 ) -> Log:
@@ -316,6 +330,8 @@ def read_rows(
         Key of the digests in the quarantine.
     keep_raw
         Keep the refused lines' text.
+    timing
+        Limits over which events will be refused for their times (S3.2), where they are tighter than the usual ones.
     work
         Folder for the pieces; a temporary one by default.
     progress
@@ -326,7 +342,9 @@ def read_rows(
     BadCallError
         If a path names nothing, or no single format fits a file.
     """
-    plan = plan_rows(logs, source=source, schemas=schemas, key=key, keep_raw=keep_raw, work=work)
+    plan = plan_rows(
+        logs, source=source, schemas=schemas, key=key, keep_raw=keep_raw, timing=timing, work=work
+    )
     return read_plan(plan, progress)
 
 

@@ -13,17 +13,18 @@ import pyarrow.compute as pc
 
 from eventlib.border import BORDER_COLUMNS
 from eventlib.consent import Policy, load_policy
-from eventlib.engine import connect, engine, engine_of
+from eventlib.engine import Frame, connect, engine, engine_of
 from eventlib.errors import BadCallError
 from eventlib.flow import Flow
 from eventlib.ledger import Entry
-from eventlib.model import PURPOSES, Violation
+from eventlib.model import EVENT_COLUMNS, PURPOSES, Violation
 from eventlib.narrow import encode
 from eventlib.pseudonyms import Pseudonymiser, load_key
 from eventlib.schema import registry
 from eventlib.spark import stages as on_spark
 from eventlib.spark.stages import is_spark
 from eventlib.stage import StageResult
+from eventlib.timing import CLOCK_METHODS, Duration, Timing
 
 __all__ = ["filter_consent", "merge_identities", "order", "sessionize", "validate_frame"]
 
@@ -91,7 +92,12 @@ def _cast(stage: str, column: pa.ChunkedArray, field: pa.Field) -> pa.ChunkedArr
 
 
 def _flow(
-    stage: str, frame: Any, needed: Sequence[str], policy: Policy | None = None, as_of: datetime | None = None
+    stage: str,
+    frame: Any,
+    needed: Sequence[str],
+    policy: Policy | None = None,
+    as_of: datetime | None = None,
+    timing: Timing | None = None,
 ) -> Flow:
     kind, _ = engine_of(frame)
     table = _table(stage, frame, needed)
@@ -108,6 +114,7 @@ def _flow(
         pseudonym,
         Entry(stage, len(table), len(table)),
         moment,
+        timing,
     )
 
 
@@ -155,13 +162,25 @@ def _chosen(table: pa.Table, columns: Mapping[str, pa.ChunkedArray]) -> pa.Table
     return pa.table({"row": table["row"], **columns})
 
 
-def order(events: Any) -> StageResult:
+def order(
+    events: Any,
+    *,
+    clock: str = "device",
+    late: Duration = "1h",
+    too_late: Duration = "3d",
+    ahead: Duration = "23h",
+) -> StageResult:
     """Correct times, set aside what is too late, remove duplicates, and sort into the total order (S3).
 
     Parameters
     ----------
     events
         Canonical events: at least `event_id, event_name, source, occurred_at, received_at`; times are timestamps.
+    clock
+        How times are corrected (S3.1): device, snowplow (reads the column `true_at`), segment, posthog or amplitude.
+    late, too_late, ahead
+        Delay over which an event is late, delay over which it is removed, and how far ahead of its arrival it may be: a
+        number with a unit, such as `30min` or `3d`, or a timedelta.
 
     Returns
     -------
@@ -172,14 +191,15 @@ def order(events: Any) -> StageResult:
     Raises
     ------
     BadCallError
-        If a column is missing or cannot be read.
+        If a column is missing or cannot be read, the policy is unknown, or a duration cannot be read.
     """
+    timing = Timing.of(clock, late=late, too_late=too_late, ahead=ahead)
     if is_spark(events):
-        return on_spark.order(events, load_policy(), _REQUIRED)
-    flow = _flow("order", events, _REQUIRED)
+        return on_spark.order(events, load_policy(), _REQUIRED, timing)
+    flow = _flow("order", events, _REQUIRED, timing=timing)
     consented = flow.clock().with_columns(allow_identity=nw.lit(1, nw.Int64))
     rows_in = flow.ledger.rows_out
-    kept, late = flow.order(consented)
+    kept, refused = flow.order(consented)
     narrow = flow.engine.collect(kept)
     places = narrow.sort_by(
         [
@@ -188,16 +208,16 @@ def order(events: Any) -> StageResult:
         ]
     )
     places = places.append_column("_place", pa.array(range(len(places)), pa.int64()))
-    method = pc.if_else(pc.equal(places["clock_corrected"], 1), "device", "source")
+    methods = pa.array([CLOCK_METHODS[code] for code in places["clock_method"].to_pylist()], pa.string())
     columns = {
         "event_time": _time(places["event_time"]),
-        "clock_method": method,
+        "clock_method": methods,
         "clock_offset_ms": pc.divide(places["clock_offset"], 1000),
         "is_late": pc.equal(places["is_late"], 1),
         "_place": places["_place"],
     }
     rows_kept = set(places["row"].to_pylist())
-    late_rows = dict(zip(late["row"].to_pylist(), late["removed_by"].to_pylist(), strict=True))
+    late_rows = dict(zip(refused["row"].to_pylist(), refused["removed_by"].to_pylist(), strict=True))
     gone = [row for row in range(rows_in) if row not in rows_kept]
     reasons = [late_rows.get(row, "duplicate") for row in gone]
     removed = pa.table({"row": pa.array(gone, pa.int64()), "removed_by": pa.array(reasons, pa.string())})
@@ -209,24 +229,31 @@ def order(events: Any) -> StageResult:
     )
 
 
-def sessionize(events: Any) -> StageResult:
-    """Number each device's sessions (S5): a new one after a gap over 30 min, or where its age is over 24 h.
+def sessionize(
+    events: Any, *, clock: str = "device", gap: Duration = "30min", age: Duration = "24h"
+) -> StageResult:
+    """Number each device's sessions (S5): a new one after a gap over `gap`, or where its age is over `age`.
 
     Parameters
     ----------
     events
-        Canonical events with `anonymous_id` or `user_id`.
+        Canonical events with `anonymous_id` or `user_id`. Where the frame has `event_time`, from `order` or a prepared
+        dataset, that is the time; else times are corrected first, by the policy `clock`.
+    clock
+        As in `order`.
+    gap, age
+        The longest pause within a session, and its greatest age: such as `30min`, or a timedelta.
 
     Returns
     -------
     StageResult
         `events` with `session_index` (the device's n-th session; null without identifiers); nothing is removed.
     """
+    timing = Timing.of(clock, session_gap=gap, session_age=age)
     if is_spark(events):
-        return on_spark.sessionize(events, load_policy(), _REQUIRED)
-    flow = _flow("sessionize", events, _REQUIRED)
-    timed = flow.clock().with_columns(renamed=nw.lit(0, nw.Int64))
-    narrow = flow.engine.collect(flow.sessions(timed))
+        return on_spark.sessionize(events, load_policy(), _REQUIRED, timing)
+    flow = _flow("sessionize", events, _REQUIRED, timing=timing)
+    narrow = flow.engine.collect(flow.sessions(_with_times("sessionize", flow, events)))
     index = pc.if_else(pc.greater(narrow["session"], 0), narrow["session"], None)
     result = _joined(events, _chosen(narrow, {"session_index": index}))
     return StageResult(
@@ -234,6 +261,20 @@ def sessionize(events: Any) -> StageResult:
         _like(events, result.slice(0, 0)),
         Entry("sessionize", len(result), len(result)),
     )
+
+
+def _with_times(stage: str, flow: Flow, events: Any) -> Frame:
+    """Correct the times, unless the caller's frame has been through that."""
+    timed = flow.clock()
+    kind, adopted = engine_of(events)
+    if "event_time" not in adopted.collect_schema().names():
+        return timed
+    column = kind.collect(adopted.select("event_time"))["event_time"]
+    given = _cast(stage, column, EVENT_COLUMNS.field("event_time"))
+    known = flow.engine.frame(
+        pa.table({"row": pa.array(range(len(given)), pa.int64()), "event_time": pc.cast(given, pa.int64())})
+    )
+    return flow.engine.checkpoint(timed.drop("event_time").join(known, on="row", how="left"))
 
 
 def merge_identities(events: Any, *, registry: Mapping[str, str] | None = None) -> StageResult:  # noqa: A002, RUF100  # the contract's name

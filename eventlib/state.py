@@ -46,7 +46,7 @@ FORMAT: Final = 1
 """Changes whenever state that was written before can no longer be taken up."""
 
 OUTCOME: Final = (
-    "row", "removed_by", "subject", "place", "event_time", "clock_offset", "stretch", "clock_corrected", "is_late", "renamed",
+    "row", "removed_by", "subject", "place", "event_time", "clock_offset", "stretch", "clock_method", "is_late", "renamed",
     "session", "person", *(f"verdict_{purpose}" for purpose in PURPOSES),
 )  # fmt: skip
 
@@ -76,7 +76,7 @@ def new_state(version: Path) -> Path:
 
 KEPT: Final = """
 SELECT row, NULL::VARCHAR AS removed_by, NULL::BIGINT AS subject, place, event_time, clock_offset, stretch,
-       clock_corrected::TINYINT AS clock_corrected, is_late::TINYINT AS is_late, renamed::TINYINT AS renamed, session, person,
+       clock_method::TINYINT AS clock_method, is_late::TINYINT AS is_late, renamed::TINYINT AS renamed, session, person,
        {verdicts} FROM kept
 """.format(verdicts=", ".join(f"verdict_{purpose}::TINYINT AS verdict_{purpose}" for purpose in PURPOSES))
 

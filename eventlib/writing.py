@@ -18,6 +18,7 @@ from eventlib.model import EVENT_COLUMNS, PURPOSES, QUARANTINE_COLUMNS
 from eventlib.prepared import event_files
 from eventlib.pseudonyms import Pseudonymiser
 from eventlib.schema import Registry
+from eventlib.timing import CLOCK_METHODS
 
 __all__ = [
     "digest_rows",
@@ -138,13 +139,15 @@ def _sessions(connection: duckdb.DuckDBPyConnection, identifiers: pa.Table, pseu
     )
 
 
+_METHODS: Final = list(CLOCK_METHODS)
+
 _EVENTS: Final = f"""
 SELECT CASE WHEN k.renamed = 1 THEN w.event_id || '~' || coalesce(w.suffix, substr(lower(hex(w.fingerprint)), 1, 16))
             ELSE w.event_id END AS event_id,
        CASE WHEN k.renamed = 1 THEN w.event_id END AS original_event_id,
        w.event_name, w.schema_version, w.source, w.channel, w.occurred_at, w.sent_at, w.received_at, w.sequence,
        make_timestamptz(k.event_time) AS event_time,
-       CASE k.clock_corrected WHEN 1 THEN 'device' ELSE 'source' END AS clock_method,
+       {_METHODS}[k.clock_method + 1] AS clock_method,
        k.clock_offset // 1000 AS clock_offset_ms, k.is_late = 1 AS is_late,
        coalesce(w.written_anonymous, a.pseudonym) AS anonymous_id,
        CASE WHEN k.allow_identity = 1 THEN coalesce(w.written_user, u.pseudonym) END AS user_id,
@@ -304,8 +307,8 @@ def write_quarantine(
     connection.register("source_file", pa.table({"source_file": pa.array(list(files), pa.string())}))
     placed = connection.sql(
         f"""SELECT source_file, line, byte_offset, byte_length, digest, event_id, event_name, schema_version, removed_by AS code,
-                  '$' AS json_path, CASE removed_by WHEN 'too_late' THEN 'arrived or was sent more than 3 days late'
-                  ELSE 'more than 23 h ahead of its arrival' END AS message, 1::BIGINT AS errors
+                  '$' AS json_path, CASE removed_by WHEN 'too_late' THEN 'arrived or was sent later than too_late allows'
+                  ELSE 'further ahead of its arrival than ahead allows' END AS message, 1::BIGINT AS errors
            FROM refused_late JOIN {wide} USING (row)
            JOIN (SELECT source_file, row_number() OVER () - 1 AS file FROM source_file) USING (file)"""  # noqa: S608  # names of our own relations
     ).to_arrow_table()

@@ -36,6 +36,7 @@ from eventlib.rows import Log
 from eventlib.schema import Registry
 from eventlib.schema import registry as schema_registry
 from eventlib.state import KEPT, OUTCOME, new_state, segments, share_facts
+from eventlib.timing import Timing
 from eventlib.writing import digest_rows, events_in_order, marked_names
 
 __all__ = ["Added", "add_rows", "moved_numbers"]
@@ -293,6 +294,7 @@ def add_rows(
     schemas: Path | None,
     engine_name: str,
     as_of: int | None,
+    timing: Timing,
     work: Path,
 ) -> Added:
     """Add the rows of new logs to a dataset, and write every table of the result but its stamp and ledger.
@@ -311,6 +313,8 @@ def add_rows(
         As the run was asked to use them.
     as_of
         The moment from which the run looks back, in microseconds; by default the latest arrival of all logs.
+    timing
+        Policies and limits of clock, lateness and sessions; those of the base.
     work
         Folder for what is read again.
     """
@@ -323,7 +327,8 @@ def add_rows(
     find_affected(connection, policy, (base.stamp["as_of"], moment), base.stamp["latest"])
     rows = run.take_affected()
     narrow = code_facts(connection, plain)
-    flow = Flow(narrow, engine(engine_name, connection), policy, pseudonym, Entry("read", rows, rows), moment)
+    entry = Entry("read", rows, rows)
+    flow = Flow(narrow, engine(engine_name, connection), policy, pseudonym, entry, moment, timing)
     flow.latest = latest
     ordered, late = flow.order(flow.consent(flow.clock()))
     numbered = flow.sessions(ordered)

@@ -7,5 +7,6 @@ from eventlib.ordering.lateness import remove_late
 __all__ = ["CLOCK_COLUMNS", "ORDER", "correct_clock", "remove_duplicates", "remove_late"]
 
 ORDER = ("event_time", "source_key", "device", "stretch", "sequence", "event_key", "copy_key")
-"""The total order (S3.5). Within a source, a device and a stretch the ordinal is that of (occurred, sequence, event id),
-and equal event times there are equal occurred times; so sorting by these columns is sorting by the ordinal."""
+"""The total order (S3.5). Within a source, a device and a stretch the ordinal is that of (event_time, sequence,
+event id), since the running maximum lets event_time rise with sequence; so sorting by these columns is sorting by the
+ordinal."""

@@ -1,4 +1,4 @@
-"""Corrected times by the policy `device` (S3.1, S3.3)."""
+"""Corrected times, by the policy that is chosen (S3.1, S3.3)."""
 
 from __future__ import annotations
 
@@ -7,102 +7,132 @@ from typing import Final
 import narwhals as nw
 
 from eventlib.engine import Engine, Frame
-from eventlib.stage import MINUTE, NO_SEQUENCE, SECOND, require
+from eventlib.errors import BadCallError
+from eventlib.ordering.stretches import STREAM, number_stretches
+from eventlib.stage import HOUR, MINUTE, require
+from eventlib.timing import CLOCK_METHODS, CLOCKS
 
 __all__ = ["CLOCK_COLUMNS", "correct_clock"]
 
-CLOCK_COLUMNS: Final = ("event_time", "clock_offset", "stretch", "clock_corrected")
+CLOCK_COLUMNS: Final = ("event_time", "clock_offset", "stretch", "clock_method")
 
 _NEEDED: Final = (
+    "row",
     "device",
     "source_key",
     "channel_key",
     "occurred",
     "sent",
     "received",
+    "true_time",
     "sequence",
     "event_key",
     "fingerprint_key",
     "copy_key",
 )
-_STREAM: Final = ("device", "source_key", "channel_key")
-_JUMP: Final = MINUTE
-_JITTER: Final = SECOND
+_AHEAD: Final = 23 * HOUR
+_DEAD_BAND: Final = MINUTE
 
 
-def correct_clock(engine: Engine, frame: Frame) -> Frame:
+def correct_clock(engine: Engine, frame: Frame, policy: str = "device") -> Frame:
     """Add the corrected time of each event.
 
-    A device's offset is the smallest `received - sent` over a stretch of its events, and `event_time` is
+    `device`: a device's offset is the smallest `received - sent` over a stretch of its events, and `event_time` is
     `occurred + offset`: one offset for a whole stretch, since an offset per batch would reorder a device's own
-    events. A new stretch begins where `received - sent` jumps by over 60 s (the clock was set), or where
-    `sequence` falls although the device's clock moved on by over a second (a reinstall). Server and client events
-    of one device have clocks of their own. Events without a device or a `sent` time keep their own time.
+    events. Along a stretch whose `sequence` rises with `occurred`, to within a second, the running maximum makes it
+    monotone. A stretch ends where the clock was set (`received - sent` moves by over 60 s, and not because the pipeline
+    was late) or where `sequence` starts anew. Events without a device or a `sent` time keep their own time.
+
+    The trackers' policies give each event the time that the tracker's own pipeline would give it, whatever its
+    neighbours are; stretches then serve the order of equal times alone:
+
+    - `snowplow`: `true_time` where there is one; else `received - (sent - occurred)` if `occurred < sent`; else `received`.
+    - `segment`: `received - (sent - occurred)`, even if that is negative; without `sent`, `occurred`.
+    - `posthog`: the same, but `received` where that is over 23 h ahead of `received`.
+    - `amplitude`: `occurred + (received - sent)` where the two are 60 s or more apart; else `occurred`.
 
     Parameters
     ----------
     engine
         Where `frame` lives.
     frame
-        Int64 columns `device, source_key, channel_key, sequence, event_key, copy_key`, and `occurred, sent, received`
-        in microseconds; `sequence` is `NO_SEQUENCE` where there is none.
+        Int64 columns `row, device, source_key, channel_key, sequence, event_key, fingerprint_key, copy_key`, and
+        `occurred, sent, received, true_time` in microseconds; `sequence` is `NO_SEQUENCE` where there is none.
+    policy
+        One of `eventlib.timing.CLOCKS`.
 
     Returns
     -------
     Frame
-        The frame with `event_time, clock_offset` (microseconds), `stretch` (Int64), `clock_corrected` (0 or 1).
+        The frame with `event_time, clock_offset` (microseconds), `stretch`, `clock_method` (index in
+        `eventlib.timing.CLOCK_METHODS`), all Int64.
+
+    Raises
+    ------
+    BadCallError
+        If there is no such policy, or a column is missing.
     """
     require("correct_clock", frame, _NEEDED)
-    known = ~nw.col("device").is_null() & ~nw.col("sent").is_null()
-    timed, untimed = frame.filter(known), frame.filter(~known)
-    stretched = engine.checkpoint(_restarts(_jumps(timed)))
-    smallest = stretched.group_by(*_STREAM, "stretch").agg(nw.col("delay").min().alias("clock_offset"))
-    keys = [*_STREAM, "stretch"]
-    corrected = stretched.join(smallest, on=keys, how="left").with_columns(
-        event_time=nw.col("occurred") + nw.col("clock_offset"),
-        clock_corrected=nw.lit(1, nw.Int64),
+    if policy not in CLOCKS:
+        raise BadCallError.unknown("clock policy", policy, CLOCKS)
+    stretched = engine.checkpoint(_stretched(engine, frame))
+    timed = _by_device(stretched) if policy == "device" else _by_tracker(stretched, policy)
+    return timed.select([*frame.collect_schema().names(), *CLOCK_COLUMNS])
+
+
+def _stretched(engine: Engine, frame: Frame) -> Frame:
+    """Add `timed, left, delay, stretch, lift`."""
+    unsent = nw.col("sent").is_null()
+    ready = frame.with_columns(
+        timed=nw.when(unsent).then(nw.lit(0, nw.Int64)).otherwise(nw.lit(1, nw.Int64)),
+        left=nw.when(unsent).then(nw.col("received")).otherwise(nw.col("sent")),
+    ).with_columns(delay=nw.col("received") - nw.col("left"))
+    owned = number_stretches(engine, ready.filter(~nw.col("device").is_null()))
+    rest = ready.filter(nw.col("device").is_null())
+    rest = rest.with_columns(timed=nw.lit(0, nw.Int64), stretch=nw.lit(0, nw.Int64), lift=nw.lit(0, nw.Int64))
+    return nw.concat([owned, rest.select(owned.collect_schema().names())])
+
+
+def _by_device(stretched: Frame) -> Frame:
+    keys = [*STREAM, "stretch"]
+    corrected = stretched.filter(nw.col("timed") == 1)
+    smallest = corrected.group_by(keys).agg(nw.col("delay").min().alias("clock_offset"))
+    corrected = corrected.join(smallest, on=keys, how="left").with_columns(
+        event_time=nw.col("occurred") + nw.col("clock_offset") + nw.col("lift"),
+        clock_method=nw.lit(CLOCK_METHODS.index("device"), nw.Int64),
     )
-    kept = untimed.with_columns(
-        event_time=nw.col("occurred"),
+    kept = stretched.filter(nw.col("timed") == 0).with_columns(
         clock_offset=nw.lit(0, nw.Int64),
-        stretch=nw.lit(0, nw.Int64),
-        clock_corrected=nw.lit(0, nw.Int64),
+        event_time=nw.col("occurred") + nw.col("lift"),
+        clock_method=nw.lit(CLOCK_METHODS.index("source"), nw.Int64),
     )
-    columns = [*frame.collect_schema().names(), *CLOCK_COLUMNS]
-    return nw.concat([corrected.select(columns), kept.select(columns)])
+    return nw.concat([corrected, kept.select(corrected.collect_schema().names())])
 
 
-def _jumps(frame: Frame) -> Frame:
-    """Number the stretches between clock jumps, in the order of arrival."""
-    arrival = ["received", "sent", "occurred", "event_key", "fingerprint_key", "copy_key"]
-    delayed = frame.with_columns(delay=nw.col("received") - nw.col("sent"))
-    before = delayed.with_columns(delay_before=nw.col("delay").shift(1).over(*_STREAM, order_by=arrival))
-    jumped = before.with_columns(
-        jump=nw.when((nw.col("delay") - nw.col("delay_before")).abs() > _JUMP)
-        .then(nw.lit(1, nw.Int64))
-        .otherwise(nw.lit(0, nw.Int64))
+def _by_tracker(stretched: Frame, policy: str) -> Frame:
+    occurred, sent, received = nw.col("occurred"), nw.col("sent"), nw.col("received")
+    shifted = received - (sent - occurred)
+    if policy == "snowplow":
+        derived = nw.when(occurred < sent).then(shifted).otherwise(received)
+        time = nw.when(nw.col("true_time").is_null()).then(derived).otherwise(nw.col("true_time"))
+        own = nw.lit(0, nw.Int64)
+    elif policy == "amplitude":
+        stands = sent.is_null() | ((received - sent).abs() < _DEAD_BAND)
+        time = nw.when(stands).then(occurred).otherwise(shifted)
+        own = nw.when(stands).then(nw.lit(1, nw.Int64)).otherwise(nw.lit(0, nw.Int64))
+    else:
+        time = nw.when(sent.is_null()).then(occurred).otherwise(shifted)
+        own = nw.when(sent.is_null()).then(nw.lit(1, nw.Int64)).otherwise(nw.lit(0, nw.Int64))
+    timed = stretched.with_columns(event_time=time, own=own)
+    if policy == "posthog":
+        early = nw.col("event_time") - received > _AHEAD
+        timed = timed.with_columns(
+            event_time=nw.when(early).then(received).otherwise(nw.col("event_time")),
+            own=nw.when(early).then(nw.lit(0, nw.Int64)).otherwise(nw.col("own")),
+        )
+    return timed.with_columns(
+        clock_offset=nw.col("event_time") - occurred,
+        clock_method=nw.when(nw.col("own") == 1)
+        .then(nw.lit(CLOCK_METHODS.index("source"), nw.Int64))
+        .otherwise(nw.lit(CLOCK_METHODS.index(policy), nw.Int64)),
     )
-    return jumped.with_columns(clock=nw.col("jump").cum_sum().over(*_STREAM, order_by=arrival).cast(nw.Int64))
-
-
-def _restarts(frame: Frame) -> Frame:
-    """Split the stretches further where the sequence starts anew, in the order of the device's own clock."""
-    clock = [*_STREAM, "clock"]
-    own = ["occurred", "sequence", "event_key", "fingerprint_key", "copy_key"]
-    before = frame.with_columns(
-        sequence_before=nw.col("sequence").shift(1).over(*clock, order_by=own),
-        occurred_before=nw.col("occurred").shift(1).over(*clock, order_by=own),
-    )
-    fell = (
-        (nw.col("sequence") < nw.col("sequence_before"))
-        & (nw.col("sequence_before") != NO_SEQUENCE)
-        & (nw.col("occurred") - nw.col("occurred_before") > _JITTER)
-    )
-    restarted = before.with_columns(
-        restart=nw.when(fell).then(nw.lit(1, nw.Int64)).otherwise(nw.lit(0, nw.Int64))
-    )
-    numbered = restarted.with_columns(
-        life=nw.col("restart").cum_sum().over(*clock, order_by=own).cast(nw.Int64)
-    )
-    # one number for both, rising with the clock first; a device has far fewer than 2^20 restarts between two jumps
-    return numbered.with_columns(stretch=nw.col("clock") * 2**20 + nw.col("life"))

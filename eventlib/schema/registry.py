@@ -22,7 +22,6 @@ from eventlib.schema.plain import as_read
 
 __all__ = ["Registry", "registry"]
 
-ENVELOPE_VERSION: Final = "1-0-0"
 _SCHEMAVER = re.compile(r"([1-9][0-9]{0,5})-([0-9]{1,6})-([0-9]{1,6})", re.ASCII)
 _MASK: Final = "the value"
 _REMEMBERED: Final = 10_000  # a stream of invented versions must not fill the memory
@@ -148,9 +147,8 @@ class Registry:
             raise BadCallError(
                 f"{self.folder} holds no schemas: it needs envelope/ and events/<event_name>/<version>.json"
             )
-        envelope_path = self.folder / "envelope" / f"{ENVELOPE_VERSION}.json"
-        self.envelope = self._read(envelope_path)
-        self._envelope = _Judge(self._compile(envelope_path, self.envelope), _names(self.envelope))
+        self.envelope, compiled = self._newest_envelope()
+        self._envelope = _Judge(compiled, _names(self.envelope))
         self.schemas: dict[str, dict[Version, Schema]] = {}
         self._superseded: dict[str, dict[Version, Version]] = {}
         self._judges: dict[tuple[str, Version], _Judge] = {}
@@ -164,6 +162,17 @@ class Registry:
         if not self._checked:
             check_metaschema(path, schema)
         return schema
+
+    def _newest_envelope(self) -> tuple[Schema, jsonschema_rs.Validator]:
+        """Read every version of the envelope; the newest judges, since each takes what those before it took."""
+        folder = self.folder / "envelope"
+        paths = {version: path for path in folder.glob("*.json") if (version := _parse_version(path.stem))}
+        if not paths:
+            raise BadCallError(f"{self.folder} holds no schema of the envelope, such as envelope/1-0-0.json")
+        versions = {version: self._read(path) for version, path in paths.items()}
+        _check_additions("envelope", versions)
+        newest = max(versions)
+        return versions[newest], self._compile(paths[newest], versions[newest])
 
     def _load(self, folder: Path) -> None:
         name = folder.name

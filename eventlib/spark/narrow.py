@@ -236,6 +236,7 @@ def _narrow_columns() -> list[Any]:
         micros("occurred_at", "occurred"),
         micros("sent_at", "sent"),
         micros("received_at", "received"),
+        micros("true_at", "true_time"),
         filled("sequence", NO_SEQUENCE, "sequence"),
         filled("copies", 1, "copies"),
         filled("fingerprint_key", 0, "fingerprint_key"),

@@ -64,7 +64,7 @@ def _prepare(
         engine, read_pieces(engine.session, log.folder), pseudonym, means.policy.impersonal_names
     )
     as_of = round(options.as_of.timestamp() * 1_000_000) if options.as_of else None
-    flow = Flow(narrow, engine, means.policy, pseudonym, log.entry, as_of)
+    flow = Flow(narrow, engine, means.policy, pseudonym, log.entry, as_of, means.timing)
     numbered, late, people = run_stages(flow, means, log, made, progress)
     kept = engine.hold(nw.to_native(flow.kept(numbered, people)))
     rows = write_events_on(engine.session, wide, kept, made, schemas=options.schemas, pseudonym=pseudonym)

@@ -20,6 +20,7 @@ from eventlib.spark.engine import SparkEngine
 from eventlib.spark.narrow import encode_on
 from eventlib.spark.session import quiet
 from eventlib.stage import StageResult
+from eventlib.timing import CLOCK_METHODS, Timing
 
 __all__ = ["filter_consent", "is_spark", "merge_identities", "order", "sessionize"]
 
@@ -82,6 +83,7 @@ class _Caller:
         needed: Sequence[str],
         policy: Policy,
         as_of: int | None = None,
+        timing: Timing | None = None,
     ) -> None:
         from pyspark.sql import functions as f  # noqa: PLC0415  # the caller has it
 
@@ -93,7 +95,7 @@ class _Caller:
             engine, _canonical(stage, self.rows, needed), pseudonym, policy.impersonal_names
         )
         count = self.rows.count()
-        self.flow = Flow(narrow, engine, policy, pseudonym, Entry(stage, count, count), as_of)
+        self.flow = Flow(narrow, engine, policy, pseudonym, Entry(stage, count, count), as_of, timing)
 
     def joined(self, found: Any, order: Sequence[Any] = ()) -> Any:
         """Return the caller's rows that are in `found` (a DataFrame with `row`), with its other columns."""
@@ -114,17 +116,19 @@ class _Caller:
         return self.result(events, events.limit(0), {})
 
 
-def order(events: Any, policy: Policy, needed: Sequence[str]) -> StageResult:
+def order(events: Any, policy: Policy, needed: Sequence[str], timing: Timing) -> StageResult:
     """See `eventlib.order`."""
     from pyspark.sql import functions as f  # noqa: PLC0415  # the caller has it
 
-    caller = _Caller("order", events, needed, policy)
+    caller = _Caller("order", events, needed, policy, timing=timing)
     flow = caller.flow
     kept, _ = flow.order(flow.clock().with_columns(allow_identity=nw.lit(1, nw.Int64)))
     found = nw.to_native(kept).select(
         "row",
         f.timestamp_micros("event_time").alias("event_time"),
-        f.when(f.col("clock_corrected") == 1, "device").otherwise("source").alias("clock_method"),
+        f.element_at(f.array(*map(f.lit, CLOCK_METHODS)), f.col("clock_method").cast("int") + 1).alias(
+            "clock_method"
+        ),
         f.expr("clock_offset DIV 1000").alias("clock_offset_ms"),
         (f.col("is_late") == 1).alias("is_late"),
         *(f.col(name).alias(f"_place_{name}") for name in _ORDER),
@@ -135,12 +139,19 @@ def order(events: Any, policy: Policy, needed: Sequence[str]) -> StageResult:
     return caller.result(caller.joined(found, places), caller.joined(gone), flow.ledger.removed())
 
 
-def sessionize(events: Any, policy: Policy, needed: Sequence[str]) -> StageResult:
+def sessionize(events: Any, policy: Policy, needed: Sequence[str], timing: Timing) -> StageResult:
     """See `eventlib.sessionize`."""
     from pyspark.sql import functions as f  # noqa: PLC0415  # the caller has it
 
-    caller = _Caller("sessionize", events, needed, policy)
-    timed = caller.flow.clock().with_columns(renamed=nw.lit(0, nw.Int64))
+    caller = _Caller("sessionize", events, needed, policy, timing=timing)
+    timed = caller.flow.clock()
+    if "event_time" in events.columns:  # it has been corrected already
+        known = caller.rows.select(
+            f.col(_ROW).alias("row"), f.unix_micros(f.col("event_time").cast("timestamp")).alias("event_time")
+        )
+        timed = timed.drop("event_time").join(
+            caller.flow.engine.frame(nw.from_native(known).lazy()), on="row", how="left"
+        )
     numbered = nw.to_native(caller.flow.sessions(timed))
     return caller.unchanged(
         numbered.select("row", f.nullif("session", f.lit(0).cast("bigint")).alias("session_index"))

@@ -14,6 +14,7 @@ from eventlib.model import EVENT_COLUMNS, PURPOSES
 from eventlib.pseudonyms import Pseudonymiser
 from eventlib.schema import Registry, registry
 from eventlib.spark.session import quiet
+from eventlib.timing import CLOCK_METHODS
 from eventlib.writing import marked_names, rewrite_properties
 
 __all__ = ["row_digest_on", "write_events_on"]
@@ -31,12 +32,14 @@ SELECT k.device, k.session, min_by(w.source || ':' || w.event_id, struct({_PLACE
 FROM {{kept}} k JOIN {{wide}} w ON k.row = w.row WHERE k.session > 0 GROUP BY k.device, k.session
 """  # noqa: S608  # names of our own columns
 
+_METHODS: Final = ", ".join(map(repr, CLOCK_METHODS))
+
 _EVENTS: Final = f"""
 SELECT CASE WHEN k.renamed = 1 THEN w.event_id || '~' || substr(lower(hex(w.fingerprint)), 1, 16) ELSE w.event_id END AS event_id,
        CASE WHEN k.renamed = 1 THEN w.event_id END AS original_event_id,
        w.event_name, w.schema_version, w.source, w.channel, w.occurred_at, w.sent_at, w.received_at, w.sequence,
        timestamp_micros(k.event_time) AS event_time,
-       CASE k.clock_corrected WHEN 1 THEN 'device' ELSE 'source' END AS clock_method,
+       element_at(array({_METHODS}), CAST(k.clock_method AS INT) + 1) AS clock_method,
        k.clock_offset DIV 1000 AS clock_offset_ms, k.is_late = 1 AS is_late,
        w.anonymous_id, w.user_id,
        CASE WHEN k.person IS NOT NULL THEN format_string('p-%06d', k.person) END AS person_id,

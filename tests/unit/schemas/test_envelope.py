@@ -10,7 +10,7 @@ from eventlib.resources import schemas_dir
 from eventlib.schema import Registry
 from tests.unit.schemas.test_schemas import errors_of_both, read
 
-ENVELOPE = read(schemas_dir() / "envelope" / "1-0-0.json")
+ENVELOPE = read(schemas_dir() / "envelope" / "1-0-1.json")
 CLICK, FETCH = ENVELOPE["examples"]
 TIME = {"$ref": "#/$defs/date_time", "$defs": ENVELOPE["$defs"]}
 PROBE = {**FETCH, "event_name": "citation_show", "source": "probe"}
