@@ -14,10 +14,11 @@ from typing import Any, Final
 import duckdb
 import orjson
 
-from eventlib.engine import connect, parquet, quoted
+from eventlib.engine import connect, parquet
 from eventlib.errors import BadCallError
-from eventlib.prepared import load
+from eventlib.prepared import event_files, load
 from eventlib.state import read_state
+from eventlib.writing import placed_events
 
 __all__ = ["REASONS", "as_json", "compare", "restate", "summary", "view_rows"]
 
@@ -38,8 +39,8 @@ SELECT source, event_digest, fingerprint_digest, bool_or(place IS NOT NULL) AS k
        any_value(e.event_time)::DATE AS day, any_value(epoch_us(e.event_time)) AS moment, any_value(person_id) AS person,
        any_value(e.session_id) AS session, any_value(allow_identity) AS identity
 FROM (SELECT row, source, event_digest, fingerprint_digest FROM {facts}) JOIN (SELECT row, removed_by, place FROM {outcome}) USING (row)
-LEFT JOIN (SELECT file_row_number + 1 AS place, event_name, event_time, person_id, session_id, allow_identity
-           FROM read_parquet({events}, file_row_number = true)) e USING (place)
+LEFT JOIN (SELECT place, event_name, event_time, person_id, session_id, allow_identity
+           FROM {events}) e USING (place)
 GROUP BY ALL
 """
 
@@ -98,7 +99,7 @@ def _counted(
     connection: duckdb.DuckDBPyConnection, version: Path
 ) -> dict[tuple[str, str | None, str | None], int]:
     """Count what a version publishes: events by name and day, in all, people, sessions."""
-    events = parquet(version / "events.parquet")
+    events = parquet(*event_files(version))
     rows = connection.execute(
         f"SELECT event_name, event_time::DATE::VARCHAR, count(*) FROM {events} GROUP BY ALL"  # noqa: S608  # our own file
     ).fetchall()
@@ -122,7 +123,7 @@ def view_rows(
     connection: duckdb.DuckDBPyConnection, name: str, facts: str, outcome: str, version: Path
 ) -> None:
     """Leave the table `before_row` or `after_row` of the events that `facts` and `outcome`, two relations, hold of a version."""
-    events = quoted(version / "events.parquet")
+    events = placed_events(version)
     connection.execute(_ROWS.format(name=name, facts=facts, outcome=outcome, events=events))
 
 

@@ -24,6 +24,7 @@ __all__ = [
     "digest_rows",
     "events_in_order",
     "marked_names",
+    "placed_events",
     "read_registry",
     "rewrite_properties",
     "row_digest",
@@ -36,7 +37,6 @@ __all__ = [
 
 _BATCH: Final = 122_880
 _PART_BATCHES: Final = 8
-_MOST_ROWS: Final = 1 << 32  # of one file
 
 SESSION_COLUMNS: Final = pa.schema(
     [
@@ -250,19 +250,19 @@ def events_in_order(
     return connection.sql(_EVENTS)
 
 
+def placed_events(version: Path) -> str:
+    """Return a version's events as an SQL relation with `place`, from 1 in total order over all their files."""
+    selected, before = [], 1
+    for file in event_files(version):
+        content = f"read_parquet({quoted(file)}, file_row_number = true)"
+        selected.append(f"SELECT *, file_row_number + {before} AS place FROM {content}")  # noqa: S608  # our own file
+        before += pq.read_metadata(file).num_rows
+    return f"({' UNION ALL BY NAME '.join(selected)})"
+
+
 def write_sessions(connection: duckdb.DuckDBPyConnection, folder: Path) -> int:
     """Write `sessions.parquet` from the written events, in one file or several, by start."""
-    files = event_files(folder)
-    names = pa.array(map(str, files), pa.string())
-    connection.register(
-        "part", pa.table({"filename": names, "part": pa.array(range(len(files)), pa.int64())})
-    )
-    listed = ", ".join(map(quoted, files))
-    events = (
-        f"(SELECT *, part * {_MOST_ROWS} + file_row_number AS place "  # noqa: S608  # our own files
-        f"FROM read_parquet([{listed}], file_row_number = true, filename = true) JOIN part USING (filename))"
-    )
-    found = sessions_of(connection, events)
+    found = sessions_of(connection, placed_events(folder))
     return write_parquet(folder / "sessions.parquet", found.to_batches(), SESSION_COLUMNS)
 
 

@@ -128,7 +128,9 @@ def _made(master: str) -> Any:
             "spark.driver.bindAddress", "127.0.0.1"
         )
     with quiet():
-        return builder.getOrCreate()
+        made = builder.getOrCreate()
+    made.sparkContext.setLogLevel("ERROR")  # what matters is raised
+    return made
 
 
 def _settle(spark: Any) -> Any:
