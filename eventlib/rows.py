@@ -207,9 +207,9 @@ class Plan:
     def task(self, file: int) -> Task:
         """Return what the worker that reads a file must know."""
         name = self.names[file][0]
-        schemas = os.fspath(self.schemas) if self.schemas else None
+        schemas = os.fspath(self.schemas.resolve()) if self.schemas else None
         return Task(
-            name, self.learned[name], schemas, self.key, self.keep_raw, os.fspath(self.folder),
+            name, self.learned[name], schemas, self.key, self.keep_raw, os.fspath(self.folder.resolve()),
             too_late=self.timing.too_late, ahead=self.timing.ahead,
         )  # fmt: skip
 
