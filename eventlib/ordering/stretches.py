@@ -11,7 +11,7 @@ from typing import Final
 import narwhals as nw
 
 from eventlib.engine import Engine, Frame
-from eventlib.stage import MINUTE, NO_SEQUENCE, SECOND
+from eventlib.stage import DAY, MINUTE, NO_SEQUENCE, SECOND
 
 __all__ = ["STREAM", "number_stretches"]
 
@@ -25,6 +25,7 @@ _ARRIVAL: Final = ("received", "left", "occurred", *_KEYS)
 _OWN: Final = ("occurred", "sequence", "received", "left", *_KEYS)
 _COUNTED: Final = ("sequence", "occurred", "received", "left", *_KEYS)
 _NARROW: Final = ("row", *STREAM, "occurred", "left", "received", "delay", "sequence", *_KEYS)
+_PLAUSIBLE: Final = 3 * DAY
 _EXACT: Final = 2**52
 """Running minima and maxima go through floats on pandas; further apart than 142 years, times are equally far."""
 
@@ -224,24 +225,36 @@ def _excursions(ranked: Frame, floors: Frame) -> Frame:
 
 
 def _evidence(pool: Frame) -> Frame:
-    """Lay suspects among the floor by the device's own clock; say what speaks for and against lateness."""
-    keys = [*STREAM, "level", "counted"]
+    """Lay suspects among the floor by the device's own clock; say what speaks for and against lateness.
+
+    An event whose own time is broken (after it was sent, or days before) says nothing: one of them must not decide
+    about all that was sent with it.
+    """
+    keys = [*STREAM, "level", "speaks"]
     own = list(_OWN)
-    laid = pool.drop("sequence_before").with_columns(
-        sequence_before=nw.col("sequence").shift(1).over(*keys, order_by=own),
-        occurred_before=nw.col("occurred").shift(1).over(*keys, order_by=own),
-        sequence_after=nw.col("sequence").shift(-1).over(*keys, order_by=own),
-        occurred_after=nw.col("occurred").shift(-1).over(*keys, order_by=own),
-        received_after=nw.col("received").shift(-1).over(*keys, order_by=own),
-        suspect_after=nw.col("suspect").shift(-1).over(*keys, order_by=own),
+    waited = nw.col("left") - nw.col("occurred")
+    speaks = _flag((nw.col("counted") == 1) & (waited >= -JUMP) & (waited <= _PLAUSIBLE))
+    laid = (
+        pool.drop("sequence_before")
+        .with_columns(speaks=speaks)
+        .with_columns(
+            sequence_before=nw.col("sequence").shift(1).over(*keys, order_by=own),
+            occurred_before=nw.col("occurred").shift(1).over(*keys, order_by=own),
+            sequence_after=nw.col("sequence").shift(-1).over(*keys, order_by=own),
+            occurred_after=nw.col("occurred").shift(-1).over(*keys, order_by=own),
+            received_after=nw.col("received").shift(-1).over(*keys, order_by=own),
+            suspect_after=nw.col("suspect").shift(-1).over(*keys, order_by=own),
+        )
     )
     falls = _flag(_fell("sequence_before", "sequence", "occurred_before", "occurred")) + _flag(
         _fell("sequence", "sequence_after", "occurred", "occurred_after")
     )
     overtaken = (
-        (nw.col("counted") == 1)
+        (nw.col("speaks") == 1)
         & (nw.col("sequence_after") > nw.col("sequence"))
         & (nw.col("received_after") < nw.col("received"))
         & (nw.col("suspect_after") == 0)
     )
-    return laid.with_columns(against=falls, proof=_flag(overtaken)).filter(nw.col("suspect") == 1)
+    return laid.with_columns(against=falls * nw.col("speaks"), proof=_flag(overtaken)).filter(
+        nw.col("suspect") == 1
+    )

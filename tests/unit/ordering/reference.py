@@ -130,7 +130,7 @@ def evidence(rows: Sequence[Row], suspects: dict[int, str], on: dict[int, int]) 
     against, proof = set(), set()
     laid = defaultdict(list)
     for row in sorted(rows, key=by_clock):
-        if row.row in on and row.sequence != NONE:
+        if row.row in on and row.sequence != NONE and -MINUTE <= row.left - row.occurred <= 72 * HOUR:
             laid[on[row.row]].append(row)
     for before, after in (pair for part in laid.values() for pair in pairwise(part)):
         if fell(before, after):

@@ -231,3 +231,11 @@ def test_times_past_what_floats_hold_stay_exact():
 
 def test_every_policy_is_tabled():
     assert set(CLOCKS) == {"device", *TABLES}
+
+
+@pytest.mark.parametrize("broken", [73 * 365 * DAY, -20 * 365 * DAY])
+def test_broken_time_in_a_late_batch_does_not_decide_about_the_rest(broken: int):
+    late = batch(2, MINUTE, delay=5 * HOUR)
+    sent = [batch(0, 0), late, batch(4, 2 * MINUTE)]
+    odd = replace(late[0], row=9, event=9, occurred=late[0].occurred + broken)
+    assert times([*flat(*sent), odd])[:-1] == true_times(*sent)

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from eventlib.timing import CLOCK_METHODS, CLOCKS, Timing
@@ -15,8 +15,9 @@ from tests.unit.ordering import reference
 from tests.unit.ordering.frames import ENGINES, START, clocked, flow, logs
 from tests.unit.ordering.reference import HOUR, MINUTE, NONE, SECOND, Row
 
-_POLARS = settings(max_examples=40, deadline=None)
-_ALL = settings(max_examples=4, deadline=None)
+_QUICK = [Phase.explicit, Phase.reuse, Phase.generate]  # shrinking a log of a few devices takes minutes
+_POLARS = settings(max_examples=40, deadline=None, phases=_QUICK)
+_ALL = settings(max_examples=4, deadline=None, phases=_QUICK)
 
 timings = st.builds(
     Timing,
@@ -159,7 +160,9 @@ def test_far_future_event_moves_no_other(rows: list[Row], place: int, counted: b
     strangers = {row.row for row in rows if row.device != beside.device or row.channel != beside.channel}
     assert not moved & strangers
     if not broken:
-        assert all(abs(one[row][0] - other[row][0]) <= SECOND for row in moved)
+        # the smallest delay of its own stretch, which it may share with others, can be its own
+        beyond = {row for row in moved if other[row][2] != other[odd.row][2]}
+        assert all(abs(one[row][0] - other[row][0]) <= SECOND for row in beyond)
 
 
 @pytest.mark.parametrize("where", ENGINES)
