@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import importlib
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, ClassVar, Final
 
@@ -21,6 +22,7 @@ from eventlib.errors import BadCallError
 __all__ = [
     "ENGINES",
     "SPARK",
+    "UNIQUE",
     "Engine",
     "Frame",
     "connect",
@@ -35,7 +37,8 @@ __all__ = [
 Frame = nw.LazyFrame[Any]
 
 ROW_GROUP: Final = 122_880
-_UNIQUE: Final = frozenset({"event_id", "properties", "digest"})
+UNIQUE: Final = frozenset({"event_id", "properties", "digest"})
+"""Columns whose values hardly ever repeat."""
 
 
 def connect(spill: Path | None = None, memory_limit: str | None = None) -> duckdb.DuckDBPyConnection:
@@ -234,6 +237,16 @@ def table_of(rows: Sequence[Mapping[str, Any]], schema: pa.Schema) -> pa.Table:
     )
 
 
+def _ahead(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """Yield batches, the next one being made on another core meanwhile."""
+    source = iter(batches)
+    with ThreadPoolExecutor(1) as pool:
+        coming = pool.submit(next, source, None)
+        while (batch := coming.result()) is not None:
+            coming = pool.submit(next, source, None)
+            yield batch
+
+
 def write_parquet(path: Path, batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> int:
     """Write batches as they come, and return how many rows there were.
 
@@ -244,12 +257,12 @@ def write_parquet(path: Path, batches: Iterable[pa.RecordBatch], schema: pa.Sche
     pending: list[pa.RecordBatch] = []
     held = 0
     repeated = [
-        field.name for field in schema if field.name not in _UNIQUE
+        field.name for field in schema if field.name not in UNIQUE
     ]  # the rest would only fill a dictionary
     with pq.ParquetWriter(
         path, schema, compression="zstd", use_dictionary=repeated, store_schema=False
     ) as writer:
-        for batch in batches:
+        for batch in _ahead(batches):
             pending.append(batch)
             held += batch.num_rows
             while held >= ROW_GROUP:

@@ -39,8 +39,7 @@ SELECT source, event_digest, fingerprint_digest, bool_or(place IS NOT NULL) AS k
        any_value(e.event_time)::DATE AS day, any_value(epoch_us(e.event_time)) AS moment, any_value(person_id) AS person,
        any_value(e.session_id) AS session, any_value(allow_identity) AS identity
 FROM (SELECT row, source, event_digest, fingerprint_digest FROM {facts}) JOIN (SELECT row, removed_by, place FROM {outcome}) USING (row)
-LEFT JOIN (SELECT place, event_name, event_time, person_id, session_id, allow_identity
-           FROM {events}) e USING (place)
+LEFT JOIN {events} e USING ({by})
 GROUP BY ALL
 """
 
@@ -120,11 +119,22 @@ def _keys(name: str, day: str | None) -> list[tuple[str, str | None, str | None]
 
 
 def view_rows(
-    connection: duckdb.DuckDBPyConnection, name: str, facts: str, outcome: str, version: Path
+    connection: duckdb.DuckDBPyConnection, name: str, facts: str, outcome: str, events: str, by: str = "row"
 ) -> None:
-    """Leave the table `before_row` or `after_row` of the events that `facts` and `outcome`, two relations, hold of a version."""
-    events = placed_events(version)
-    connection.execute(_ROWS.format(name=name, facts=facts, outcome=outcome, events=events))
+    """Leave the table `before_row` or `after_row`.
+
+    Parameters
+    ----------
+    connection
+        Where it stays.
+    name
+        Which of the two.
+    facts, outcome, events
+        Relations: what the state holds of events, and what was written of those that are kept.
+    by
+        What joins `events` to the others: `row` or `place`.
+    """
+    connection.execute(_ROWS.format(name=name, facts=facts, outcome=outcome, events=events, by=by))
 
 
 def compare(connection: duckdb.DuckDBPyConnection, old: Path, new: Path, latest: int) -> list[dict[str, Any]]:
@@ -207,7 +217,8 @@ def restate(old: str | os.PathLike[str], new: str | os.PathLike[str]) -> list[di
         for name, version in zip(("before_row", "after_row"), versions, strict=True):
             state = version / "state"
             facts = parquet(*sorted((state / "facts").glob("*.parquet")))
-            view_rows(connection, name, facts, parquet(state / "outcome.parquet"), version)
+            events = placed_events(version)
+            view_rows(connection, name, facts, parquet(state / "outcome.parquet"), events, by="place")
         return compare(connection, versions[0], versions[1], stamps[0]["latest"])
 
 

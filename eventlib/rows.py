@@ -29,7 +29,7 @@ from eventlib.timing import Timing
 
 __all__ = ["Log", "Plan", "gather_pieces", "learn", "plan_rows", "read_rows"]
 
-_PARALLEL_FROM_BYTES: Final = 4 << 20
+_PARALLEL_FROM_BYTES: Final = 32 << 20  # starting workers costs as much as reading this
 _SNIFFED_LINES: Final = 200
 
 Progress = Callable[[int, int, int], None]

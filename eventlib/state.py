@@ -127,7 +127,7 @@ def write_state(connection: duckdb.DuckDBPyConnection, folder: Path, stamp: Mapp
         What the next run is held to.
     """
     tables = {
-        "outcome": f"SELECT {', '.join(OUTCOME)} FROM outcome ORDER BY row",  # noqa: S608  # names of our own columns
+        "outcome": f"SELECT {', '.join(OUTCOME)} FROM outcome",  # noqa: S608  # names of our own columns
         "identifiers": "SELECT code, namespace, digest, node FROM all_identifier ORDER BY code",
         "links": "SELECT row, links FROM all_link ORDER BY row",
         "copies": "SELECT row, source, event_digest, anonymous, user FROM shared_event ORDER BY row",

@@ -147,13 +147,13 @@ class _Run:
         return self.count("SELECT count(*) FROM subset")
 
     def find_wanted(self, kept: pa.Table, late: pa.Table, marked: list[str]) -> None:
-        """Leave `base_wide`, what the base holds of the kept rows, and `wanted`, the pointers of what it does not."""
+        """Leave `base_wide`, what the base holds of the affected rows, and `wanted`, the pointers of what it does not."""
         self.connection.register("deciding", kept)
         self.connection.register("late", late)
         events = quoted(self.base.folder / "events.parquet")
         self.run(
             f"""CREATE TEMP TABLE base_wide AS SELECT o.row, b.* FROM read_parquet({events}, file_row_number = true) b
-                JOIN (SELECT row, place FROM base_outcome SEMI JOIN deciding USING (row) WHERE place IS NOT NULL) o
+                JOIN (SELECT row, place FROM base_outcome SEMI JOIN affected USING (row) WHERE place IS NOT NULL) o
                   ON b.file_row_number = o.place - 1"""
         )
         self.connection.register("marked", pa.table({"name": pa.array(marked, pa.string())}))
@@ -196,7 +196,7 @@ class _Run:
                 UNION ALL BY NAME
                 SELECT row, coalesce(original_event_id, event_id) AS event_id, NULL::BLOB AS fingerprint, {_COLUMNS},
                        CASE WHEN original_event_id IS NOT NULL THEN event_id[-16:] END AS suffix, {named}, true AS written
-                FROM base_wide ANTI JOIN reread USING (row)"""
+                FROM base_wide SEMI JOIN deciding USING (row) ANTI JOIN reread USING (row)"""
         )
 
     def place(self, result: pa.Table) -> int:
@@ -222,29 +222,35 @@ class _Run:
                 UNION ALL BY NAME SELECT row, removed_by, subject, event_time FROM gone"""
         )
 
-    def write_events(self, registry: Registry) -> tuple[int, pa.Table]:
-        """Write `events.parquet`; return its rows, and the changed ones in order."""
+    def write_events(self, registry: Registry) -> int:
+        """Write `events.parquet`, and return its rows; leaves the changed ones in `changed_event`."""
         identifiers = self.connection.sql(
             "SELECT code, value, digest FROM identifier ORDER BY code"
         ).to_arrow_table()
         changed = events_in_order(
             self.connection, identifiers, registry=registry, pseudonym=self.pseudonym
         ).to_arrow_table()
-        before = self.connection.execute("SELECT before FROM kept ORDER BY place").fetchnumpy()["before"]
+        order = self.connection.execute("SELECT row, place, before FROM kept ORDER BY place").fetchnumpy()
+        placed = [pa.array(order[name], pa.int64()) for name in ("row", "place")]
+        self.connection.register(
+            "changed_event", changed.append_column("row", placed[0]).append_column("place", placed[1])
+        )
         base = self.base.folder / "events.parquet"
         leaving = self.connection.execute(
             "SELECT place FROM base_outcome SEMI JOIN affected USING (row) WHERE place IS NOT NULL"
         ).fetchnumpy()["place"]
         removed = np.zeros(pq.read_metadata(base).num_rows, bool)
         removed[np.asarray(leaving, np.int64) - 1] = True
-        batches = merged_events(base, removed, changed.cast(EVENT_COLUMNS), np.asarray(before, np.int64))
-        return write_parquet(self.made / "events.parquet", batches, EVENT_COLUMNS), changed
+        batches = merged_events(
+            base, removed, changed.cast(EVENT_COLUMNS), np.asarray(order["before"], np.int64)
+        )
+        return write_parquet(self.made / "events.parquet", batches, EVENT_COLUMNS)
 
     def row_digest(self) -> str:
         """Return the digest of all written rows, from that of the base and of those that changed."""
         before = digest_rows(
             self.connection,
-            "(SELECT * FROM base_outcome SEMI JOIN affected USING (row) WHERE place IS NOT NULL) JOIN base_fact f USING (row)",
+            "(SELECT * FROM base_outcome SEMI JOIN affected USING (row) WHERE place IS NOT NULL) JOIN subset f USING (row)",
         )
         after = digest_rows(self.connection, "kept JOIN fact f USING (row)")
         return f"{(int(self.base.prepared.run['row_digest'], 16) - before + after) % 2**64:016x}"
@@ -344,20 +350,21 @@ def add_rows(
     kept = run.place(flow.result(numbered, people))
     run.tell_outcome(flow.gone)
     ledger = run.ledger(flow)
-    written, changed = run.write_events(registry)
+    written = run.write_events(registry)
     if written != kept or written != ledger.rows_out:
         raise RuntimeError(
             f"{written} rows were written and {kept} placed, but the ledger says {ledger.rows_out}"
         )
     tables.write_people(people)
-    tables.write_sessions(changed)
+    tables.write_sessions()
     tables.write_quarantine(log.quarantine, late)
     return Added(ledger, flow, run.row_digest(), segments(connection, "all_fact"), rows - log.entry.rows_out)
 
 
 def moved_numbers(connection: duckdb.DuckDBPyConnection, base: Base, made: Path) -> list[dict[str, Any]]:
     """Return which of the base's published numbers moved (S3.7), from the rows that were decided anew."""
-    facts = "(SELECT * FROM base_fact SEMI JOIN affected USING (row))"
-    view_rows(connection, "before_row", facts, "base_outcome", base.folder)
-    view_rows(connection, "after_row", "subset", "outcome", made)
+    facts = "(SELECT * FROM subset SEMI JOIN affected USING (row))"
+    known = "row, event_name, event_time, person_id, session_id, allow_identity"
+    view_rows(connection, "before_row", facts, "base_outcome", f"(SELECT {known} FROM base_wide)")
+    view_rows(connection, "after_row", "subset", "outcome", f"(SELECT {known} FROM changed_event)")
     return compare(connection, base.folder, made, base.stamp["latest"])

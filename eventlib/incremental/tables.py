@@ -11,7 +11,7 @@ import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from eventlib.engine import parquet, quoted, write_parquet
+from eventlib.engine import parquet, write_parquet
 from eventlib.identity import Identities
 from eventlib.incremental.base import Base
 from eventlib.ordering.lateness import LATE_CODES
@@ -33,7 +33,7 @@ class Tables:
     Parameters
     ----------
     connection
-        Holds `affected, touched, all_identifier, fact_link, base_outcome, base_fact` and `wide_again`.
+        Holds `affected, touched, all_identifier, fact_link, base_outcome, base_fact, base_wide, changed_event` and `wide_again`.
     base
         What is built on.
     made
@@ -118,19 +118,11 @@ class Tables:
         self._ordered("refused_merges", refused, people.refused, _REFUSED_ORDER)
         write_table(people.registry, self.made, "registry")
 
-    def write_sessions(self, changed: pa.Table) -> None:
+    def write_sessions(self) -> None:
         """Write sessions: those of the changed rows' devices anew, from all rows of theirs."""
-        self.connection.register(
-            "changed_event", changed.append_column("place", pa.array(range(len(changed)), pa.int64()))
-        )
         self.connection.register("changed_session", sessions_of(self.connection, "changed_event"))
-        events = quoted(self.base.folder / "events.parquet")
         found = self.connection.sql(
-            f"""WITH leaving AS (
-                  SELECT DISTINCT session_id FROM read_parquet({events}, file_row_number = true) e
-                  SEMI JOIN (SELECT place FROM base_outcome SEMI JOIN affected USING (row) WHERE place IS NOT NULL) o
-                    ON e.file_row_number = o.place - 1)
-                SELECT * FROM {parquet(self.base.folder / "sessions.parquet")} ANTI JOIN leaving USING (session_id)
+            f"""SELECT * FROM {parquet(self.base.folder / "sessions.parquet")} ANTI JOIN base_wide USING (session_id)
                 UNION ALL BY NAME SELECT * FROM changed_session ORDER BY started_at, session_id"""
         ).to_arrow_table()
         write_parquet(self.made / "sessions.parquet", found.to_batches(), SESSION_COLUMNS)
