@@ -70,12 +70,14 @@ _PEOPLE: Final = """
 SELECT reason, sum(n)::BIGINT AS n FROM (
   SELECT old_person, -1 AS n, CASE WHEN bool_or(is_now AND NOT identity_moved) THEN 'merge' WHEN bool_or(is_now) THEN 'consent'
          ELSE min(reason) END AS reason
-  FROM change WHERE was AND old_person NOT IN (SELECT new_person FROM change WHERE is_now AND new_person IS NOT NULL)
+  FROM change WHERE was AND old_person IS NOT NULL
+    AND old_person NOT IN (SELECT new_person FROM change WHERE is_now AND new_person IS NOT NULL)
   GROUP BY old_person
   UNION ALL
   SELECT new_person, 1, CASE WHEN bool_or(was AND NOT identity_moved) THEN 'merge' WHEN bool_or(was) THEN 'consent'
          ELSE max(reason) END
-  FROM change WHERE is_now AND new_person NOT IN (SELECT old_person FROM change WHERE was AND old_person IS NOT NULL)
+  FROM change WHERE is_now AND new_person IS NOT NULL
+    AND new_person NOT IN (SELECT old_person FROM change WHERE was AND old_person IS NOT NULL)
   GROUP BY new_person)
 GROUP BY reason
 """
@@ -83,12 +85,14 @@ GROUP BY reason
 _SESSIONS: Final = """
 WITH gone AS (
   SELECT old_session AS session, coalesce(min(reason) FILTER (NOT is_now), 'late') AS reason
-  FROM change WHERE was AND old_session NOT IN (SELECT new_session FROM change WHERE is_now AND new_session IS NOT NULL)
+  FROM change WHERE was AND old_session IS NOT NULL
+    AND old_session NOT IN (SELECT new_session FROM change WHERE is_now AND new_session IS NOT NULL)
   GROUP BY old_session),
 come AS (
   SELECT new_session AS session, CASE WHEN bool_or(was) THEN coalesce(min(gone.reason), 'late') ELSE max(change.reason) END AS reason
   FROM change LEFT JOIN gone ON gone.session = old_session
-  WHERE is_now AND new_session NOT IN (SELECT old_session FROM change WHERE was AND old_session IS NOT NULL)
+  WHERE is_now AND new_session IS NOT NULL
+    AND new_session NOT IN (SELECT old_session FROM change WHERE was AND old_session IS NOT NULL)
   GROUP BY new_session)
 SELECT reason, sum(n)::BIGINT AS n FROM (SELECT reason, -1 AS n FROM gone UNION ALL SELECT reason, 1 FROM come) GROUP BY reason
 """

@@ -6,14 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import orjson
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.property.test_flow import _SLOW, _events
 from tests.unit.test_incremental import Runs, assert_same
 
 
-@_SLOW
+@settings(_SLOW, max_examples=6)
 @given(events=_events, cut=st.integers(0, 10), plain=st.booleans())
 def test_added_is_as_if_prepared_at_once(
     tmp_path_factory: Any, events: list[dict[str, Any]], cut: int, plain: bool
