@@ -39,7 +39,7 @@ SELECT source, event_digest, fingerprint_digest, bool_or(place IS NOT NULL) AS k
        any_value(e.event_time)::DATE AS day, any_value(epoch_us(e.event_time)) AS moment, any_value(person_id) AS person,
        any_value(e.session_id) AS session, any_value(allow_identity) AS identity
 FROM (SELECT row, source, event_digest, fingerprint_digest FROM {facts}) JOIN (SELECT row, removed_by, place FROM {outcome}) USING (row)
-LEFT JOIN {events} e USING ({by})
+LEFT JOIN (SELECT {by}, event_name, event_time, person_id, session_id, allow_identity FROM {events}) e USING ({by})
 GROUP BY ALL
 """
 
