@@ -93,9 +93,9 @@ def _types(schema: Schema) -> frozenset[str]:
 
 
 def _values(schema: Schema) -> set[bytes] | None:
-    if "const" in schema:
-        return {_text(schema["const"])}
-    return {_text(value) for value in schema["enum"]} if "enum" in schema else None
+    stated = [schema["enum"]] if "enum" in schema else []
+    stated += [[schema["const"]]] if "const" in schema else []
+    return set.intersection(*({_text(value) for value in values} for values in stated)) if stated else None
 
 
 class _Comparison:

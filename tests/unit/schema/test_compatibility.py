@@ -159,6 +159,11 @@ _schema = st.recursive(
 ).filter(lambda schema: isinstance(schema, dict))
 
 
+def test_an_enum_beside_a_const_takes_what_both_take():
+    assert narrowings({"const": None}, {"const": None, "enum": [1.5]})
+    assert not narrowings({"const": 1, "enum": [1, 2]}, {"enum": [1]})
+
+
 @settings(max_examples=300, deadline=None)
 @given(
     before=_schema,
