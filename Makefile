@@ -40,6 +40,7 @@ lab: setup ## open JupyterLab on the notebooks
 bench: setup ## measure against peers and limits; prints tables
 	$(BIN)/python -m benchmarks.prepare
 	$(BIN)/python -m benchmarks.peers
+	$(BIN)/python -m benchmarks.incremental
 	$(BIN)/python -m benchmarks.validate
 
 lock: $(VENV)/ready ## write requirements.lock anew from pyproject.toml

@@ -1,6 +1,6 @@
 """What adding one day to thirty costs, against preparing all thirty-one at once.
 
-    python benchmarks/incremental.py [--events 1000000] [--runs 3] [--log DIR]
+    python -m benchmarks.incremental [--events 1000000] [--runs 3] [--log DIR]
 
 Whole processes, imports included, in turn; the ratio is taken pair by pair. Processor time stands beside the clock's, since
 the full run keeps more cores busy. Both give the same bytes, which is checked.
