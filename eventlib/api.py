@@ -19,8 +19,9 @@ import pyarrow as pa
 
 from eventlib.errors import BadCallError
 from eventlib.ledger import Ledger
+from eventlib.options import Options
 from eventlib.prepared import Prepared
-from eventlib.preparing import Options, prepare_log, prepare_to
+from eventlib.preparing import prepare_log, prepare_to
 from eventlib.pseudonyms import Pseudonymiser, load_key
 from eventlib.publish import workplace
 from eventlib.replaying import replay_to

@@ -261,7 +261,8 @@ def prepare(
     ] = "24h",
 ) -> None:
     """Prepare logs: validate, filter by consent, order, tell sessions and people apart."""
-    from eventlib.preparing import Options, prepare_to  # noqa: PLC0415  # each command loads what it uses
+    from eventlib.options import Options  # noqa: PLC0415  # each command loads what it uses
+    from eventlib.preparing import prepare_to  # noqa: PLC0415  # each command loads what it uses
     from eventlib.pseudonyms import load_key  # noqa: PLC0415  # as above
 
     created = load_key(key)[1]
@@ -307,7 +308,7 @@ def replay(
     key: KeyFile = None,
 ) -> None:
     """Judge the quarantined lines again, after schemas were mended, and take in what is valid now."""
-    from eventlib.preparing import Options  # noqa: PLC0415  # each command loads what it uses
+    from eventlib.options import Options  # noqa: PLC0415  # each command loads what it uses
     from eventlib.replaying import replay_to  # noqa: PLC0415  # as above
 
     found = replay_to(folder, out, Options(policy=policy, key=key, schemas=schemas))

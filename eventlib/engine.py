@@ -1,4 +1,4 @@
-"""Where frames run: DuckDB (the default), Polars, pandas or Spark, behind one narwhals dialect; and the one Parquet writer.
+"""Where frames run: DuckDB (the default), Polars, pandas or Spark, behind one narwhals dialect.
 
 Only this module knows an engine by name. Stages see narwhals frames: integers for times (microseconds) and keys.
 """
@@ -7,22 +7,19 @@ from __future__ import annotations
 
 import importlib
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, ClassVar, Final
 
 import duckdb
 import narwhals as nw
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from eventlib.errors import BadCallError
 
 __all__ = [
     "ENGINES",
+    "MEMORY",
     "SPARK",
-    "UNIQUE",
     "Engine",
     "Frame",
     "connect",
@@ -30,15 +27,12 @@ __all__ = [
     "engine_of",
     "parquet",
     "quoted",
-    "table_of",
-    "write_parquet",
 ]
 
 Frame = nw.LazyFrame[Any]
 
-ROW_GROUP: Final = 122_880
-UNIQUE: Final = frozenset({"event_id", "properties", "digest"})
-"""Columns whose values hardly ever repeat."""
+MEMORY: Final = "1GB"
+"""What DuckDB may take while a log is prepared; it spills beyond."""
 
 
 def connect(spill: Path | None = None, memory_limit: str | None = None) -> duckdb.DuckDBPyConnection:
@@ -225,51 +219,3 @@ def engine_of(frame: Any) -> tuple[Engine, Frame]:
     raise BadCallError.unknown(
         "kind of frame", str(implementation), ["pandas", "polars", "pyarrow", "duckdb", "pyspark"]
     )
-
-
-def table_of(rows: Sequence[Mapping[str, Any]], schema: pa.Schema) -> pa.Table:
-    """Return rows as a table of that schema, null where a row has no such key.
-
-    `Table.from_pylist` would load pandas, a second that most runs need not wait for.
-    """
-    return pa.Table.from_arrays(
-        [pa.array([row.get(field.name) for row in rows], field.type) for field in schema], schema=schema
-    )
-
-
-def _ahead(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """Yield batches, the next one being made on another core meanwhile."""
-    source = iter(batches)
-    with ThreadPoolExecutor(1) as pool:
-        coming = pool.submit(next, source, None)
-        while (batch := coming.result()) is not None:
-            coming = pool.submit(next, source, None)
-            yield batch
-
-
-def write_parquet(path: Path, batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> int:
-    """Write batches as they come, and return how many rows there were.
-
-    Every saved table is written here: DuckDB's, Polars' and Spark's own writers give bytes that vary from run
-    to run; these depend on the rows and their order alone.
-    """
-    rows = 0
-    pending: list[pa.RecordBatch] = []
-    held = 0
-    repeated = [
-        field.name for field in schema if field.name not in UNIQUE
-    ]  # the rest would only fill a dictionary
-    with pq.ParquetWriter(
-        path, schema, compression="zstd", use_dictionary=repeated, store_schema=False
-    ) as writer:
-        for batch in _ahead(batches):
-            pending.append(batch)
-            held += batch.num_rows
-            while held >= ROW_GROUP:
-                table = pa.Table.from_batches(pending).cast(schema)
-                writer.write_table(table.slice(0, ROW_GROUP).combine_chunks(), row_group_size=ROW_GROUP)
-                pending, held, rows = table.slice(ROW_GROUP).to_batches(), held - ROW_GROUP, rows + ROW_GROUP
-        table = pa.Table.from_batches(pending, schema=pending[0].schema if pending else schema).cast(schema)
-        if held or not rows:
-            writer.write_table(table.combine_chunks(), row_group_size=ROW_GROUP)
-    return rows + held

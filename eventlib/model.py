@@ -18,6 +18,7 @@ __all__ = [
     "PURPOSES",
     "QUARANTINE_COLUMNS",
     "Violation",
+    "quarantine_columns",
 ]
 
 MAX_LINE_BYTES: Final = 1 << 20
@@ -122,3 +123,8 @@ QUARANTINE_COLUMNS: Final = pa.schema(
     ]
 )
 """`quarantine.parquet`: where a refused line stands and why it was refused, never what it says."""
+
+
+def quarantine_columns(*, keep_raw: bool) -> pa.Schema:
+    """Return `QUARANTINE_COLUMNS`, and `raw` where the text of refused lines is kept."""
+    return QUARANTINE_COLUMNS.append(pa.field("raw", pa.string())) if keep_raw else QUARANTINE_COLUMNS

@@ -22,18 +22,20 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from eventlib.arrow import table_of, write_parquet
 from eventlib.consent import load_policy
-from eventlib.engine import table_of, write_parquet
 from eventlib.errors import BadCallError, DataRefusedError
 from eventlib.judging import Piece, judge_chunks
 from eventlib.ledger import Entry
+from eventlib.options import Options
 from eventlib.prepared import Prepared, load
-from eventlib.preparing import Options, prepare_log, run_id
+from eventlib.preparing import prepare_log
 from eventlib.pseudonyms import load_key
 from eventlib.publish import publish, workplace
 from eventlib.rows import Log, Plan, gather_pieces, learn, read_rows
 from eventlib.schema import registry
 from eventlib.sources.files import Chunk, chunks, digest_file
+from eventlib.stamping import run_id
 
 __all__ = ["Replayed", "rejudge", "replay_to"]
 

@@ -17,10 +17,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from eventlib.border import BORDER_COLUMNS
-from eventlib.engine import table_of
-from eventlib.judging import Piece, QuarantineRow, Task, judge_chunk, known_adapter
+from eventlib.judging import Piece, Task, judge_chunk, known_adapter
 from eventlib.ledger import Entry
-from eventlib.model import QUARANTINE_COLUMNS
+from eventlib.model import QUARANTINE_COLUMNS, quarantine_columns
 from eventlib.schema import registry
 from eventlib.sources import adapter, detect
 from eventlib.sources.decode import decode
@@ -114,10 +113,14 @@ def _run(tasks: Iterator[tuple[Chunk, int, Task]], *, parallel: bool) -> Iterato
     yield from Parallel(n_jobs=workers, return_as="generator", pre_dispatch=workers + 1, batch_size=1)(jobs)
 
 
-def _quarantine_table(rows: Sequence[QuarantineRow], paths: Sequence[Path], *, keep_raw: bool) -> pa.Table:
-    schema = QUARANTINE_COLUMNS.append(pa.field("raw", pa.string())) if keep_raw else QUARANTINE_COLUMNS
-    named = [{**row, "source_file": os.fspath(paths[int(row["source_file"])])} for row in rows]
-    return table_of(named, schema)
+def _named(refused: pa.Table, path: Path) -> pa.Table:
+    """Say of refused lines which file they stand in; workers know its number only."""
+    names = pa.array([os.fspath(path)] * len(refused), pa.string())
+    return refused.set_column(0, QUARANTINE_COLUMNS.field("source_file"), names)
+
+
+def _codes(refused: pa.Table) -> dict[str, int]:
+    return {item["values"]: item["counts"] for item in refused["code"].value_counts().to_pylist()}
 
 
 def _sources(paths: Sequence[Path], source: str) -> list[tuple[str, str]]:
@@ -265,16 +268,16 @@ def gather_pieces(
     """Add up what was found in the pieces of a log, given in the order of their numbers, and name its files."""
     per_file: list[Counter[str]] = [Counter() for _ in plan.paths]
     read, total = [0] * len(plan.paths), sum(path.stat().st_size for path in plan.paths) if progress else 0
-    quarantine: list[QuarantineRow] = []
+    quarantine = [quarantine_columns(keep_raw=plan.keep_raw).empty_table()]
     removed: list[Counter[str]] = [Counter() for _ in plan.paths]
     repairs: dict[str, Counter[tuple[str, str, str]]] = {}
     judged_by: Counter[tuple[str, str, str]] = Counter()
     for piece in pieces:
         per_file[piece.file].update(lines=piece.lines, events=piece.events)
         judged_by.update(piece.judged_by)
-        quarantine += piece.quarantine
+        quarantine.append(_named(piece.quarantine, plan.paths[piece.file]))
         removed[piece.file].update(piece.skipped)
-        removed[piece.file].update(row["code"] for row in piece.quarantine)
+        removed[piece.file].update(_codes(piece.quarantine))
         repairs.setdefault(plan.names[piece.file][0], Counter()).update(piece.repairs)
         if progress:
             read[piece.file] = max(read[piece.file], piece.position)
@@ -283,7 +286,7 @@ def gather_pieces(
     files = zip(plan.paths, digests, per_file, removed, plan.names, strict=True)
     return Log(
         folder=plan.folder,
-        quarantine=_quarantine_table(quarantine, plan.paths, keep_raw=plan.keep_raw),
+        quarantine=pa.concat_tables(quarantine),
         entry=Entry("read", lines, events, dict(sum(removed, Counter()))),
         inputs=[
             {

@@ -36,6 +36,7 @@ __all__ = [
     "new_state",
     "outcome",
     "read_state",
+    "retries",
     "schemas_digest",
     "segments",
     "share_facts",
@@ -112,6 +113,22 @@ def segments(connection: duckdb.DuckDBPyConnection, facts: str = "fact") -> list
            GROUP BY ALL HAVING count(DISTINCT subject) >= 10 ORDER BY ALL"""  # noqa: S608  # our own rows
     ).fetchall()
     return [{"jurisdiction": place, "rule": rule, "events": events} for place, rule, events in rows]
+
+
+_RETRY_GAPS: Final = """CASE WHEN waited < 60e6 THEN 'under 1 min' WHEN waited < 3600e6 THEN '1 to 60 min'
+     WHEN waited < 86400e6 THEN '1 to 24 h' ELSE 'over 1 day' END"""
+
+
+def retries(connection: duckdb.DuckDBPyConnection, facts: str = "fact") -> list[dict[str, Any]]:
+    """Count removed copies by producer and by how long after the earliest each came."""
+    rows = connection.execute(
+        f"""SELECT source, {_RETRY_GAPS} AS gap, count(*) AS events FROM (
+              SELECT source, removed_by, received - min(received) OVER (PARTITION BY source, event_digest, fingerprint_digest) AS waited
+              FROM outcome JOIN {facts} USING (row) JOIN shared_event USING (row, source, event_digest)
+              WHERE removed_by IS NULL OR removed_by = 'duplicate'
+            ) WHERE removed_by = 'duplicate' GROUP BY ALL ORDER BY source, min(waited)"""  # noqa: S608  # our own rows
+    ).fetchall()
+    return [{"source": source, "gap": gap, "events": events} for source, gap, events in rows]
 
 
 def write_state(connection: duckdb.DuckDBPyConnection, folder: Path, stamp: Mapping[str, Any]) -> None:

@@ -12,7 +12,8 @@ import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from eventlib.engine import quoted, write_parquet
+from eventlib.arrow import write_parquet
+from eventlib.engine import quoted
 from eventlib.errors import BadCallError
 from eventlib.model import EVENT_COLUMNS, PURPOSES, QUARANTINE_COLUMNS
 from eventlib.prepared import event_files

@@ -9,7 +9,7 @@ from typing import Final
 
 import pyarrow as pa
 
-from eventlib.engine import table_of
+from eventlib.arrow import table_of
 from eventlib.evidence import Link, Pair, gather
 from eventlib.graph import Limits, Node, partition
 

@@ -10,7 +10,8 @@ from typing import Final
 import narwhals as nw
 import pyarrow as pa
 
-from eventlib.engine import Engine, Frame, table_of
+from eventlib.arrow import table_of
+from eventlib.engine import Engine, Frame
 from eventlib.evidence import Evidence, Link, gather, read_pairs
 from eventlib.graph import Limits, Node, Partition, Refusal, is_junk, normalise, partition
 from eventlib.pseudonyms import Pseudonymiser

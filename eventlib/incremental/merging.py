@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from eventlib.engine import UNIQUE
+from eventlib.arrow import UNIQUE
 from eventlib.model import EVENT_COLUMNS
 
 __all__ = ["merged_events"]

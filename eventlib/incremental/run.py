@@ -17,8 +17,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from eventlib.arrow import write_parquet
 from eventlib.consent import Policy
-from eventlib.engine import engine, parquet, quoted, write_parquet
+from eventlib.engine import engine, parquet, quoted
 from eventlib.flow import Flow
 from eventlib.incremental.affected import find_affected
 from eventlib.incremental.base import Base
@@ -35,7 +36,7 @@ from eventlib.restatement import compare, view_rows
 from eventlib.rows import Log
 from eventlib.schema import Registry
 from eventlib.schema import registry as schema_registry
-from eventlib.state import KEPT, OUTCOME, new_state, segments, share_facts
+from eventlib.state import KEPT, OUTCOME, new_state, retries, segments, share_facts
 from eventlib.timing import Timing
 from eventlib.writing import digest_rows, events_in_order, marked_names
 
@@ -56,6 +57,8 @@ class Added:
         Of all written events.
     withheld : list of dict
         Withheld events by jurisdiction and rule.
+    duplicates : list of dict
+        Removed copies by producer and time after the first.
     affected : int
         How many earlier rows were decided anew.
     """
@@ -64,6 +67,7 @@ class Added:
     flow: Flow
     row_digest: str
     withheld: list[dict[str, Any]]
+    duplicates: list[dict[str, Any]]
     affected: int
 
 
@@ -358,7 +362,8 @@ def add_rows(
     tables.write_people(people)
     tables.write_sessions()
     tables.write_quarantine(log.quarantine, late)
-    return Added(ledger, flow, run.row_digest(), segments(connection, "all_fact"), rows - log.entry.rows_out)
+    counts = segments(connection, "all_fact"), retries(connection, "all_fact")
+    return Added(ledger, flow, run.row_digest(), *counts, rows - log.entry.rows_out)
 
 
 def moved_numbers(connection: duckdb.DuckDBPyConnection, base: Base, made: Path) -> list[dict[str, Any]]:

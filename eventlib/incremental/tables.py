@@ -11,7 +11,8 @@ import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from eventlib.engine import parquet, write_parquet
+from eventlib.arrow import write_parquet
+from eventlib.engine import parquet
 from eventlib.identity import Identities
 from eventlib.incremental.base import Base
 from eventlib.ordering.lateness import LATE_CODES

@@ -16,7 +16,7 @@ import orjson
 import pandas as pd
 import pyarrow as pa
 
-from eventlib.engine import write_parquet
+from eventlib.arrow import write_parquet
 from eventlib.errors import GateRefusedError
 from eventlib.publish import publish, workplace
 from eventlib.ranking.features import FEATURES, describe_features

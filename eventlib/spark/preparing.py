@@ -11,8 +11,10 @@ import pyarrow.compute as pc
 
 from eventlib.engine import connect
 from eventlib.flow import Flow
-from eventlib.preparing import Means, Options, Progress, check_refused, check_written, run_stages
+from eventlib.options import Means, Options, Progress, microseconds
+from eventlib.preparing import run_stages
 from eventlib.pseudonyms import Pseudonymiser
+from eventlib.refusals import check_refused, check_written
 from eventlib.rows import Log, Plan
 from eventlib.spark.engine import SparkEngine
 from eventlib.spark.narrow import encode_on, read_pieces
@@ -63,8 +65,7 @@ def _prepare(
     wide, narrow = encode_on(
         engine, read_pieces(engine.session, log.folder), pseudonym, means.policy.impersonal_names
     )
-    as_of = round(options.as_of.timestamp() * 1_000_000) if options.as_of else None
-    flow = Flow(narrow, engine, means.policy, pseudonym, log.entry, as_of, means.timing)
+    flow = Flow(narrow, engine, means.policy, pseudonym, log.entry, microseconds(options.as_of), means.timing)
     numbered, late, people = run_stages(flow, means, log, made, progress)
     kept = engine.hold(nw.to_native(flow.kept(numbered, people)))
     rows = write_events_on(engine.session, wide, kept, made, schemas=options.schemas, pseudonym=pseudonym)

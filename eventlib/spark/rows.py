@@ -18,8 +18,10 @@ from typing import Any, Final
 import orjson
 import pyarrow as pa
 
+from eventlib.arrow import table_of
 from eventlib.errors import BadCallError
 from eventlib.judging import Piece, Task, judge_chunk
+from eventlib.model import quarantine_columns
 from eventlib.rows import Log, Plan, gather_pieces
 from eventlib.sources.files import CHUNK_BYTES, Chunk, chunks, count_newlines, digest_file, range_chunks
 from eventlib.spark.session import quiet
@@ -166,18 +168,20 @@ def _judge(part: _Part, number: int, task: Task, block: int) -> Iterator[dict[st
 
 
 def _plain(value: Any) -> Any:
-    """Return a counter as pairs: JSON has no keys but texts."""
+    """Return a counter as pairs, JSON having no keys but texts, and a table as rows."""
+    if isinstance(value, pa.Table):
+        return value.to_pylist()
     return list(value.items()) if isinstance(value, Counter) else value
 
 
-def _piece(item: dict[str, Any]) -> Piece:
+def _piece(item: dict[str, Any], columns: pa.Schema) -> Piece:
     """Return a piece from its JSON form."""
     counters = {
         field.name: Counter({tuple(key) if isinstance(key, list) else key: n for key, n in item[field.name]})
         for field in fields(Piece)
         if field.default_factory is Counter
     }
-    return Piece(**{**item, **counters})
+    return Piece(**{**item, **counters, "quarantine": table_of(item["quarantine"], columns)})
 
 
 def read_rows_on(spark: Any, plan: Plan, *, block: int = CHUNK_BYTES) -> Log:
@@ -200,4 +204,5 @@ def read_rows_on(spark: Any, plan: Plan, *, block: int = CHUNK_BYTES) -> Log:
     parts, digests = _survey(spark, plan, _parts(plan, block))
     tasks = [plan.task(file) for file in range(len(plan.paths))]
     found = _run(spark, len(parts), lambda n: _judge(parts[n], n, tasks[parts[n].file], block))
-    return gather_pieces(plan, map(_piece, found), digests)
+    columns = quarantine_columns(keep_raw=plan.keep_raw)
+    return gather_pieces(plan, (_piece(item, columns) for item in found), digests)

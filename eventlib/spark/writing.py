@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import pyarrow as pa
 
-from eventlib.engine import write_parquet
+from eventlib.arrow import write_parquet
 from eventlib.model import EVENT_COLUMNS, PURPOSES
 from eventlib.pseudonyms import Pseudonymiser
 from eventlib.schema import Registry, registry

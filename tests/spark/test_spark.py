@@ -71,7 +71,8 @@ def test_prepare_on_the_cluster_is_prepare_on_duckdb(
     policy = lenient_policy(tmp_path)
     embedded = el.prepare(logs, policy=policy, max_rejected=1.0)
     master = spark.sparkContext.master
-    out = tmp_path / "out"
+    monkeypatch.chdir(tmp_path)  # where the workers are not
+    out = Path("out")
     options = [
         "--out",
         out,

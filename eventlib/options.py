@@ -1,0 +1,121 @@
+"""How a log is prepared: what a caller may choose, and what that names, opened before anything is read."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final
+
+from eventlib.consent import Policy, load_policy
+from eventlib.engine import SPARK, engine
+from eventlib.errors import BadCallError
+from eventlib.pseudonyms import load_key
+from eventlib.state import key_check, schemas_digest
+from eventlib.timing import LENGTHS, Duration, Timing
+from eventlib.writing import read_registry
+
+__all__ = ["Logs", "Means", "Options", "Progress", "microseconds", "open_means", "quiet", "settings"]
+
+Logs = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
+Progress = Callable[[str, int, int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How a log is prepared; `eventlib prepare --help` explains each."""
+
+    source: str = "auto"
+    policy: str | os.PathLike[str] = "default"
+    as_of: datetime | None = None
+    registry: Path | None = None
+    key: Path | None = None
+    engine: str = "duckdb"
+    schemas: Path | None = None
+    plain_identifiers: bool = False
+    keep_raw: bool = False
+    max_rejected: float = 0.5
+    clock: str = "device"
+    late: Duration = "1h"
+    too_late: Duration = "3d"
+    ahead: Duration = "23h"
+    session_gap: Duration = "30min"
+    session_age: Duration = "24h"
+    onto: Path | None = None
+    master: str | None = None
+    partitioned: bool = False
+
+    def timing(self) -> Timing:
+        """Read the policies and limits of S3 and S5.
+
+        Raises
+        ------
+        BadCallError
+            If the policy is unknown or a duration cannot be read.
+        """
+        return Timing.of(self.clock, **{name: getattr(self, name) for name in LENGTHS})
+
+
+@dataclass(frozen=True, slots=True)
+class Means:
+    """What the options name, opened."""
+
+    policy: Policy
+    key: bytes
+    registry: Mapping[str, str] | None
+    timing: Timing
+
+
+def quiet(_stage: str, _done: int, _of: int, _lines: int) -> None:
+    """Report no progress."""
+
+
+def open_means(options: Options) -> Means:
+    """Open what the options name.
+
+    Raises
+    ------
+    BadCallError
+        If one of them cannot be used.
+    """
+    if not 0 <= options.max_rejected <= 1:
+        raise BadCallError(f"max_rejected is a share from 0 to 1, not {options.max_rejected}")
+    if options.master is not None and options.engine != SPARK:
+        raise BadCallError("a master is Spark's: it goes with the engine spark")
+    if options.engine == SPARK:
+        from eventlib.spark.session import refuse_master  # noqa: PLC0415  # an optional engine
+
+        refuse_master(options.master)
+    else:
+        engine(options.engine)
+    return Means(
+        load_policy(options.policy),
+        load_key(options.key)[0],
+        read_registry(options.registry) if options.registry else None,
+        options.timing(),
+    )
+
+
+def microseconds(moment: datetime | None) -> int | None:
+    """Return a moment as the stages know it."""
+    return None if moment is None else round(moment.timestamp() * 1_000_000)
+
+
+_FREE: Final = frozenset(
+    {"source", "policy", "as_of", "registry", "key", "engine", "schemas", "max_rejected", "onto", "master"}
+)
+"""Options that may differ between a dataset and what is added to it, or are compared by their content."""
+
+
+def settings(options: Options, means: Means) -> dict[str, Any]:
+    """Return what two runs must share for one to build on the other."""
+    named = {field.name: getattr(options, field.name) for field in fields(options)}
+    return {
+        **{name: value for name, value in named.items() if name not in _FREE},
+        **means.timing.written(),
+        "key": key_check(means.key),
+        "policy": means.policy.digest,
+        "schemas": schemas_digest(options.schemas),
+    }
