@@ -79,6 +79,10 @@ class Engine(ABC):
     def frame(self, table: pa.Table) -> Frame:
         """Bring a table to the engine."""
 
+    def take(self, connection: duckdb.DuckDBPyConnection, query: str) -> Frame:
+        """Bring the result of a query on a DuckDB connection to the engine."""
+        return self.frame(connection.sql(query).to_arrow_table())
+
     @abstractmethod
     def checkpoint(self, frame: Frame) -> Frame:
         """Compute a lazy frame once; narwhals has no lazy persist, and a plan that is not cut is computed again per use."""
@@ -103,6 +107,13 @@ class _DuckDB(Engine):
 
     def frame(self, table: pa.Table) -> Frame:
         return self._keep(self.connection.from_arrow(table))
+
+    def take(self, connection: duckdb.DuckDBPyConnection, query: str) -> Frame:
+        return (
+            self._keep(connection.sql(query))
+            if connection is self.connection
+            else super().take(connection, query)
+        )
 
     def checkpoint(self, frame: Frame) -> Frame:
         return self._keep(nw.to_native(frame))

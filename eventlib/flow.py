@@ -115,16 +115,13 @@ class Flow:
         self.identifiers = dict(zip(codes, zip(namespaces, nodes, strict=True), strict=True))
 
     def _latest(self) -> int:
-        received = self.engine.frame(self.narrow.events.select(["received"]))
-        last = self.engine.collect(received.select(nw.col("received").max()))
+        last = self.engine.collect(self.narrow.events.select(nw.col("received").max()))
         return int(last["received"][0].as_py() or 0)
 
     def clock(self) -> Frame:
         """Correct the times."""
         return self._only(
-            self.engine.checkpoint(
-                correct_clock(self.engine, self.engine.frame(self.narrow.events), self.timing.clock)
-            )
+            self.engine.checkpoint(correct_clock(self.engine, self.narrow.events, self.timing.clock))
         )
 
     def _only(self, frame: Frame) -> Frame:

@@ -15,8 +15,6 @@ from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from eventlib.pseudonyms import JUNK_MARK
 
@@ -198,6 +196,9 @@ def _components(nodes: Sequence[Node], edges: Sequence[Edge]) -> Integers:
     index = {node: number for number, node in enumerate(nodes)}
     left = np.fromiter((index[edge.left] for edge in edges), np.int64, len(edges))
     right = np.fromiter((index[edge.right] for edge in edges), np.int64, len(edges))
+    from scipy.sparse import coo_array  # noqa: PLC0415  # slow to load: `prepare` loads it while workers start
+    from scipy.sparse.csgraph import connected_components  # noqa: PLC0415  # as above
+
     matrix = coo_array((np.ones(len(edges), np.int8), (left, right)), shape=(len(nodes), len(nodes)))
     labels: Integers = connected_components(matrix, directed=False)[1].astype(np.int64)
     return labels

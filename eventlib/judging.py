@@ -23,7 +23,7 @@ from eventlib.schema import Registry, registry
 from eventlib.sources import Adapter, Repairs, Skipped, adapter
 from eventlib.sources.decode import decode
 from eventlib.sources.files import Chunk
-from eventlib.stage import DAY, HOUR, SECOND
+from eventlib.units import DAY, HOUR, SECOND
 
 __all__ = ["Piece", "QuarantineRow", "Task", "judge_chunk", "judge_chunks", "known_adapter"]
 

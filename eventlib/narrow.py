@@ -18,7 +18,7 @@ import orjson
 import pyarrow as pa
 
 from eventlib.border import BORDER_COLUMNS
-from eventlib.engine import Frame, parquet, quoted
+from eventlib.engine import Engine, Frame, parquet, quoted
 from eventlib.graph import is_junk, normalise
 from eventlib.model import PURPOSES
 from eventlib.pseudonyms import JUNK_MARK, Pseudonymiser
@@ -48,8 +48,8 @@ class Narrow:
 
     Attributes
     ----------
-    events : pyarrow.Table or Frame
-        A frame where the log is on Spark.
+    events : Frame
+        On the engine that runs the stages.
         One row per event, Int64 columns: `row, event_key, name_key, source_key, channel_key, anonymous, user, device,
         occurred, sent, received, true_time, sequence, copies, fingerprint_key, copy_key, jurisdiction_key, said_*, has_consent, gpc,
         undecoded_signal, notice_key, updated, observed`. Codes are from 1; 0 is none (`device`: null).
@@ -65,7 +65,7 @@ class Narrow:
         Pseudonym to identifier, where plain identifiers were asked for.
     """
 
-    events: pa.Table | Frame
+    events: Frame
     identifiers: pa.Table
     names: dict[int, str]
     sources: dict[int, str]
@@ -172,11 +172,16 @@ def define_keyed(connection: duckdb.DuckDBPyConnection, key: bytes) -> None:
     )
 
 
-def _node(pseudonym: Pseudonymiser, namespace: str, value: str) -> str:
-    """Return an identifier as the graphs know it: by the pseudonym of its normalised form, junk told as such."""
+def _node(pseudonym: Pseudonymiser, namespace: str, value: str, digest: str | None = None) -> str:
+    """Return an identifier as the graphs know it: by the pseudonym of its normalised form, junk told as such.
+
+    Whoever has the identifier's own pseudonym already passes it as `digest`: most are normal as they come.
+    """
+    own = digest or pseudonym.keyed(namespace, value)
     if is_junk(namespace, value):
-        return JUNK_MARK + pseudonym.keyed(namespace, value)
-    return pseudonym.keyed(namespace, normalise(namespace, value))
+        return JUNK_MARK + own
+    normal = normalise(namespace, value)
+    return own if normal == value else pseudonym.keyed(namespace, normal)
 
 
 def _code_identifiers(
@@ -220,7 +225,11 @@ def digest_identifiers(
     tuple
         `digest, namespace, value, node` of each identifier, in the order of digests, and the table `row, links`.
     """
-    rows = sorted((pseudonym.keyed(*each), *each, _node(pseudonym, *each)) for each in found)
+    digests = [(pseudonym.keyed(namespace, value), namespace, value) for namespace, value in found]
+    rows = sorted(
+        (digest, namespace, value, _node(pseudonym, namespace, value, digest))
+        for digest, namespace, value in digests
+    )
     linked = [
         [(namespace, _node(pseudonym, namespace, value)) for namespace, value in orjson.loads(text)]
         for _, text in links
@@ -334,6 +343,7 @@ def encode(
     events: Path | pa.Table,
     pseudonym: Pseudonymiser,
     names: Iterable[str],
+    where: Engine,
     file: Path | None = None,
 ) -> Narrow:
     """Code the canonical frame; leaves the relations `wide` and `fact` and the code tables in the connection.
@@ -346,16 +356,18 @@ def encode(
         A folder with `piece-*.parquet`, or a table; columns `eventlib.border.BORDER_COLUMNS`, `row` and `digest`.
     pseudonym
         Holds the key of digests, whose order breaks ties (S3.5).
+    where
+        The engine that runs the stages.
     names, file
         As `state_facts` takes them.
     """
     define_keyed(connection, pseudonym.key)
     view_pieces(connection, events)
-    return code_facts(connection, state_facts(connection, pseudonym, names, file))
+    return code_facts(connection, state_facts(connection, pseudonym, names, file), where)
 
 
-def code_facts(connection: duckdb.DuckDBPyConnection, plain: Mapping[str, str]) -> Narrow:
-    """Code the relations `fact`, `identifier` and `fact_link` of the connection."""
+def code_facts(connection: duckdb.DuckDBPyConnection, plain: Mapping[str, str], where: Engine) -> Narrow:
+    """Code the relations `fact`, `identifier` and `fact_link` of the connection, for the engine that runs the stages."""
     run = connection.execute
     names, sources, _, jurisdictions, notices = [
         _dictionary(connection, column)
@@ -375,7 +387,7 @@ def code_facts(connection: duckdb.DuckDBPyConnection, plain: Mapping[str, str]) 
             FROM event_code JOIN shared USING (source, event_key) JOIN fact USING (row)"""  # noqa: S608  # names of our own columns
     )
     return Narrow(
-        events=connection.sql(_NARROW).to_arrow_table(),
+        events=where.take(connection, _NARROW),
         identifiers=connection.sql(
             "SELECT code, namespace, value, digest, node FROM identifier ORDER BY code"
         ).to_arrow_table(),

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+from importlib import import_module
 from pathlib import Path
 from types import MappingProxyType
 
@@ -57,7 +59,10 @@ def prepare_to(logs: Logs, out: Path, options: Options, progress: Progress = qui
         from eventlib.incremental.preparing import prepare_onto  # noqa: PLC0415  # only where there is a base
 
         return prepare_onto(logs, out, options, options.onto, means, progress)
-    with enough_space(out, least_space(logs)), workplace(out) as work:
+    with enough_space(out, least_space(logs)), workplace(out) as work, ThreadPoolExecutor(1) as beside:
+        beside.submit(
+            import_module, "scipy.sparse.csgraph"
+        )  # the stages need it; now other processes have the work
         plan = plan_rows(
             logs, source=options.source, schemas=options.schemas, key=means.key, keep_raw=options.keep_raw,
             timing=means.timing, work=work,
@@ -135,9 +140,10 @@ def _run(
     pseudonym = Pseudonymiser(means.key, plain=options.plain_identifiers)
     progress("encode", 0, 6, log.entry.rows_in)
     facts = new_state(made) / "facts" / "0000.parquet"
+    where = engine(options.engine, connection)
     flow = Flow(
-        encode(connection, log.folder, pseudonym, means.policy.impersonal_names, facts),
-        engine(options.engine, connection),
+        encode(connection, log.folder, pseudonym, means.policy.impersonal_names, where, facts),
+        where,
         means.policy,
         pseudonym,
         log.entry,

@@ -9,6 +9,7 @@ import os
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -353,5 +354,7 @@ def read_rows(
 
 def read_plan(plan: Plan, progress: Progress | None = None) -> Log:
     """Read what was planned, on all cores of this machine."""
-    pieces = _run(plan.tasks(), parallel=plan.is_large())
-    return gather_pieces(plan, pieces, map(digest_file, plan.paths), progress)
+    with ThreadPoolExecutor(1) as beside:
+        digests = beside.map(digest_file, plan.paths)  # begins at once, while workers start
+        pieces = _run(plan.tasks(), parallel=plan.is_large())
+        return gather_pieces(plan, pieces, digests, progress)

@@ -8,7 +8,8 @@ import narwhals as nw
 import pyarrow as pa
 
 from eventlib.engine import Engine, Frame
-from eventlib.stage import DAY, MINUTE, require
+from eventlib.stage import require
+from eventlib.units import DAY, MINUTE
 
 __all__ = ["number_sessions"]
 
@@ -43,18 +44,17 @@ def number_sessions(engine: Engine, frame: Frame, *, gap: int = GAP, age: int = 
         Limits in microseconds.
     """
     require("number_sessions", frame, _NEEDED)
-    streams = frame.filter(~nw.col("device").is_null())
+    # only what decides goes through the windows; the rest is joined at the end
+    streams = frame.filter(~nw.col("device").is_null()).select(*_NEEDED)
     order = list(_ORDER)
     timed = streams.with_columns(before=nw.col("event_time").shift(1).over("device", order_by=order))
     begins = nw.when(nw.col("before").is_null() | (nw.col("event_time") - nw.col("before") > gap))
     marked = timed.with_columns(begins=begins.then(nw.lit(1, nw.Int64)).otherwise(nw.lit(0, nw.Int64)))
     cuts = _age_cuts(engine, engine.checkpoint(marked), gap_order=order, age=age)
     numbered = engine.checkpoint(
-        cuts.with_columns(session=nw.col("starts").cum_sum().over("device", order_by=order).cast(nw.Int64))
+        cuts.select("row", session=nw.col("starts").cum_sum().over("device", order_by=order).cast(nw.Int64))
     )
-    columns = [*frame.collect_schema().names(), "session"]
-    rest = frame.filter(nw.col("device").is_null()).with_columns(session=nw.lit(0, nw.Int64))
-    return nw.concat([numbered.select(columns), rest.select(columns)])
+    return frame.join(numbered, on="row", how="left").with_columns(session=nw.col("session").fill_null(0))
 
 
 def _age_cuts(engine: Engine, marked: Frame, *, gap_order: list[str], age: int) -> Frame:

@@ -12,12 +12,8 @@ from eventlib.engine import Frame
 from eventlib.errors import BadCallError
 from eventlib.ledger import Entry
 
-__all__ = ["DAY", "HOUR", "MINUTE", "NO_SEQUENCE", "SECOND", "StageResult", "count_rows", "require"]
+__all__ = ["NO_SEQUENCE", "StageResult", "count_rows", "require"]
 
-SECOND: Final = 1_000_000
-MINUTE: Final = 60 * SECOND
-HOUR: Final = 60 * MINUTE
-DAY: Final = 24 * HOUR
 NO_SEQUENCE: Final = 2**62
 """Stands for an absent sequence: engines differ in where they sort nulls, and here they come last (S3.5)."""
 

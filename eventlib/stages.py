@@ -105,11 +105,12 @@ def _flow(
     moment = round(as_of.timestamp() * 1_000_000) if as_of else None
     pseudonym = Pseudonymiser(key)
     judged_by = policy or load_policy()
+    where = engine(kind.name)
     with connect() as connection:
-        narrow = encode(connection, table, pseudonym, judged_by.impersonal_names)
+        narrow = encode(connection, table, pseudonym, judged_by.impersonal_names, where)
     return Flow(
         narrow,
-        engine(kind.name),
+        where,
         judged_by,
         pseudonym,
         Entry(stage, len(table), len(table)),

@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Final, Self
 
 from eventlib.errors import BadCallError
-from eventlib.stage import DAY, HOUR, MINUTE, SECOND
+from eventlib.units import DAY, HOUR, MINUTE, SECOND
 
 __all__ = ["CLOCKS", "CLOCK_METHODS", "LENGTHS", "Duration", "Timing", "read_duration"]
 

@@ -22,7 +22,7 @@ from eventlib.consent.state import (
 )
 from eventlib.engine import Engine, Frame
 from eventlib.model import PURPOSES
-from eventlib.stage import DAY
+from eventlib.units import DAY
 
 __all__ = ["RULES", "decide"]
 
@@ -62,7 +62,7 @@ def _any_of(column: str, codes: list[int]) -> nw.Expr:
 
 def _rules(purpose: str, policy: Policy, codes: _Codes, as_of: int) -> Iterator[tuple[nw.Expr, int, bool]]:
     """Yield (when, rule, allow) in the order of the table."""
-    then, now = kind_of(nw.col(f"then_{purpose}")), kind_of(nw.col(f"now_{purpose}"))
+    then, now = nw.col(f"then_kind_{purpose}"), nw.col(f"now_kind_{purpose}")
     opt_out = nw.col("opt_out") == 1
     # in an opt-out state an object that only names the state is how C12 and C13 are reached
     speaks = (nw.col("has_purposes") == 1) | ((nw.col("has_consent") == 1) & ~opt_out)
@@ -159,23 +159,33 @@ def decide(
     """
     codes = _Codes(sources, jurisdictions)
     marked = _mark(frame, policy, names, codes, notices)
-    stated = engine.checkpoint(add_states(engine, marked, members, as_of=as_of))
+    stated = add_states(engine, marked, members, as_of=as_of)
     verdicts = [f"verdict_{purpose}" for purpose in PURPOSES]
     columns = [*frame.collect_schema().names(), *verdicts]
-    judged = stated.with_columns(
-        **{f"verdict_{p}": _verdict(p, policy, codes, as_of) for p in PURPOSES}
-    ).select(columns)
-    return _strictest(judged, columns)
+    kinds = [
+        kind_of(nw.col(f"{when}_{purpose}")).alias(f"{when}_kind_{purpose}")
+        for when in ("then", "now")
+        for purpose in PURPOSES
+    ]
+    judged = (
+        stated.with_columns(*kinds)
+        .with_columns(**{f"verdict_{p}": _verdict(p, policy, codes, as_of) for p in PURPOSES})
+        .select(columns)
+    )
+    return _strictest(engine, judged, columns)
 
 
-def _strictest(judged: Frame, columns: list[str]) -> Frame:
+def _strictest(engine: Engine, judged: Frame, columns: list[str]) -> Frame:
     """Give all copies of an event the most restrictive verdict of any."""
-    copied = judged.filter(nw.col("copies") > 1)
     key = ["source_key", "event_key", "fingerprint_key"]
-    lowest = copied.group_by(*key).agg(*(nw.col(f"verdict_{p}").min().alias(f"lowest_{p}") for p in PURPOSES))
-    strict = copied.drop([f"verdict_{p}" for p in PURPOSES]).join(lowest, on=key, how="left")
-    renamed = strict.with_columns(**{f"verdict_{p}": nw.col(f"lowest_{p}") for p in PURPOSES})
-    return nw.concat([judged.filter(nw.col("copies") == 1).select(columns), renamed.select(columns)])
+    copied = judged.filter(nw.col("copies") > 1).group_by(*key)
+    # held: few rows, and the plan that decides them is the whole of this stage
+    lowest = engine.checkpoint(
+        copied.agg(*(nw.col(f"verdict_{p}").min().alias(f"lowest_{p}") for p in PURPOSES))
+    )
+    strict = judged.join(lowest, on=key, how="left")
+    verdicts = {f"verdict_{p}": nw.coalesce(f"lowest_{p}", f"verdict_{p}") for p in PURPOSES}
+    return strict.with_columns(**verdicts).select(columns)
 
 
 def _flag(condition: nw.Expr) -> nw.Expr:

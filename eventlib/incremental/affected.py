@@ -21,7 +21,7 @@ from scipy.sparse.csgraph import connected_components
 
 from eventlib.consent import Policy
 from eventlib.pseudonyms import JUNK_MARK
-from eventlib.stage import DAY
+from eventlib.units import DAY
 
 __all__ = ["find_affected"]
 

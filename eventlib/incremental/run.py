@@ -336,9 +336,10 @@ def add_rows(
     moment = latest if as_of is None else as_of
     find_affected(connection, policy, (base.stamp["as_of"], moment), base.stamp["latest"])
     rows = run.take_affected()
-    narrow = code_facts(connection, plain)
+    where = engine(engine_name, connection)
+    narrow = code_facts(connection, plain, where)
     entry = Entry("read", rows, rows)
-    flow = Flow(narrow, engine(engine_name, connection), policy, pseudonym, entry, moment, timing)
+    flow = Flow(narrow, where, policy, pseudonym, entry, moment, timing)
     flow.latest = latest
     ordered, late = flow.order(flow.consent(flow.clock()))
     numbered = flow.sessions(ordered)

@@ -9,8 +9,9 @@ import narwhals as nw
 from eventlib.engine import Engine, Frame
 from eventlib.errors import BadCallError
 from eventlib.ordering.stretches import STREAM, number_stretches
-from eventlib.stage import HOUR, MINUTE, require
+from eventlib.stage import require
 from eventlib.timing import CLOCK_METHODS, CLOCKS
+from eventlib.units import HOUR, MINUTE
 
 __all__ = ["CLOCK_COLUMNS", "correct_clock"]
 
@@ -75,7 +76,9 @@ def correct_clock(engine: Engine, frame: Frame, policy: str = "device") -> Frame
     require("correct_clock", frame, _NEEDED)
     if policy not in CLOCKS:
         raise BadCallError.unknown("clock policy", policy, CLOCKS)
-    stretched = engine.checkpoint(_stretched(engine, frame))
+    stretched = _stretched(
+        engine, frame
+    )  # lazy: running its two small joins twice is cheaper than holding it
     timed = _by_device(stretched) if policy == "device" else _by_tracker(stretched, policy)
     return timed.select([*frame.collect_schema().names(), *CLOCK_COLUMNS])
 

@@ -7,7 +7,8 @@ from typing import Final
 import narwhals as nw
 
 from eventlib.engine import Engine, Frame
-from eventlib.stage import DAY, HOUR, require
+from eventlib.stage import require
+from eventlib.units import DAY, HOUR
 
 __all__ = ["LATE_CODES", "remove_late"]
 

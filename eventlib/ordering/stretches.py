@@ -11,7 +11,8 @@ from typing import Final
 import narwhals as nw
 
 from eventlib.engine import Engine, Frame
-from eventlib.stage import DAY, MINUTE, NO_SEQUENCE, SECOND
+from eventlib.stage import NO_SEQUENCE
+from eventlib.units import DAY, MINUTE, SECOND
 
 __all__ = ["STREAM", "number_stretches"]
 
@@ -65,8 +66,10 @@ def number_stretches(engine: Engine, frame: Frame) -> Frame:
         The frame with `stretch`, and `lift`: microseconds by which the running maximum along `sequence` is above the
         event's own time.
     """
-    # windows over wide frames are what costs: only the few columns that matter here go through them
-    signed = engine.checkpoint(_signs(frame.select(*_NARROW)))
+    # windows over wide frames are what costs: only the few columns and streams that matter go through them
+    narrow = frame.select(*_NARROW)
+    doubtful = engine.checkpoint(_doubtful(narrow))
+    signed = engine.checkpoint(_signs(narrow.join(doubtful, on=list(STREAM), how="inner")))
     odd_streams = signed.filter(nw.col("odd") == 1).select(*STREAM).unique()
     odd = engine.checkpoint(signed.join(odd_streams, on=list(STREAM), how="inner"))
     late = _late_in_the_pipeline(engine, odd)
@@ -80,8 +83,21 @@ def number_stretches(engine: Engine, frame: Frame) -> Frame:
     )
 
 
+def _doubtful(frame: Frame) -> Frame:
+    """Return the streams that may have more than one stretch: their delays differ, or a counter falls. Most are none."""
+    counter = frame.filter(nw.col("sequence") != NO_SEQUENCE).select(*STREAM, "occurred", "sequence")
+    before = counter.with_columns(
+        sequence_before=nw.col("sequence").shift(1).over(*STREAM, order_by=["occurred", "sequence"])
+    )
+    fell = before.filter(nw.col("sequence") < nw.col("sequence_before")).select(*STREAM)
+    spread = frame.group_by(*STREAM).agg(
+        nw.col("delay").min().alias("least"), nw.col("delay").max().alias("most")
+    )
+    return nw.concat([fell, spread.filter(nw.col("most") - nw.col("least") > JUMP).select(*STREAM)]).unique()
+
+
 def _signs(frame: Frame) -> Frame:
-    """Mark what shows that a stream may have more than one stretch; most have one, and are done here."""
+    """Mark what shows that a stream has more than one stretch."""
     counted = frame.with_columns(counted=_flag(nw.col("sequence") != NO_SEQUENCE))
     before = counted.with_columns(
         delay_before=nw.col("delay").shift(1).over(*STREAM, order_by=_ARRIVAL),

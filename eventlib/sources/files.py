@@ -8,7 +8,7 @@ import os
 import re
 import zlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 from urllib.parse import unquote
@@ -62,6 +62,8 @@ class Chunk:
         Whether the last line is the rest of an archive that ends too early.
     position : int
         How far the file itself was read, in bytes, so that progress can be told of archives too.
+    path : Path, optional
+        The file, where `data` stands in it at `offset` as it is.
     """
 
     file: int
@@ -71,6 +73,22 @@ class Chunk:
     previous: bytes = b""
     truncated: bool = False
     position: int = 0
+    path: Path | None = None
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Travel between processes as a place in its file, where it is one: reading that again beats copying it."""
+        if self.path is None:
+            return Chunk, tuple(getattr(self, field.name) for field in fields(self))
+        return _chunk_again, (replace(self, data=b"", path=None), self.path, len(self.data))
+
+
+def _chunk_again(chunk: Chunk, path: Path, length: int) -> Chunk:
+    with path.open("rb") as file:
+        file.seek(chunk.offset)
+        data = file.read(length)
+    if len(data) != length:
+        raise BadCallError(f"{path} became shorter while it was read")
+    return replace(chunk, data=data)
 
 
 def find_logs(logs: str | os.PathLike[str] | Sequence[str | os.PathLike[str]]) -> list[Path]:
@@ -276,13 +294,17 @@ def _whole_blocks(path: Path, file: BinaryIO, size: int) -> Iterator[tuple[bytes
 class _Cutter:
     """Joins blocks into whole lines; of an endless line it keeps only enough to refuse it."""
 
-    def __init__(self, file: int, line: int = 1, offset: int = 0, previous: bytes = b"") -> None:
+    def __init__(
+        self, file: int, line: int = 1, offset: int = 0, previous: bytes = b"", path: Path | None = None
+    ) -> None:
         self.file, self.line, self.offset, self.previous = file, line, offset, previous
         self.rest, self.dropped = b"", 0
         self.position = 0
+        self.path = path
 
     def chunk(self, data: bytes, *, truncated: bool = False) -> Chunk:
-        made = Chunk(self.file, data, self.line, self.offset, self.previous, truncated, self.position)
+        path = None if self.dropped else self.path
+        made = Chunk(self.file, data, self.line, self.offset, self.previous, truncated, self.position, path)
         self.line += data.count(b"\n")
         self.offset += len(data) + self.dropped
         self.previous = data[data.rfind(b"\n", 0, -1) + 1 : -1]
@@ -306,7 +328,7 @@ class _Cutter:
 
 def chunks(path: Path, file: int, size: int = CHUNK_BYTES) -> Iterator[Chunk]:
     """Cut a file into chunks of whole lines of about `size` bytes; a broken archive's rest is a last, truncated line."""
-    cutter, truncated = _Cutter(file), False
+    cutter, truncated = _Cutter(file, path=None if is_archive(path) else path.resolve()), False
     with path.open("rb") as opened:
         for block, truncated in _whole_blocks(path, opened, size):  # noqa: B007  # the last value tells whether the archive broke off
             cutter.position = opened.tell()

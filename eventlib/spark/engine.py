@@ -27,10 +27,8 @@ class SparkEngine(Engine):
     def __init__(self, session: Any = None) -> None:
         self.session = session if session is not None else open_session()
 
-    def frame(self, table: pa.Table | Frame) -> Frame:
-        """Bring a table to the executors; a frame that is there already stays as it is."""
-        if isinstance(table, nw.LazyFrame):
-            return table
+    def frame(self, table: pa.Table) -> Frame:
+        """Bring a table to the executors."""
         with quiet():
             return self.adopt(self.session.createDataFrame(table))
 

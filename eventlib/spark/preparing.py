@@ -110,7 +110,7 @@ def _segments(engine: SparkEngine, flow: Flow) -> list[dict[str, Any]]:
     withheld = gone.filter(pc.is_valid(gone["subject"])).select(["row", "removed_by", "subject"])
     with quiet():
         removed = engine.session.createDataFrame(withheld)
-    places = nw.to_native(engine.frame(flow.narrow.events)).select("row", "jurisdiction_key")
+    places = nw.to_native(flow.narrow.events).select("row", "jurisdiction_key")
     counted = removed.join(places, "row").groupBy("jurisdiction_key", "removed_by")
     rows = counted.agg(f.count("*").alias("events"), f.countDistinct("subject").alias("subjects")).collect()
     said = sorted(
