@@ -54,7 +54,9 @@ def number_sessions(engine: Engine, frame: Frame, *, gap: int = GAP, age: int = 
     numbered = engine.checkpoint(
         cuts.select("row", session=nw.col("starts").cum_sum().over("device", order_by=order).cast(nw.Int64))
     )
-    return frame.join(numbered, on="row", how="left").with_columns(session=nw.col("session").fill_null(0))
+    return frame.join(numbered, on="row", how="left").with_columns(
+        session=nw.col("session").fill_null(0).cast(nw.Int64)
+    )
 
 
 def _age_cuts(engine: Engine, marked: Frame, *, gap_order: list[str], age: int) -> Frame:

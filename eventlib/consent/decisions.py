@@ -172,20 +172,16 @@ def decide(
         .with_columns(**{f"verdict_{p}": _verdict(p, policy, codes, as_of) for p in PURPOSES})
         .select(columns)
     )
-    return _strictest(engine, judged, columns)
+    return _strictest(engine.checkpoint(judged), columns)
 
 
-def _strictest(engine: Engine, judged: Frame, columns: list[str]) -> Frame:
+def _strictest(judged: Frame, columns: list[str]) -> Frame:
     """Give all copies of an event the most restrictive verdict of any."""
     key = ["source_key", "event_key", "fingerprint_key"]
     copied = judged.filter(nw.col("copies") > 1).group_by(*key)
-    # held: few rows, and the plan that decides them is the whole of this stage
-    lowest = engine.checkpoint(
-        copied.agg(*(nw.col(f"verdict_{p}").min().alias(f"lowest_{p}") for p in PURPOSES))
-    )
-    strict = judged.join(lowest, on=key, how="left")
-    verdicts = {f"verdict_{p}": nw.coalesce(f"lowest_{p}", f"verdict_{p}") for p in PURPOSES}
-    return strict.with_columns(**verdicts).select(columns)
+    lowest = copied.agg(*(nw.col(f"verdict_{p}").min().alias(f"lowest_{p}") for p in PURPOSES))
+    verdicts = {f"verdict_{p}": nw.coalesce(f"lowest_{p}", f"verdict_{p}").cast(nw.Int64) for p in PURPOSES}
+    return judged.join(lowest, on=key, how="left").with_columns(**verdicts).select(columns)
 
 
 def _flag(condition: nw.Expr) -> nw.Expr:

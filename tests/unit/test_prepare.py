@@ -281,28 +281,31 @@ import sys
 from pathlib import Path
 from typing import Any
 import eventlib as el
-el.prepare(sys.argv[1], out=sys.argv[2])
+el.prepare(sys.argv[1], out=sys.argv[2], onto=sys.argv[3] if len(sys.argv) > 3 else None)
 """
 
 
 @pytest.mark.slow
-def test_killed_at_any_moment_leaves_the_last_good_dataset(tmp_path: Path):
+@pytest.mark.parametrize("added", [False, True], ids=["anew", "onto"])
+def test_killed_at_any_moment_leaves_the_last_good_dataset(tmp_path: Path, *, added: bool):
     out = tmp_path / "out"
+    whole = 20_001 if added else 20_000
     good = el.prepare(write_log(tmp_path / "good.ndjson", [event()]), out=out)
     log = write_log(
         tmp_path / "big.ndjson", (event(n * 0.5, anonymous_id=f"a-{n % 50}") for n in range(20_000))
     )
     chance = random.Random(3)
-    for moment in (0.6, 1.5, *(chance.uniform(1, 6) for _ in range(4))):
+    for moment in (0.6, 1.5, *(chance.uniform(1, 6) for _ in range(2 if added else 4))):
+        onto = [str(good.folder)] if added else []
         process = subprocess.Popen(
-            [sys.executable, "-c", _KILLED, str(log), str(out)], start_new_session=True
+            [sys.executable, "-c", _KILLED, str(log), str(out), *onto], start_new_session=True
         )
         time.sleep(moment)
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
         found = el.load(out)
-        assert len(found.events) in (1, 20_000)
-        assert found.folder == good.folder or len(found.events) == 20_000
+        assert len(found.events) in (1, whole)
+        assert found.folder == good.folder or len(found.events) == whole
     last = el.prepare(tmp_path / "good.ndjson", out=out)
     assert el.load(out).folder == last.folder
     assert not list(out.glob(".work-*")), "a later run removes what killed ones left"

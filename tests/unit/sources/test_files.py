@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import gzip
+import pickle
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -113,6 +115,35 @@ def test_ranges_of_a_file_hold_the_lines_of_the_whole(
             newlines = count_newlines(path, 0, start)
             found += _lines(range_chunks(path, 0, start, stop, newlines, size))
         assert found == _lines(chunks(path, 0, size))
+
+
+@given(
+    lines=st.lists(
+        st.tuples(st.sampled_from([0, 1, 5, 20, 90, 300]), st.sampled_from(["\n", "\n", "\n", ""]))
+    ),
+    size=st.sampled_from([8, 64, 128]),
+)
+def test_a_chunk_is_the_same_in_another_process(
+    tmp_path_factory: pytest.TempPathFactory, lines: list[tuple[int, str]], size: int
+):
+    path = tmp_path_factory.mktemp("travel") / "log.ndjson"
+    path.write_bytes("".join("x" * length + end for length, end in lines).encode())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            files, "MAX_LINE_BYTES", 50
+        )  # what is cut from a line stands nowhere: such chunks travel whole
+        for chunk in chunks(path, 0, size):
+            assert pickle.loads(pickle.dumps(chunk)) == replace(chunk, path=None)
+
+
+def test_a_log_that_becomes_shorter_while_it_is_read_is_told(tmp_path: Path):
+    path = tmp_path / "log.ndjson"
+    path.write_bytes(LINES)
+    waiting = [pickle.dumps(chunk) for chunk in chunks(path, 0, 64)]
+    assert b"".join(pickle.loads(each).data for each in waiting) == LINES
+    path.write_bytes(LINES[:70])
+    with pytest.raises(BadCallError, match=r"log\.ndjson became shorter while it was read"):
+        pickle.loads(waiting[-1])
 
 
 def test_a_range_knows_the_line_before_it(tmp_path: Path):
