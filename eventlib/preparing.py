@@ -10,26 +10,25 @@ from pathlib import Path
 from types import MappingProxyType
 
 import duckdb
-import pyarrow as pa
 
-from eventlib.engine import MEMORY, SPARK, Frame, connect, engine
+from eventlib.engine import MEMORY, SPARK, connect, engine
 from eventlib.errors import BadCallError
 from eventlib.flow import Flow
-from eventlib.identity import Identities
 from eventlib.narrow import encode
 from eventlib.options import Logs, Means, Options, Progress, microseconds, open_means, quiet
 from eventlib.prepared import Prepared
 from eventlib.pseudonyms import Pseudonymiser
 from eventlib.publish import enough_space, workplace
-from eventlib.refusals import check_refused, check_written, refuse_rejected, refuse_withheld
+from eventlib.refusals import check_refused, check_written, refuse_rejected
 from eventlib.rows import Log, Plan, plan_rows, read_plan
 from eventlib.schema import registry as schema_registry
 from eventlib.sources.files import least_space
+from eventlib.staging import run_stages
 from eventlib.stamping import publish_version, stamp, state_stamp
 from eventlib.state import new_state, outcome, retries, segments, write_state
-from eventlib.writing import row_digest, write_events, write_quarantine, write_sessions, write_table
+from eventlib.writing import row_digest, write_events, write_quarantine, write_sessions
 
-__all__ = ["prepare_log", "prepare_to", "run_stages"]
+__all__ = ["prepare_log", "prepare_to"]
 
 
 def prepare_to(logs: Logs, out: Path, options: Options, progress: Progress = quiet) -> Prepared:
@@ -166,25 +165,3 @@ def _run(
     check_refused(write_quarantine(connection, log.quarantine, late, files, made), flow, log)
     progress("publish", 5, 6, log.entry.rows_in)
     return flow
-
-
-def run_stages(
-    flow: Flow, means: Means, log: Log, made: Path, progress: Progress
-) -> tuple[Frame, pa.Table, Identities]:
-    """Run the stages and write who is who; return the kept events, what came too late, and the people."""
-    progress("clock and consent", 1, 6, log.entry.rows_in)
-    consented = flow.consent(flow.clock())
-    refuse_withheld(flow.ledger, means.policy, log)
-    progress("order and sessions", 2, 6, log.entry.rows_in)
-    ordered, late = flow.order(consented)
-    numbered = flow.sessions(ordered)
-    progress("identity", 3, 6, log.entry.rows_in)
-    people = flow.identify(numbered, means.registry)
-    for name, table in (
-        ("people", people.people),
-        ("registry", people.registry),
-        ("refused_merges", people.refused),
-    ):
-        write_table(table, made, name)
-    progress("write", 4, 6, log.entry.rows_in)
-    return numbered, late, people

@@ -12,7 +12,6 @@ import pyarrow.compute as pc
 from eventlib.engine import connect
 from eventlib.flow import Flow
 from eventlib.options import Means, Options, Progress, microseconds
-from eventlib.preparing import run_stages
 from eventlib.pseudonyms import Pseudonymiser
 from eventlib.refusals import check_refused, check_written
 from eventlib.rows import Log, Plan
@@ -21,6 +20,7 @@ from eventlib.spark.narrow import encode_on, read_pieces
 from eventlib.spark.rows import read_rows_on
 from eventlib.spark.session import failures_told, open_session, quiet
 from eventlib.spark.writing import row_digest_on, write_events_on
+from eventlib.staging import run_stages
 from eventlib.writing import write_quarantine, write_sessions
 
 __all__ = ["prepare_on", "read_on"]
