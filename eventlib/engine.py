@@ -22,6 +22,7 @@ __all__ = [
     "SPARK",
     "Engine",
     "Frame",
+    "check_engine",
     "connect",
     "engine",
     "engine_of",
@@ -173,19 +174,15 @@ ENGINES: Final[dict[str, type[Engine]]] = {"duckdb": _DuckDB, "polars": _Polars,
 SPARK: Final = "spark"
 
 
-def engine(name: str, connection: duckdb.DuckDBPyConnection | None = None) -> Engine:
-    """Return a fresh engine of that name.
+def check_engine(name: str) -> None:
+    """Refuse a name that `engine` would refuse, without opening anything.
 
     Raises
     ------
     BadCallError
-        If there is none of that name, or its library is not installed.
+        If there is no engine of that name, or its library is not installed.
     """
-    if name == SPARK:
-        from eventlib.spark.engine import SparkEngine  # noqa: PLC0415  # an optional engine
-
-        return SparkEngine()
-    if name not in ENGINES:
+    if name not in ENGINES and name != SPARK:
         raise BadCallError.unknown("engine", name, [*ENGINES, SPARK])
     if name == "polars":
         try:
@@ -194,6 +191,21 @@ def engine(name: str, connection: duckdb.DuckDBPyConnection | None = None) -> En
             raise BadCallError(
                 "engine 'polars' needs the polars package: pip install 'eventlib[polars]'"
             ) from error
+
+
+def engine(name: str, connection: duckdb.DuckDBPyConnection | None = None) -> Engine:
+    """Return a fresh engine of that name.
+
+    Raises
+    ------
+    BadCallError
+        If there is none of that name, or its library is not installed.
+    """
+    check_engine(name)
+    if name == SPARK:
+        from eventlib.spark.engine import SparkEngine  # noqa: PLC0415  # an optional engine
+
+        return SparkEngine()
     return _DuckDB(connection) if name == "duckdb" else ENGINES[name]()
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from eventlib.consent import Policy, load_policy
-from eventlib.engine import SPARK, engine
+from eventlib.engine import SPARK, check_engine
 from eventlib.errors import BadCallError
 from eventlib.pseudonyms import load_key
 from eventlib.state import key_check, schemas_digest
@@ -84,12 +84,11 @@ def open_means(options: Options) -> Means:
         raise BadCallError(f"max_rejected is a share from 0 to 1, not {options.max_rejected}")
     if options.master is not None and options.engine != SPARK:
         raise BadCallError("a master is Spark's: it goes with the engine spark")
+    check_engine(options.engine)
     if options.engine == SPARK:
         from eventlib.spark.session import refuse_master  # noqa: PLC0415  # an optional engine
 
         refuse_master(options.master)
-    else:
-        engine(options.engine)
     return Means(
         load_policy(options.policy),
         load_key(options.key)[0],

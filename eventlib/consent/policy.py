@@ -7,6 +7,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -105,9 +106,10 @@ def _plain(node: Any) -> Any:
     return node.isoformat() if isinstance(node, date) else node
 
 
+@lru_cache(maxsize=4)
 def _parse(text: bytes, where: str) -> dict[str, Any]:
     try:
-        content = _plain(yaml.safe_load(text))
+        content = _plain(yaml.safe_load(text))  # libyaml's own loader is faster, and dies of deep nesting
     except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
         raise BadCallError(f"the policy {where} is not YAML: {error}") from error
     schema = orjson.loads((schemas_dir() / "policy" / "policy.schema.json").read_bytes())
