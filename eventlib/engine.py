@@ -26,6 +26,7 @@ __all__ = [
     "connect",
     "engine",
     "engine_of",
+    "numbered_parquet",
     "parquet",
     "quoted",
 ]
@@ -37,7 +38,7 @@ MEMORY: Final = "1GB"
 
 
 def connect(spill: Path | None = None, memory_limit: str | None = None) -> duckdb.DuckDBPyConnection:
-    """Open an own in-memory DuckDB: UTC, no extensions, nothing a query could change.
+    """Open an own in-memory DuckDB: UTC, no extensions, rows in no order but what a query asks for, its settings locked.
 
     Parameters
     ----------
@@ -49,6 +50,7 @@ def connect(spill: Path | None = None, memory_limit: str | None = None) -> duckd
     config: dict[str, str | bool | int | float | list[str]] = {
         "autoinstall_known_extensions": False,
         "autoload_known_extensions": False,
+        "preserve_insertion_order": False,  # nothing here means the order in which rows happen to lie
     }
     if spill is not None:
         config["temp_directory"] = str(spill)
@@ -66,9 +68,14 @@ def quoted(path: Path) -> str:
     return "'" + str(path).replace("'", "''") + "'"
 
 
-def parquet(*paths: Path) -> str:
-    """Return Parquet files as an SQL relation."""
-    return f"read_parquet([{', '.join(map(quoted, paths))}])"
+def parquet(*paths: Path, options: str = "") -> str:
+    """Return Parquet files as an SQL relation; what their folders are called is no part of it."""
+    return f"read_parquet([{', '.join(map(quoted, paths))}], hive_partitioning = false{options})"
+
+
+def numbered_parquet(path: Path) -> str:
+    """Return a Parquet file as an SQL relation with `file_row_number`, from 0."""
+    return parquet(path, options=", file_row_number = true")
 
 
 class Engine(ABC):

@@ -401,7 +401,7 @@ def code_facts(connection: duckdb.DuckDBPyConnection, plain: Mapping[str, str], 
 
 
 _NARROW: Final = f"""
-SELECT f.row, e.event_key, coalesce(n.code, 0) AS name_key, s.code AS source_key, coalesce(c.code, -1) AS channel_key,
+SELECT f.row, e.event_key, coalesce(n.code, 0) AS name_key, coalesce(s.code, 0) AS source_key, coalesce(c.code, -1) AS channel_key,
        f.anonymous, f.user, nullif(coalesce(nullif(f.anonymous, 0), f.user), 0) AS device,
        f.occurred, f.sent, f.received, f.true_time, coalesce(f.sequence, {NO_SEQUENCE}) AS sequence,
        coalesce(copies, 1) AS copies, coalesce(fingerprint_key, 0) AS fingerprint_key, coalesce(copy_key, 0) AS copy_key,
@@ -409,7 +409,7 @@ SELECT f.row, e.event_key, coalesce(n.code, 0) AS name_key, s.code AS source_key
        has_consent::BIGINT AS has_consent, gpc::BIGINT AS gpc, undecoded_signal::BIGINT AS undecoded_signal,
        coalesce(v.code, 0) AS notice_key, f.updated, f.observed::BIGINT AS observed
 FROM fact f JOIN event_code e USING (row)
-JOIN code_source s ON s.value = f.source
+LEFT JOIN code_source s ON s.value = f.source
 LEFT JOIN code_event_name n ON n.value = f.event_name
 LEFT JOIN code_channel c ON c.value = f.channel
 LEFT JOIN code_jurisdiction j ON j.value = f.jurisdiction

@@ -101,7 +101,16 @@ def publish(made: Path, target: Path, pointer: Path) -> None:
         Where it goes; must not exist.
     pointer
         Symlink beside or above `target`; swapped by `os.replace`.
+
+    Raises
+    ------
+    BadCallError
+        If something else than a symlink is in the pointer's place; then nothing is published.
     """
+    if pointer.exists() and not pointer.is_symlink():
+        raise BadCallError(
+            f"{pointer} is no link: eventlib points it at the last good version, so move what is there out of the way"
+        )
     for path in sorted(made.rglob("*")):
         if path.is_file():
             _sync(path)

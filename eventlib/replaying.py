@@ -36,6 +36,7 @@ from eventlib.rows import Log, Plan, gather_pieces, learn, read_rows
 from eventlib.schema import registry
 from eventlib.sources.files import Chunk, chunks, digest_file
 from eventlib.stamping import run_id
+from eventlib.state import rewrite_inputs
 
 __all__ = ["Replayed", "rejudge", "replay_to"]
 
@@ -250,7 +251,7 @@ def replay_to(folder: Path, out: Path, options: Options) -> Replayed:
     prepared = load(folder)
     means = _options(prepared, options)
     key = load_key(options.key)[0]
-    quarantine = pq.read_table(prepared.folder / "quarantine.parquet")
+    quarantine = pq.read_table(prepared.folder / "quarantine.parquet", partitioning=None)
     inputs: list[dict[str, Any]] = prepared.run["inputs"]
     there = [entry for entry in inputs if _unchanged(entry)]
     lost = [entry for entry in inputs if entry not in there]
@@ -341,7 +342,7 @@ def _carry_over(prepared: Prepared, judged: Log, out: Path, work: Path, note: Ma
     started = datetime.now(UTC)
     made = work / "version"
     shutil.copytree(prepared.folder, made)
-    before = pq.read_table(prepared.folder / "quarantine.parquet")
+    before = pq.read_table(prepared.folder / "quarantine.parquet", partitioning=None)
     late = before.filter(pc.is_in(before["code"], value_set=pa.array(sorted(LATE))))
     rows = pa.concat_tables([judged.quarantine, late])
     ordered = rows.sort_by([("source_file", "ascending"), ("line", "ascending")])
@@ -362,6 +363,8 @@ def _carry_over(prepared: Prepared, judged: Log, out: Path, work: Path, note: Ma
         "ended_at": datetime.now(UTC).isoformat(),
         "inputs": inputs,
     }
+    if (made / "state").is_dir():
+        rewrite_inputs(made, inputs)
     (made / "ledger.json").write_bytes(orjson.dumps(ledger, option=orjson.OPT_INDENT_2))
     (made / "run.json").write_bytes(orjson.dumps(stamp, option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS))
     publish(made, out / "versions" / stamp["run_id"], out / "current")

@@ -24,7 +24,7 @@ from eventlib.model import QUARANTINE_COLUMNS, quarantine_columns
 from eventlib.schema import registry
 from eventlib.sources import adapter, detect
 from eventlib.sources.decode import decode
-from eventlib.sources.files import Chunk, chunks, digest_file, find_logs, is_archive, passed_over
+from eventlib.sources.files import Chunk, chunks, digest_file, find_logs, is_archive, passed_over, unchanging
 from eventlib.timing import Timing
 
 __all__ = ["Log", "Plan", "gather_pieces", "learn", "plan_rows", "read_rows"]
@@ -354,7 +354,7 @@ def read_rows(
 
 def read_plan(plan: Plan, progress: Progress | None = None) -> Log:
     """Read what was planned, on all cores of this machine."""
-    with ThreadPoolExecutor(1) as beside:
+    with unchanging(plan.paths), ThreadPoolExecutor(1) as beside:
         digests = beside.map(digest_file, plan.paths)  # begins at once, while workers start
         pieces = _run(plan.tasks(), parallel=plan.is_large())
         return gather_pieces(plan, pieces, digests, progress)

@@ -30,6 +30,9 @@ __all__ = ["filter_consent", "merge_identities", "order", "sessionize", "validat
 
 _REQUIRED: Final = ("event_id", "event_name", "source", "occurred_at", "received_at")
 _STATED: Final = (*_REQUIRED, *(f"said_{purpose}" for purpose in PURPOSES))
+_TOTAL_ORDER: Final = (
+    "event_time", "source_key", "device", "stretch", "sequence", "event_key", "renamed", "copy_key", "fingerprint_key",
+)  # fmt: skip
 _IDENTIFIERS: Final = ("anonymous_id", "user_id")
 _FLAGS: Final = ("has_consent", "gpc", "undecoded_signal", "minted_id")
 
@@ -202,12 +205,7 @@ def order(
     rows_in = flow.ledger.rows_out
     kept, refused = flow.order(consented)
     narrow = flow.engine.collect(kept)
-    places = narrow.sort_by(
-        [
-            (c, "ascending")
-            for c in ("event_time", "source_key", "device", "stretch", "sequence", "event_key", "renamed")
-        ]
-    )
+    places = narrow.sort_by([(name, "ascending") for name in _TOTAL_ORDER])
     places = places.append_column("_place", pa.array(range(len(places)), pa.int64()))
     methods = pa.array([CLOCK_METHODS[code] for code in places["clock_method"].to_pylist()], pa.string())
     columns = {

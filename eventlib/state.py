@@ -37,6 +37,7 @@ __all__ = [
     "outcome",
     "read_state",
     "retries",
+    "rewrite_inputs",
     "schemas_digest",
     "segments",
     "share_facts",
@@ -154,13 +155,21 @@ def write_state(connection: duckdb.DuckDBPyConnection, folder: Path, stamp: Mapp
         connection.execute(
             f"COPY ({query}) TO {quoted(folder / f'{name}.parquet')} (FORMAT parquet, COMPRESSION zstd)"
         )
-    content = {"format": FORMAT, **stamp}
-    (folder / "state.json").write_bytes(
-        orjson.dumps(content, option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS)
-    )
+    _write_stamp(folder, {"format": FORMAT, **stamp})
     for file in folder.rglob("*"):
         if file.is_file():
             file.chmod(0o600)
+
+
+def _write_stamp(folder: Path, content: Mapping[str, Any]) -> None:
+    (folder / "state.json").write_bytes(
+        orjson.dumps(content, option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS)
+    )
+
+
+def rewrite_inputs(version: Path, inputs: Sequence[Mapping[str, Any]]) -> None:
+    """Write anew what a version's state says of the files that were read."""
+    _write_stamp(version / "state", {**read_state(version), "inputs": list(inputs)})
 
 
 def read_state(version: Path) -> dict[str, Any]:

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from eventlib.arrow import write_parquet
-from eventlib.engine import quoted
+from eventlib.engine import numbered_parquet
 from eventlib.errors import BadCallError
 from eventlib.model import EVENT_COLUMNS, PURPOSES, QUARANTINE_COLUMNS
 from eventlib.prepared import event_files
@@ -255,8 +255,7 @@ def placed_events(version: Path) -> str:
     """Return a version's events as an SQL relation with `place`, from 1 in total order over all their files."""
     selected, before = [], 1
     for file in event_files(version):
-        content = f"read_parquet({quoted(file)}, file_row_number = true)"
-        selected.append(f"SELECT *, file_row_number + {before} AS place FROM {content}")  # noqa: S608  # our own file
+        selected.append(f"SELECT *, file_row_number + {before} AS place FROM {numbered_parquet(file)}")  # noqa: S608  # our own file
         before += pq.read_metadata(file).num_rows
     return f"({' UNION ALL BY NAME '.join(selected)})"
 
@@ -305,13 +304,14 @@ def write_quarantine(
         Relation of the late rows' content; late rows that it does not hold are left out.
     """
     connection.register("refused_late", late)
-    connection.register("source_file", pa.table({"source_file": pa.array(list(files), pa.string())}))
+    names = pa.array(list(files), pa.string())
+    connection.register("source_file", pa.table({"source_file": names, "file": range(len(names))}))
     placed = connection.sql(
         f"""SELECT source_file, line, byte_offset, byte_length, digest, event_id, event_name, schema_version, removed_by AS code,
                   '$' AS json_path, CASE removed_by WHEN 'too_late' THEN 'arrived or was sent later than too_late allows'
                   ELSE 'further ahead of its arrival than ahead allows' END AS message, 1::BIGINT AS errors
            FROM refused_late JOIN {wide} USING (row)
-           JOIN (SELECT source_file, row_number() OVER () - 1 AS file FROM source_file) USING (file)"""  # noqa: S608  # names of our own relations
+           JOIN source_file USING (file)"""  # noqa: S608  # names of our own relations
     ).to_arrow_table()
     schema = quarantine.schema if "raw" in quarantine.schema.names else QUARANTINE_COLUMNS
     missing = pa.nulls(len(placed), pa.string())
@@ -362,7 +362,7 @@ def read_registry(path: Path) -> dict[str, str]:
         If the file is no registry.
     """
     try:
-        table = pq.read_table(path, columns=["anchor", "person_id"])
+        table = pq.read_table(path, columns=["anchor", "person_id"], partitioning=None)
     except (OSError, pa.ArrowInvalid) as error:
         raise BadCallError(f"{path} is no registry.parquet of an earlier run: {error}") from error
     return dict(zip(table["anchor"].to_pylist(), table["person_id"].to_pylist(), strict=True))

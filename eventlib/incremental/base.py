@@ -125,14 +125,16 @@ def refuse_known(base: Base, paths: Iterable[Path]) -> None:
     BadCallError
         Naming the log.
     """
-    digests = {entry["sha256"]: entry["file"] for entry in base.stamp["inputs"]}
+    # an empty log is no log that could count twice
+    digests = {entry["sha256"]: entry["file"] for entry in base.stamp["inputs"] if entry["rows"]}
+    names = {Path(file).resolve() for file in base.stamp["files"]}
     for path in paths:
         held = digests.get(digest_file(path))
         if held is not None:
             raise BadCallError(
                 f"{path} is in {base.folder} already, as {held}: give only new logs with --onto"
             )
-        if str(path) in base.stamp["files"]:
+        if str(path) in base.stamp["files"] or path.resolve() in names:
             raise BadCallError(
                 f"{base.folder} holds another log by the name {path}: quarantine points at lines by their file, "
                 "so give this one another name, or prepare all logs anew"

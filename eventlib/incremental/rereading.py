@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import duckdb
@@ -66,9 +67,7 @@ def read_again(
         name = files[file]
         if not Path(name).is_file():
             raise _gone(name, len(wanted), "has moved")
-        mine = Task(
-            sources[name], learned.get(sources[name], {}), task.schemas, task.key, task.keep_raw, task.folder
-        )
+        mine = replace(task, source=sources[name], learned=learned.get(sources[name], {}))
         for chunk in chunks(Path(name), file):
             if any(chunk.first_line <= line <= chunk.first_line + chunk.data.count(b"\n") for line in wanted):
                 judge_chunk(chunk, number, mine)

@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 
 from eventlib.arrow import write_parquet
 from eventlib.consent import Policy
-from eventlib.engine import engine, parquet, quoted
+from eventlib.engine import engine, numbered_parquet, parquet
 from eventlib.flow import Flow
 from eventlib.incremental.affected import find_affected
 from eventlib.incremental.base import Base
@@ -154,9 +154,9 @@ class _Run:
         """Leave `base_wide`, what the base holds of the affected rows, and `wanted`, the pointers of what it does not."""
         self.connection.register("deciding", kept)
         self.connection.register("late", late)
-        events = quoted(self.base.folder / "events.parquet")
+        events = numbered_parquet(self.base.folder / "events.parquet")
         self.run(
-            f"""CREATE TEMP TABLE base_wide AS SELECT o.row, b.* FROM read_parquet({events}, file_row_number = true) b
+            f"""CREATE TEMP TABLE base_wide AS SELECT o.row, b.* FROM {events} b
                 JOIN (SELECT row, place FROM base_outcome SEMI JOIN affected USING (row) WHERE place IS NOT NULL) o
                   ON b.file_row_number = o.place - 1"""
         )
@@ -180,8 +180,9 @@ class _Run:
         folder = work / "reread"
         folder.mkdir()
         task = Task(
-            "", {}, str(schemas) if schemas else None, self.pseudonym.key, keep_raw=False, folder=str(folder)
-        )
+            "", {}, str(schemas) if schemas else None, self.pseudonym.key, keep_raw=False, folder=str(folder),
+            too_late=self.log.timing.too_late, ahead=self.log.timing.ahead,
+        )  # fmt: skip
         sources = {entry["file"]: entry["source"] for entry in inputs}
         read_again(self.connection, self.files, sources, task, self.log.learned)
 

@@ -62,7 +62,7 @@ class Tables:
         )
 
     def _old(self, name: str) -> pa.Table:
-        return pq.read_table(self.base.folder / f"{name}.parquet")
+        return pq.read_table(self.base.folder / f"{name}.parquet", partitioning=None)
 
     def _digest(self, namespace: str, identifier: str) -> str:
         return self.pseudonym.keyed(namespace, identifier) if self.pseudonym.plain else identifier

@@ -149,7 +149,7 @@ def _path(error: jsonschema_rs.ValidationError) -> str:
 def _table(folder: Path) -> Iterator[Finding]:
     """`signals.parquet` has the published columns and says the same as `signals.jsonl`."""
     try:
-        table = pq.read_table(folder / "signals.parquet")
+        table = pq.read_table(folder / "signals.parquet", partitioning=None)
     except (pa.ArrowInvalid, OSError) as error:
         yield Finding("error", "signals.parquet", f"cannot be read: {error}")
         return

@@ -8,6 +8,7 @@ import os
 import re
 import zlib
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, BinaryIO, Final
@@ -21,7 +22,7 @@ import zstandard
 from eventlib.errors import BadCallError
 from eventlib.model import MAX_LINE_BYTES
 
-__all__ = ["CHUNK_BYTES", "Chunk", "chunks", "digest_file", "find_logs", "least_space"]
+__all__ = ["CHUNK_BYTES", "Chunk", "chunks", "digest_file", "find_logs", "least_space", "unchanging"]
 
 CHUNK_BYTES: Final = 8 << 20
 _ARCHIVE_BYTES: Final = 1 << 16
@@ -83,12 +84,39 @@ class Chunk:
 
 
 def _chunk_again(chunk: Chunk, path: Path, length: int) -> Chunk:
-    with path.open("rb") as file:
-        file.seek(chunk.offset)
-        data = file.read(length)
-    if len(data) != length:
-        raise BadCallError(f"{path} became shorter while it was read")
-    return replace(chunk, data=data)
+    """Read a chunk that came as a place; that its file changed meanwhile is found by `unchanging`, not here."""
+    try:
+        with path.open("rb") as file:
+            file.seek(chunk.offset)
+            return replace(chunk, data=file.read(length))
+    except OSError:
+        return chunk
+
+
+def _identity(path: Path) -> tuple[int, ...] | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
+
+
+@contextmanager
+def unchanging(paths: Sequence[Path]) -> Iterator[None]:
+    """Refuse logs that are written to, replaced or removed while they are read: their lines would be torn or lost.
+
+    Raises
+    ------
+    BadCallError
+        Naming the first of them.
+    """
+    before = [_identity(path) for path in paths]
+    yield
+    for path, was in zip(paths, before, strict=True):
+        if _identity(path) != was:
+            raise BadCallError(
+                f"{path} changed while it was read; give logs that are finished, or a copy of those that are not"
+            )
 
 
 def find_logs(logs: str | os.PathLike[str] | Sequence[str | os.PathLike[str]]) -> list[Path]:
@@ -106,6 +134,8 @@ def find_logs(logs: str | os.PathLike[str] | Sequence[str | os.PathLike[str]]) -
     eventlib.errors.BadCallError: no log file matches 'nowhere/*.ndjson'
     """
     wanted = [logs] if isinstance(logs, str | os.PathLike) else list(logs)
+    if not wanted:
+        raise BadCallError("no log was given: the list of logs is empty")
     found: dict[Path, Path] = {}
     for item in wanted:
         text = os.fspath(item)

@@ -228,7 +228,7 @@ def _narrow_columns() -> list[Any]:
         "row",
         "event_key",
         filled("event_name_code", 0, "name_key"),
-        f.col("source_code").alias("source_key"),
+        filled("source_code", 0, "source_key"),
         filled("channel_code", -1, "channel_key"),
         filled("anonymous", 0, "anonymous"),
         filled("user", 0, "user"),

@@ -23,7 +23,15 @@ from eventlib.errors import BadCallError
 from eventlib.judging import Piece, Task, judge_chunk
 from eventlib.model import quarantine_columns
 from eventlib.rows import Log, Plan, gather_pieces
-from eventlib.sources.files import CHUNK_BYTES, Chunk, chunks, count_newlines, digest_file, range_chunks
+from eventlib.sources.files import (
+    CHUNK_BYTES,
+    Chunk,
+    chunks,
+    count_newlines,
+    digest_file,
+    range_chunks,
+    unchanging,
+)
 from eventlib.spark.session import quiet
 
 __all__ = ["read_rows_on"]
@@ -201,8 +209,9 @@ def read_rows_on(spark: Any, plan: Plan, *, block: int = CHUNK_BYTES) -> Log:
     BadCallError
         If a worker cannot see a file, has no eventlib or another one, or there are too many files.
     """
-    parts, digests = _survey(spark, plan, _parts(plan, block))
-    tasks = [plan.task(file) for file in range(len(plan.paths))]
-    found = _run(spark, len(parts), lambda n: _judge(parts[n], n, tasks[parts[n].file], block))
+    with unchanging(plan.paths):
+        parts, digests = _survey(spark, plan, _parts(plan, block))
+        tasks = [plan.task(file) for file in range(len(plan.paths))]
+        found = _run(spark, len(parts), lambda n: _judge(parts[n], n, tasks[parts[n].file], block))
     columns = quarantine_columns(keep_raw=plan.keep_raw)
     return gather_pieces(plan, (_piece(item, columns) for item in found), digests)

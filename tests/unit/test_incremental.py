@@ -235,6 +235,26 @@ def test_a_log_is_added_once(base: tuple[Runs, Path, Path]):
         runs.prepare([log], onto=folder)
 
 
+def test_a_log_is_known_by_any_spelling_of_its_path(
+    base: tuple[Runs, Path, Path], monkeypatch: pytest.MonkeyPatch
+):
+    runs, folder, log = base
+    log.write_bytes(log.read_bytes() + line(by("a-9", 200)))
+    monkeypatch.chdir(log.parent)
+    with pytest.raises(BadCallError, match=r"holds another log by the name log-1\.ndjson"):
+        runs.prepare([Path(log.name)], onto=folder)
+
+
+def test_days_without_events_are_added_like_others(tmp_path: Path):
+    assert_same(*Runs(tmp_path).both([[by("a-1", 0)], [], [], [by("a-1", 90)]]))
+
+
+def test_what_is_read_again_is_held_to_the_runs_own_limits(tmp_path: Path):
+    late = by("a-1", 100, event_id="late", consent=consent(updated=50), delay=8000, sent_at=at(100))
+    first = [late, refusal("a-1", 1000)]
+    assert_same(*Runs(tmp_path, too_late="1h").both([first, [refusal("a-1", 20_000, allowed=True)]]))
+
+
 def test_other_settings_are_refused_by_name(base: tuple[Runs, Path, Path], tmp_path: Path):
     runs, folder, _ = base
     new = runs.log([by("a-2", 50)])

@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from eventlib.errors import BadCallError, DataRefusedError
 from eventlib.model import EVENT_COLUMNS, QUARANTINE_COLUMNS
 from eventlib.prepared import Prepared
 from eventlib.resources import schemas_dir
+from eventlib.rows import read_rows
 from tests.factory import consent, event, lenient_policy, line, link, login, prepared, write_log
 from tests.hostile import hostile_lines
 from tests.unit.sources.test_decode import HOSTILE
@@ -283,6 +285,57 @@ from typing import Any
 import eventlib as el
 el.prepare(sys.argv[1], out=sys.argv[2], onto=sys.argv[3] if len(sys.argv) > 3 else None)
 """
+
+
+@pytest.mark.parametrize("folder", ["source=zzz", "received_at=2026-01-01", "row=7", "event_id=1"])
+def test_a_folder_named_like_a_partition_is_no_part_of_the_data(tmp_path: Path, folder: str):
+    events = [event(n * 60, anonymous_id=f"a-{n % 3}") for n in range(12)]
+    log = write_log(tmp_path / "log.ndjson", events)
+    plain, odd = (el.prepare(log, out=tmp_path / name / "out") for name in ("plain", folder))
+    for name in ("events", "sessions", "people"):
+        assert (odd.folder / f"{name}.parquet").read_bytes() == (
+            plain.folder / f"{name}.parquet"
+        ).read_bytes()
+    assert odd.run["row_digest"] == plain.run["row_digest"]
+    assert odd.events["source"].tolist() == plain.events["source"].tolist()
+
+
+def test_a_folder_in_the_pointers_place_is_refused(tmp_path: Path):
+    log = write_log(tmp_path / "log.ndjson", [event()])
+    (tmp_path / "out" / "current").mkdir(parents=True)
+    with pytest.raises(BadCallError, match="current is no link"):
+        el.prepare(log, out=tmp_path / "out")
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["current"]
+
+
+def test_no_log_at_all_is_refused_and_leaves_the_last_dataset(tmp_path: Path):
+    good = el.prepare(write_log(tmp_path / "log.ndjson", [event()]), out=tmp_path / "out")
+    with pytest.raises(BadCallError, match="the list of logs is empty"):
+        el.prepare([], out=tmp_path / "out")
+    assert el.load(tmp_path / "out").folder == good.folder
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda path: path.write_bytes(path.read_bytes() + line(event(9))),
+        lambda path: shutil.copy(path, path.with_suffix(".new")).replace(path),
+        lambda path: path.unlink(),
+        lambda path: os.truncate(path, 10),
+    ],
+    ids=["appended", "rotated", "removed", "cut"],
+)
+def test_a_log_that_changes_while_it_is_read_is_refused(tmp_path: Path, change: Callable[[Path], None]):
+    path = write_log(tmp_path / "log.ndjson", [event(n) for n in range(5)])
+
+    waiting = [change]
+
+    def meanwhile(*_: int) -> None:
+        if waiting:
+            waiting.pop()(path)
+
+    with pytest.raises(BadCallError, match=r"log\.ndjson changed while it was read"):
+        read_rows(path, progress=meanwhile)
 
 
 @pytest.mark.slow

@@ -168,6 +168,19 @@ def test_lines_that_still_stand_in_a_changed_file_are_recovered_alone(
     assert content(el.replay(replayed, policy=policy)) == content(replayed)
 
 
+def test_what_was_carried_over_can_be_added_to(tmp_path: Path, policy: Path):
+    gone = write_log(tmp_path / "a.ndjson", [event(1), b"{broken\n"])
+    first = el.prepare(gone, policy=policy, **PLAIN)
+    gone.unlink()
+    carried = el.replay(first, policy=policy)
+    added = el.prepare(
+        write_log(tmp_path / "b.ndjson", [event(9)]), onto=carried.folder, policy=policy, **PLAIN
+    )
+    assert [entry["removed"] for entry in added.run["inputs"]] == [{"source_gone": 1}, {}]
+    assert codes(added) == {"source_gone": 1}
+    assert balanced(added)
+
+
 def test_events_that_cannot_be_read_again_are_never_lost(tmp_path: Path, mended: Path, policy: Path):
     kept = write_log(tmp_path / "a.ndjson", [*(event(n) for n in range(5)), b"{broken\n"])
     bad = write_log(tmp_path / "b.ndjson", [coloured(1)])

@@ -77,3 +77,16 @@ def test_wrong_parameters_are_named(tmp_path: Path):
         el.order(rows, late="soon")
     with pytest.raises(BadCallError, match=r"session_gap takes a duration"):
         prepared(tmp_path, [event(0)], session_gap="30")
+
+
+def test_events_of_no_source_are_events():
+    rows = frame(event(0), event(1, source=None, anonymous_id="a-2"))
+    ordered = el.order(rows)
+    assert (len(ordered.events), len(ordered.removed)) == (2, 0)
+    assert len(el.sessionize(rows).events) == 2
+
+
+def test_clashing_ids_have_one_order():
+    rows = frame(*(event(0, event_id="same", url=f"https://site.org/{n}") for n in range(5)))
+    found = [el.order(rows.sample(frac=1, random_state=seed)).events["url"].tolist() for seed in range(6)]
+    assert found == [found[0]] * 6
