@@ -154,24 +154,23 @@ def add_states(engine: Engine, frame: Frame, members: Frame, *, as_of: int) -> F
             for p in PURPOSES
         }
     )
-    thens = [f"then_{purpose}" for purpose in PURPOSES]
+    thens, nows = ([f"{when}_{purpose}" for purpose in PURPOSES] for when in ("then", "now"))
     then = engine.checkpoint(running.filter(nw.col("kind") == 1).select("row", *thens))
-    stated = known.join(then, on="row", how="left").join(now, on="subject", how="left")
-    nows = [f"now_{purpose}" for purpose in PURPOSES]
-    filled = stated.with_columns(*(nw.col(name).fill_null(NOTHING) for name in nows))
-    alone = frame.filter(nw.col("subject") == 0).with_columns(*_own_states(as_of))
-    columns = [*frame.collect_schema().names(), *thens, *nows]
-    return nw.concat([filled.select(columns), alone.select(columns)])
+    # the whole frame on the left: an engine that guesses how much a filter leaves may take the wide side for the small one
+    stated = frame.join(then, on="row", how="left").join(now, on="subject", how="left")
+    return stated.with_columns(**_own_states(as_of)).select([*frame.collect_schema().names(), *thens, *nows])
 
 
-def _own_states(as_of: int) -> list[nw.Expr]:
-    """States of an event whose subject is unknown: what it says itself, if it says it by then."""
-    made = []
+def _own_states(as_of: int) -> dict[str, nw.Expr]:
+    """Return the states; of an event whose subject is unknown, what it says itself, if it says it by then."""
+    made = {}
+    nothing = nw.lit(NOTHING, nw.Int64)
     for purpose in PURPOSES:
         own = _key(nw.col("said_at"), _kind(purpose, absent=GRANTED))
         for name, limit in (("then", nw.col("event_time")), ("now", nw.lit(as_of, nw.Int64))):
-            spoken = _spoken(purpose) & (nw.col("said_at") <= limit)
-            made.append(
-                nw.when(spoken).then(own).otherwise(nw.lit(NOTHING, nw.Int64)).alias(f"{name}_{purpose}")
-            )
+            state = f"{name}_{purpose}"
+            alone = nw.col("subject") == 0
+            spoken = alone & _spoken(purpose) & (nw.col("said_at") <= limit)
+            known = nw.when(alone | nw.col(state).is_null()).then(nothing).otherwise(nw.col(state))
+            made[state] = nw.when(spoken).then(own).otherwise(known).cast(nw.Int64)
     return made

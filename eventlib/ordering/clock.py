@@ -79,37 +79,36 @@ def correct_clock(engine: Engine, frame: Frame, policy: str = "device") -> Frame
     stretched = _stretched(
         engine, frame
     )  # lazy: running its two small joins twice is cheaper than holding it
-    timed = _by_device(stretched) if policy == "device" else _by_tracker(stretched, policy)
+    timed = _by_device(engine, stretched) if policy == "device" else _by_tracker(stretched, policy)
     return timed.select([*frame.collect_schema().names(), *CLOCK_COLUMNS])
 
 
 def _stretched(engine: Engine, frame: Frame) -> Frame:
-    """Add `timed, left, delay, stretch, lift`."""
+    """Add `timed, left, delay, stretch, lift`; of events without a device nothing is told by their neighbours."""
     unsent = nw.col("sent").is_null()
     ready = frame.with_columns(
-        timed=nw.when(unsent).then(nw.lit(0, nw.Int64)).otherwise(nw.lit(1, nw.Int64)),
+        timed=nw.when(unsent | nw.col("device").is_null())
+        .then(nw.lit(0, nw.Int64))
+        .otherwise(nw.lit(1, nw.Int64)),
         left=nw.when(unsent).then(nw.col("received")).otherwise(nw.col("sent")),
     ).with_columns(delay=nw.col("received") - nw.col("left"))
-    owned = number_stretches(engine, ready.filter(~nw.col("device").is_null()))
-    rest = ready.filter(nw.col("device").is_null())
-    rest = rest.with_columns(timed=nw.lit(0, nw.Int64), stretch=nw.lit(0, nw.Int64), lift=nw.lit(0, nw.Int64))
-    return nw.concat([owned, rest.select(owned.collect_schema().names())])
+    return number_stretches(engine, ready)
 
 
-def _by_device(stretched: Frame) -> Frame:
+def _by_device(engine: Engine, stretched: Frame) -> Frame:
     keys = [*STREAM, "stretch"]
-    corrected = stretched.filter(nw.col("timed") == 1)
-    smallest = corrected.group_by(keys).agg(nw.col("delay").min().alias("clock_offset"))
-    corrected = corrected.join(smallest, on=keys, how="left").with_columns(
+    timed = stretched.filter(nw.col("timed") == 1)
+    # held, so that an engine knows which side of the join is small
+    smallest = engine.checkpoint(timed.group_by(keys).agg(nw.col("delay").min().alias("clock_offset")))
+    placed = stretched.join(smallest, on=keys, how="left").with_columns(
+        clock_offset=nw.col("clock_offset").fill_null(0).cast(nw.Int64)
+    )
+    return placed.with_columns(
         event_time=nw.col("occurred") + nw.col("clock_offset") + nw.col("lift"),
-        clock_method=nw.lit(CLOCK_METHODS.index("device"), nw.Int64),
+        clock_method=nw.when(nw.col("timed") == 1)
+        .then(nw.lit(CLOCK_METHODS.index("device"), nw.Int64))
+        .otherwise(nw.lit(CLOCK_METHODS.index("source"), nw.Int64)),
     )
-    kept = stretched.filter(nw.col("timed") == 0).with_columns(
-        clock_offset=nw.lit(0, nw.Int64),
-        event_time=nw.col("occurred") + nw.col("lift"),
-        clock_method=nw.lit(CLOCK_METHODS.index("source"), nw.Int64),
-    )
-    return nw.concat([corrected, kept.select(corrected.collect_schema().names())])
 
 
 def _by_tracker(stretched: Frame, policy: str) -> Frame:

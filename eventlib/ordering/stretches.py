@@ -57,7 +57,7 @@ def number_stretches(engine: Engine, frame: Frame) -> Frame:
     engine
         Where `frame` lives.
     frame
-        Events of devices: Int64 columns `row`, those of `STREAM`, `occurred, left, received` (microseconds; `left` is when
+        Events: Int64 columns `row`, those of `STREAM` (`device` may be null), `occurred, left, received` (microseconds; `left` is when
         it was sent, or received where that is not known), `delay` (`received - left`), `sequence`, and the keys.
 
     Returns
@@ -67,7 +67,7 @@ def number_stretches(engine: Engine, frame: Frame) -> Frame:
         event's own time.
     """
     # windows over wide frames are what costs: only the few columns and streams that matter go through them
-    narrow = frame.select(*_NARROW)
+    narrow = frame.filter(~nw.col("device").is_null()).select(*_NARROW)
     doubtful = engine.checkpoint(_doubtful(narrow))
     signed = engine.checkpoint(_signs(narrow.join(doubtful, on=list(STREAM), how="inner")))
     odd_streams = signed.filter(nw.col("odd") == 1).select(*STREAM).unique()

@@ -319,7 +319,7 @@ def test_no_log_at_all_is_refused_and_leaves_the_last_dataset(tmp_path: Path):
     "change",
     [
         lambda path: path.write_bytes(path.read_bytes() + line(event(9))),
-        lambda path: shutil.copy(path, path.with_suffix(".new")).replace(path),
+        lambda path: Path(shutil.copy(path, path.with_suffix(".new"))).replace(path),
         lambda path: path.unlink(),
         lambda path: os.truncate(path, 10),
     ],
