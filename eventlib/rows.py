@@ -23,7 +23,7 @@ from eventlib.ledger import Entry
 from eventlib.model import QUARANTINE_COLUMNS, quarantine_columns
 from eventlib.schema import registry
 from eventlib.sources import adapter, detect
-from eventlib.sources.decode import decode
+from eventlib.sources.decode import decode, text_of
 from eventlib.sources.files import Chunk, chunks, digest_file, find_logs, is_archive, passed_over
 from eventlib.timing import Timing
 
@@ -90,14 +90,14 @@ class Log:
 def _first_records(path: Path) -> list[dict[str, Any]]:
     first = next(chunks(path, 0, size=1 << 18), None)
     lines = first.data.split(b"\n", _SNIFFED_LINES)[:_SNIFFED_LINES] if first else []
-    return [record for line in lines if isinstance(record := decode(line.strip()), dict)]
+    return [record for line in lines if isinstance(record := decode(text_of(line)), dict)]
 
 
 def _records(paths: Iterable[Path]) -> Iterator[dict[str, Any]]:
     for path in paths:
         for chunk in chunks(path, 0):
             for line in chunk.data.split(b"\n"):
-                if isinstance(record := decode(line.strip()), dict):
+                if isinstance(record := decode(text_of(line)), dict):
                     yield record
 
 
