@@ -14,6 +14,7 @@ import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from eventlib.arguments import as_path
 from eventlib.errors import BadCallError
 from eventlib.ledger import Entry, Ledger
 from eventlib.publish import publish, workplace
@@ -98,7 +99,7 @@ class Prepared:
         Path
             The saved version's folder.
         """
-        root = Path(out)
+        root = as_path("out", out)
         target = root / "versions" / str(self.run["run_id"])
         if target.resolve() == self.folder.resolve():
             return target
@@ -142,7 +143,7 @@ def load(folder: str | os.PathLike[str]) -> Prepared:
     Traceback (most recent call last):
     eventlib.errors.BadCallError: nowhere holds no prepared dataset; make one with: eventlib prepare LOG… --out nowhere
     """
-    root = Path(folder)
+    root = as_path("folder", folder)
     # resolved now: a run published meanwhile must not mix its tables with ours
     version = (root / "current").resolve() if (root / "current").exists() else root
     if not (version / "run.json").is_file():

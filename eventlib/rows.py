@@ -17,6 +17,7 @@ from typing import Any, Final
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from eventlib.arguments import refuse_name
 from eventlib.border import BORDER_COLUMNS
 from eventlib.judging import Piece, Task, judge_chunk, known_adapter
 from eventlib.ledger import Entry
@@ -246,13 +247,15 @@ def plan_rows(
     """Find the files and tell their formats; parameters as `read_rows`."""
     registry(schemas)  # a schema that cannot be used is told before anything is read, and checked once
     paths = find_logs(logs)
+    for path in paths:
+        refuse_name(path)  # before anything is read: the dataset names each of its files
     names = _sources(paths, source)
     return Plan(
         paths,
         names,
         learn(paths, names),
         Path(tempfile.mkdtemp(prefix="rows-", dir=work)),
-        [os.fspath(path) for path in passed_over(logs)],
+        [os.fsencode(path).decode("utf-8", "replace") for path in passed_over(logs)],
         schemas,
         key,
         keep_raw,

@@ -19,6 +19,7 @@ from eventlib.flow import Flow
 from eventlib.ledger import Entry
 from eventlib.model import EVENT_COLUMNS, PURPOSES, Violation
 from eventlib.narrow import encode
+from eventlib.options import microseconds
 from eventlib.pseudonyms import Pseudonymiser, load_key
 from eventlib.schema import registry
 from eventlib.spark import stages as on_spark
@@ -102,7 +103,7 @@ def _flow(
     kind, _ = engine_of(frame)
     table = _table(stage, frame, needed)
     key = load_key()[0]
-    moment = round(as_of.timestamp() * 1_000_000) if as_of else None
+    moment = microseconds(as_of)
     pseudonym = Pseudonymiser(key)
     judged_by = policy or load_policy()
     where = engine(kind.name)
@@ -351,8 +352,7 @@ def filter_consent(
     if unknown or not purposes:
         raise BadCallError.unknown("purpose", unknown[0] if unknown else "", PURPOSES)
     if is_spark(events):
-        moment = round(as_of.timestamp() * 1_000_000) if as_of else None
-        return on_spark.filter_consent(events, purposes, load_policy(policy), _STATED, moment)
+        return on_spark.filter_consent(events, purposes, load_policy(policy), _STATED, microseconds(as_of))
     kind, adopted = engine_of(events)
     table = kind.collect(adopted)
     allowed = [f"allow_{purpose}" for purpose in purposes]

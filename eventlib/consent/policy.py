@@ -15,6 +15,7 @@ import jsonschema_rs
 import orjson
 import yaml
 
+from eventlib.arguments import as_path
 from eventlib.errors import BadCallError
 from eventlib.resources import schemas_dir
 
@@ -158,7 +159,8 @@ def load_policy(policy: str | os.PathLike[str] = _DEFAULT) -> Policy:
     >>> "US-CA" in load_policy().opt_out
     True
     """
-    path = default_policy() if os.fspath(policy) == _DEFAULT else Path(policy)
+    named = as_path("policy", policy)
+    path = default_policy() if os.fspath(policy) == _DEFAULT else named
     try:
         text = path.read_bytes()
     except OSError as error:
