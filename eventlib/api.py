@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import tempfile
 import weakref
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING
 import orjson
 import pyarrow as pa
 
+from eventlib.arguments import AnyPath, as_logs, as_path, check_types
 from eventlib.errors import BadCallError
 from eventlib.ledger import Ledger
 from eventlib.options import Options
@@ -33,7 +33,11 @@ if TYPE_CHECKING:
 
 __all__ = ["ReadLog", "explain", "prepare", "read", "replay"]
 
-Paths = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
+Paths = AnyPath | Sequence[AnyPath]
+
+
+def _path_of(argument: str, value: AnyPath | None) -> Path | None:
+    return None if value is None else as_path(argument, value)
 
 
 @dataclass
@@ -83,7 +87,7 @@ class ReadLog:
 
 
 def read(
-    logs: Paths, *, source: str = "auto", schemas: Path | None = None, key: Path | None = None
+    logs: Paths, *, source: str = "auto", schemas: AnyPath | None = None, key: AnyPath | None = None
 ) -> ReadLog:
     """Read and validate logs (S1).
 
@@ -103,11 +107,14 @@ def read(
     BadCallError
         If a path names nothing, or the format is unknown.
     """
-    key_bytes = load_key(key)[0]
+    check_types({"source": (source, str)})
+    key_bytes = load_key(_path_of("key", key))[0]
+    schemas_folder = _path_of("schemas", schemas)
     folder = tempfile.mkdtemp(prefix="eventlib-")
     try:
         made = ReadLog(
-            read_rows(logs, source=source, schemas=schemas, key=key_bytes, work=Path(folder)), source
+            read_rows(as_logs(logs), source=source, schemas=schemas_folder, key=key_bytes, work=Path(folder)),
+            source,
         )
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
@@ -119,18 +126,18 @@ def read(
 def prepare(
     logs: Paths | ReadLog,
     *,
-    out: str | os.PathLike[str] | None = None,
-    policy: str | os.PathLike[str] = "default",
+    out: AnyPath | None = None,
+    policy: AnyPath = "default",
     as_of: datetime | None = None,
     source: str = "auto",
     engine: str = "duckdb",
-    registry: Path | None = None,
-    key: Path | None = None,
-    schemas: Path | None = None,
+    registry: AnyPath | None = None,
+    key: AnyPath | None = None,
+    schemas: AnyPath | None = None,
     plain_identifiers: bool = False,
     keep_raw: bool = False,
     max_rejected: float = 0.5,
-    onto: str | os.PathLike[str] | None = None,
+    onto: AnyPath | None = None,
     master: str | None = None,
     partitioned: bool = False,
     clock: str = "device",
@@ -151,7 +158,7 @@ def prepare(
     policy
         Path of a consent policy; `default` is the shipped one.
     as_of
-        The moment from which consent is looked at; by default the log's latest arrival.
+        The moment from which consent is looked at, in UTC unless it has a zone; by default the log's latest arrival.
     source, engine, registry, key, schemas, plain_identifiers, keep_raw, max_rejected, master, partitioned
         As `eventlib prepare --help` says.
     onto
@@ -175,10 +182,10 @@ def prepare(
         source,
         policy,
         as_of,
-        registry,
-        key,
+        _path_of("registry", registry),
+        _path_of("key", key),
         engine,
-        schemas,
+        _path_of("schemas", schemas),
         plain_identifiers,
         keep_raw,
         max_rejected,
@@ -188,11 +195,11 @@ def prepare(
         ahead,
         session_gap,
         session_age,
-        onto=None if onto is None else Path(onto),
+        onto=_path_of("onto", onto),
         master=master,
         partitioned=partitioned,
     )
-    target = Path(out) if out is not None else Path(tempfile.mkdtemp(prefix="eventlib-"))
+    target = _path_of("out", out) or Path(tempfile.mkdtemp(prefix="eventlib-"))
     try:
         prepared = _prepare(logs, target, options)
     except BaseException:
@@ -206,19 +213,19 @@ def prepare(
 
 def _prepare(logs: Paths | ReadLog, target: Path, options: Options) -> Prepared:
     if not isinstance(logs, ReadLog):
-        return prepare_to(logs, target, options)
+        return prepare_to(as_logs(logs), target, options)
     with workplace(target) as work:
         return prepare_log(logs.log, target, options, work)
 
 
 def replay(
-    prepared: Prepared | str | os.PathLike[str],
+    prepared: Prepared | AnyPath,
     *,
-    out: str | os.PathLike[str] | None = None,
-    schemas: Path | None = None,
-    policy: str | os.PathLike[str] = "default",
-    registry: Path | None = None,
-    key: Path | None = None,
+    out: AnyPath | None = None,
+    schemas: AnyPath | None = None,
+    policy: AnyPath = "default",
+    registry: AnyPath | None = None,
+    key: AnyPath | None = None,
     engine: str = "duckdb",
 ) -> Prepared:
     """Judge a dataset's quarantined lines again, after schemas were mended, and take in what is valid now (S1.5).
@@ -246,9 +253,15 @@ def replay(
     DataRefusedError
         If lines were recovered, but a log whose events the dataset holds has moved or changed.
     """
-    folder = prepared.folder if isinstance(prepared, Prepared) else Path(prepared)
-    options = Options(policy=policy, registry=registry, key=key, engine=engine, schemas=schemas)
-    target = Path(out) if out is not None else Path(tempfile.mkdtemp(prefix="eventlib-"))
+    folder = prepared.folder if isinstance(prepared, Prepared) else as_path("prepared", prepared)
+    options = Options(
+        policy=policy,
+        registry=_path_of("registry", registry),
+        key=_path_of("key", key),
+        engine=engine,
+        schemas=_path_of("schemas", schemas),
+    )
+    target = _path_of("out", out) or Path(tempfile.mkdtemp(prefix="eventlib-"))
     try:
         made = replay_to(folder, target, options).prepared
     except BaseException:
@@ -275,7 +288,7 @@ def _nodes(prepared: Prepared, identifier: str, pseudonym: Pseudonymiser) -> lis
     return sorted({*candidates, *(node for node in plain if node in known)})
 
 
-def explain(prepared: Prepared, left: str, right: str, *, key: Path | None = None) -> dict[str, object]:
+def explain(prepared: Prepared, left: str, right: str, *, key: AnyPath | None = None) -> dict[str, object]:
     """Explain why two identifiers are one person, or which rule keeps them apart (S4.9).
 
     Parameters
@@ -298,7 +311,9 @@ def explain(prepared: Prepared, left: str, right: str, *, key: Path | None = Non
     BadCallError
         If an identifier is not in the dataset.
     """
-    pseudonym = Pseudonymiser(load_key(key)[0], plain=bool(prepared.run["parameters"]["plain_identifiers"]))
+    pseudonym = Pseudonymiser(
+        load_key(_path_of("key", key))[0], plain=bool(prepared.run["parameters"]["plain_identifiers"])
+    )
     found = []
     for identifier in (left, right):
         nodes = _nodes(prepared, identifier, pseudonym)

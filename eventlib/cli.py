@@ -6,11 +6,13 @@ import sys
 import time
 from dataclasses import fields, replace
 from datetime import UTC, datetime
+from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, NoReturn, Self
 
 import typer
 
+from eventlib.arguments import refuse_name
 from eventlib.errors import BadCallError, EventlibError
 
 if TYPE_CHECKING:
@@ -29,13 +31,24 @@ app = typer.Typer(
 
 _EXIT_CODES: Final = "Exit codes: 0 done, 2 bad call, 3 data refused, 4 a notebook failed, 5 a kernel died, 6 a gate refused the export."
 
+
+def _utf8(path: Path | None) -> Path | None:
+    """Refuse a path that a dataset could not write down."""
+    if path is not None:
+        refuse_name(path)
+    return path
+
+
 Logs = Annotated[list[str], typer.Argument(help="Log files, folders or patterns.", show_default=False)]
-Out = Annotated[Path, typer.Option("--out", help="Where the result goes.", show_default=False)]
+Out = Annotated[
+    Path, typer.Option("--out", help="Where the result goes.", show_default=False, callback=_utf8)
+]
 KeyFile = Annotated[
     Path | None, typer.Option("--key", help="File with the key of pseudonyms (64 hexadecimal digits).")
 ]
 Schemas = Annotated[
-    Path | None, typer.Option("--schemas", help="Folder of schemas, instead of the shipped ones.")
+    Path | None,
+    typer.Option("--schemas", help="Folder of schemas, instead of the shipped ones.", callback=_utf8),
 ]
 Source = Annotated[
     str, typer.Option("--source", help="Log format; auto tells it from each file's first records.")
@@ -210,7 +223,9 @@ def prepare(
     ] = None,
     registry: Annotated[
         Path | None,
-        typer.Option("--registry", help="registry.parquet of an earlier run: its person ids stay."),
+        typer.Option(
+            "--registry", help="registry.parquet of an earlier run: its person ids stay.", callback=_utf8
+        ),
     ] = None,
     key: KeyFile = None,
     onto: Annotated[
@@ -218,6 +233,7 @@ def prepare(
         typer.Option(
             "--onto",
             help="Prepared dataset to which the logs are added, as if all had been prepared at once.",
+            callback=_utf8,
         ),
     ] = None,
     engine: Annotated[str, typer.Option("--engine", help="duckdb, polars, pandas or spark.")] = "duckdb",
@@ -299,7 +315,9 @@ def prepare(
 
 @app.command(epilog=_EXIT_CODES)
 def replay(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A prepared dataset.", show_default=False)],
+    folder: Annotated[
+        Path, typer.Argument(metavar="DIR", help="A prepared dataset.", show_default=False, callback=_utf8)
+    ],
     out: Out,
     schemas: Schemas = None,
     policy: Annotated[
@@ -360,8 +378,12 @@ def report(
     notebooks: Annotated[
         list[str] | None, typer.Argument(help="Notebooks by name, such as 04_geo_engagement; all by default.")
     ] = None,
-    prepared: Annotated[Path, typer.Option("--prepared", help="A prepared dataset.")] = Path("prepared"),
-    out: Annotated[Path, typer.Option("--out", help="Where reports are published.")] = Path("reports"),
+    prepared: Annotated[Path, typer.Option("--prepared", help="A prepared dataset.", callback=_utf8)] = Path(
+        "prepared"
+    ),
+    out: Annotated[Path, typer.Option("--out", help="Where reports are published.", callback=_utf8)] = Path(
+        "reports"
+    ),
     parameter: Annotated[
         list[str] | None, typer.Option("-p", "--parameter", help="name=value; may be repeated.")
     ] = None,
@@ -378,7 +400,9 @@ def report(
 
 @app.command(epilog=_EXIT_CODES)
 def explain(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A prepared dataset.", show_default=False)],
+    folder: Annotated[
+        Path, typer.Argument(metavar="DIR", help="A prepared dataset.", show_default=False, callback=_utf8)
+    ],
     left: Annotated[str, typer.Argument(metavar="ID", show_default=False)],
     right: Annotated[str, typer.Argument(metavar="ID", show_default=False)],
     key: KeyFile = None,
@@ -403,8 +427,13 @@ def explain(
 
 @app.command(epilog=_EXIT_CODES)
 def restate(
-    old: Annotated[Path, typer.Argument(help="A prepared dataset, or a version of it.", show_default=False)],
-    new: Annotated[Path, typer.Argument(help="The one that restates it.", show_default=False)],
+    old: Annotated[
+        Path,
+        typer.Argument(help="A prepared dataset, or a version of it.", show_default=False, callback=_utf8),
+    ],
+    new: Annotated[
+        Path, typer.Argument(help="The one that restates it.", show_default=False, callback=_utf8)
+    ],
 ) -> None:
     """Say which published numbers moved between two versions of a dataset, by how much, and why."""
     from eventlib.restatement import REASONS, summary  # noqa: PLC0415  # each command loads what it uses
@@ -418,7 +447,7 @@ def restate(
 
 @app.command(name="check-signals", epilog=_EXIT_CODES)
 def check_signals(
-    bundle: Annotated[Path, typer.Argument(help="A signal bundle.", show_default=False)],
+    bundle: Annotated[Path, typer.Argument(help="A signal bundle.", show_default=False, callback=_utf8)],
 ) -> None:
     """Check a signal bundle: digests, schema, and the model's scores on its golden rows. Exit 3 if it is not sound."""
     from eventlib.signals import check_signals as run  # noqa: PLC0415  # each command loads what it uses
@@ -431,8 +460,16 @@ def check_signals(
         raise typer.Exit(3)
 
 
+def _print_what_can_be_shown() -> None:
+    """Print a question mark where the terminal has no such character: the work was done all the same."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")
+
+
 def main() -> NoReturn:
     """Run the command line; errors raised on purpose become one message and their exit code."""
+    _print_what_can_be_shown()
     try:
         app(standalone_mode=True)
     except EventlibError as error:

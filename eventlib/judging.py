@@ -21,7 +21,7 @@ from eventlib.border import border_row, fingerprint, to_table
 from eventlib.model import QUARANTINE_COLUMNS, Violation, quarantine_columns
 from eventlib.schema import Registry, registry
 from eventlib.sources import Adapter, Repairs, Skipped, adapter
-from eventlib.sources.decode import decode
+from eventlib.sources.decode import decode, text_of
 from eventlib.sources.files import Chunk
 from eventlib.units import DAY, HOUR, SECOND
 
@@ -151,8 +151,7 @@ class _Reader:
             lines.pop()  # what follows the last newline is no line
         offset, previous = chunk.offset, chunk.previous
         for number, line in enumerate(lines, chunk.first_line):
-            # a byte order mark opens some files, and stands in the middle where such files were joined
-            raw = line.strip().removeprefix(b"\xef\xbb\xbf")
+            raw = text_of(line)
             where = (chunk.file, number, offset)
             if chunk.truncated and number == chunk.first_line + len(lines) - 1:
                 self.refuse(

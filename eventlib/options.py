@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
+from numbers import Real
 from pathlib import Path
 from typing import Any, Final
 
+from eventlib.arguments import check_types
 from eventlib.consent import Policy, load_policy
 from eventlib.engine import SPARK, check_engine
 from eventlib.errors import BadCallError
@@ -72,6 +74,14 @@ def quiet(_stage: str, _done: int, _of: int, _lines: int) -> None:
     """Report no progress."""
 
 
+def _check_types(options: Options) -> None:
+    """Refuse options of a wrong type by their names, before one of them is used."""
+    texts = ["source", "engine", "clock", *(["master"] if options.master is not None else [])]
+    kinds: dict[str, type] = {**dict.fromkeys(texts, str), "max_rejected": Real}
+    check_types({name: (getattr(options, name), kind) for name, kind in kinds.items()})
+    microseconds(options.as_of)
+
+
 def open_means(options: Options) -> Means:
     """Open what the options name.
 
@@ -80,6 +90,7 @@ def open_means(options: Options) -> Means:
     BadCallError
         If one of them cannot be used.
     """
+    _check_types(options)
     if not 0 <= options.max_rejected <= 1:
         raise BadCallError(f"max_rejected is a share from 0 to 1, not {options.max_rejected}")
     if options.master is not None and options.engine != SPARK:
@@ -98,8 +109,26 @@ def open_means(options: Options) -> Means:
 
 
 def microseconds(moment: datetime | None) -> int | None:
-    """Return a moment as the stages know it."""
-    return None if moment is None else round(moment.timestamp() * 1_000_000)
+    """Return a moment as the stages know it; one without a zone is taken as UTC, on any machine.
+
+    Raises
+    ------
+    BadCallError
+        If it is no datetime.
+
+    Examples
+    --------
+    >>> microseconds(datetime(1970, 1, 1, 0, 0, 1))
+    1000000
+    """
+    if moment is None:
+        return None
+    if not isinstance(moment, datetime):
+        raise BadCallError(
+            f"as_of takes a datetime, such as datetime(2026, 10, 31, tzinfo=UTC), not {moment!r}"
+        )
+    aware = moment.replace(tzinfo=UTC) if moment.utcoffset() is None else moment
+    return (aware - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
 
 
 _FREE: Final = frozenset(

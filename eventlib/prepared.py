@@ -14,14 +14,15 @@ import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from eventlib.arguments import as_path
 from eventlib.errors import BadCallError
-from eventlib.ledger import Entry, Ledger
+from eventlib.ledger import Entry, Ledger, LedgerError
 from eventlib.publish import publish, workplace
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Prepared", "event_files", "load"]
+__all__ = ["Prepared", "event_files", "load", "read_json", "read_through"]
 
 TABLES: Final = ("events", "quarantine", "people", "registry", "refused_merges", "sessions")
 
@@ -30,6 +31,71 @@ def event_files(version: Path) -> list[Path]:
     """Return the files of a version's events in total order: `events.parquet`, or `events/part-*.parquet`; none if there are none."""
     whole = version / "events.parquet"
     return [whole] if whole.is_file() else sorted((version / "events").glob("part-*.parquet"))
+
+
+def _damaged(file: Path, error: Exception) -> BadCallError:
+    """Return the error that tells which part of a dataset cannot be read."""
+    return BadCallError(f"{file} is damaged: {error}. Prepare the dataset anew from its logs.")
+
+
+def read_json(file: Path) -> Any:
+    """Return what a JSON file of a dataset holds.
+
+    Raises
+    ------
+    BadCallError
+        If it cannot be read.
+    """
+    try:
+        return orjson.loads(file.read_bytes())
+    except (OSError, orjson.JSONDecodeError) as error:
+        raise _damaged(file, error) from error
+
+
+def _read_ledger(file: Path) -> Ledger:
+    content = read_json(file)
+    if not isinstance(content, list):
+        raise _damaged(file, TypeError("it holds no list"))
+    try:
+        return Ledger(Entry(**entry) for entry in content)
+    except (TypeError, AttributeError, LedgerError) as error:
+        raise _damaged(file, error) from error
+
+
+def _table_files(version: Path, name: str) -> list[Path]:
+    return event_files(version) if name == "events" else [version / f"{name}.parquet"]
+
+
+def _read_parquet(file: Path) -> pa.Table:
+    try:
+        return pq.read_table(file)
+    except (pa.ArrowException, OSError) as error:
+        raise _damaged(file, error) from error
+
+
+def _check_footers(version: Path) -> None:
+    """Refuse a version with a table that was cut short or overwritten, before anybody builds on it."""
+    for file in (file for name in TABLES for file in _table_files(version, name)):
+        try:
+            pq.read_metadata(file)
+        except (pa.ArrowException, OSError) as error:
+            raise _damaged(file, error) from error
+
+
+def read_through(version: Path) -> None:
+    """Read all of a version's tables, its state's among them.
+
+    Raises
+    ------
+    BadCallError
+        If one of them is damaged.
+    """
+    for file in sorted(version.rglob("*.parquet")):
+        try:
+            for _ in pq.ParquetFile(file).iter_batches():
+                pass
+        except (pa.ArrowException, OSError) as error:
+            raise _damaged(file, error) from error
 
 
 @dataclass
@@ -55,8 +121,7 @@ class Prepared:
     def _table(self, name: str) -> pd.DataFrame:
         import pandas as pd  # noqa: PLC0415  # the command line need not wait for it
 
-        files = event_files(self.folder) if name == "events" else [self.folder / f"{name}.parquet"]
-        table = pa.concat_tables(pq.read_table(file) for file in files)
+        table = pa.concat_tables(_read_parquet(file) for file in _table_files(self.folder, name))
         frame: pd.DataFrame = table.to_pandas(types_mapper=pd.ArrowDtype)
         return frame
 
@@ -98,7 +163,7 @@ class Prepared:
         Path
             The saved version's folder.
         """
-        root = Path(out)
+        root = as_path("out", out)
         target = root / "versions" / str(self.run["run_id"])
         if target.resolve() == self.folder.resolve():
             return target
@@ -134,7 +199,7 @@ def load(folder: str | os.PathLike[str]) -> Prepared:
     Raises
     ------
     BadCallError
-        If there is no prepared dataset.
+        If there is no prepared dataset, or a damaged one.
 
     Examples
     --------
@@ -142,16 +207,20 @@ def load(folder: str | os.PathLike[str]) -> Prepared:
     Traceback (most recent call last):
     eventlib.errors.BadCallError: nowhere holds no prepared dataset; make one with: eventlib prepare LOG… --out nowhere
     """
-    root = Path(folder)
+    root = as_path("folder", folder)
     # resolved now: a run published meanwhile must not mix its tables with ours
     version = (root / "current").resolve() if (root / "current").exists() else root
     if not (version / "run.json").is_file():
         raise BadCallError(
             f"{root} holds no prepared dataset; make one with: eventlib prepare LOG… --out {root}"
         )
-    missing = [name for name in TABLES if not (version / f"{name}.parquet").is_file()]
-    missing = [name for name in missing if name != "events" or not event_files(version)]
+    missing = [
+        name for name in TABLES if not all(f.is_file() for f in _table_files(version, name) or [version])
+    ]
     if missing:
         raise BadCallError(f"{version} is not whole: {missing[0]}.parquet is missing")
-    ledger = Ledger(Entry(**entry) for entry in orjson.loads((version / "ledger.json").read_bytes()))
-    return Prepared(version, orjson.loads((version / "run.json").read_bytes()), ledger)
+    _check_footers(version)
+    run = read_json(version / "run.json")
+    if not isinstance(run, dict):
+        raise _damaged(version / "run.json", TypeError("it holds no object"))
+    return Prepared(version, run, _read_ledger(version / "ledger.json"))

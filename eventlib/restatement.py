@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,7 +18,7 @@ import orjson
 
 from eventlib.engine import connect, parquet
 from eventlib.errors import BadCallError
-from eventlib.prepared import event_files, load
+from eventlib.prepared import event_files, load, read_through
 from eventlib.state import read_state
 from eventlib.writing import placed_events
 
@@ -193,6 +195,17 @@ def compare(connection: duckdb.DuckDBPyConnection, old: Path, new: Path, latest:
     return rows
 
 
+@contextmanager
+def _telling_damage(versions: Sequence[Path]) -> Iterator[None]:
+    """Say which file is damaged where DuckDB only says that it cannot read on."""
+    try:
+        yield
+    except duckdb.Error:
+        for version in versions:
+            read_through(version)
+        raise
+
+
 def restate(old: str | os.PathLike[str], new: str | os.PathLike[str]) -> list[dict[str, Any]]:
     """Say which published numbers moved between two versions of a dataset, by how much, and why (S3.7).
 
@@ -217,7 +230,7 @@ def restate(old: str | os.PathLike[str], new: str | os.PathLike[str]) -> list[di
         raise BadCallError(
             f"{old} and {new} were prepared with different keys: their events cannot be matched"
         )
-    with connect() as connection:
+    with connect() as connection, _telling_damage(versions):
         for name, version in zip(("before_row", "after_row"), versions, strict=True):
             state = version / "state"
             facts = parquet(*sorted((state / "facts").glob("*.parquet")))

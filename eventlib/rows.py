@@ -17,13 +17,14 @@ from typing import Any, Final
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from eventlib.arguments import refuse_name
 from eventlib.border import BORDER_COLUMNS
 from eventlib.judging import Piece, Task, judge_chunk, known_adapter
 from eventlib.ledger import Entry
 from eventlib.model import QUARANTINE_COLUMNS, quarantine_columns
 from eventlib.schema import registry
 from eventlib.sources import adapter, detect
-from eventlib.sources.decode import decode
+from eventlib.sources.decode import decode, text_of
 from eventlib.sources.files import Chunk, chunks, digest_file, find_logs, is_archive, passed_over, unchanging
 from eventlib.timing import Timing
 
@@ -90,14 +91,14 @@ class Log:
 def _first_records(path: Path) -> list[dict[str, Any]]:
     first = next(chunks(path, 0, size=1 << 18), None)
     lines = first.data.split(b"\n", _SNIFFED_LINES)[:_SNIFFED_LINES] if first else []
-    return [record for line in lines if isinstance(record := decode(line.strip()), dict)]
+    return [record for line in lines if isinstance(record := decode(text_of(line)), dict)]
 
 
 def _records(paths: Iterable[Path]) -> Iterator[dict[str, Any]]:
     for path in paths:
         for chunk in chunks(path, 0):
             for line in chunk.data.split(b"\n"):
-                if isinstance(record := decode(line.strip()), dict):
+                if isinstance(record := decode(text_of(line)), dict):
                     yield record
 
 
@@ -246,13 +247,15 @@ def plan_rows(
     """Find the files and tell their formats; parameters as `read_rows`."""
     registry(schemas)  # a schema that cannot be used is told before anything is read, and checked once
     paths = find_logs(logs)
+    for path in paths:
+        refuse_name(path)  # before anything is read: the dataset names each of its files
     names = _sources(paths, source)
     return Plan(
         paths,
         names,
         learn(paths, names),
         Path(tempfile.mkdtemp(prefix="rows-", dir=work)),
-        [os.fspath(path) for path in passed_over(logs)],
+        [os.fsencode(path).decode("utf-8", "replace") for path in passed_over(logs)],
         schemas,
         key,
         keep_raw,

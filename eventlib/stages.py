@@ -11,6 +11,7 @@ import narwhals as nw
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from eventlib.adopting import check_links, table_of_frame
 from eventlib.border import BORDER_COLUMNS
 from eventlib.consent import Policy, load_policy
 from eventlib.engine import Frame, connect, engine, engine_of
@@ -19,6 +20,7 @@ from eventlib.flow import Flow
 from eventlib.ledger import Entry
 from eventlib.model import EVENT_COLUMNS, PURPOSES, Violation
 from eventlib.narrow import encode
+from eventlib.options import microseconds
 from eventlib.pseudonyms import Pseudonymiser, load_key
 from eventlib.schema import registry
 from eventlib.spark import stages as on_spark
@@ -39,8 +41,7 @@ _FLAGS: Final = ("has_consent", "gpc", "undecoded_signal", "minted_id")
 
 def _table(stage: str, frame: Any, needed: Sequence[str]) -> pa.Table:
     """Return the caller's frame as a canonical table, absent optional columns null, each row numbered."""
-    kind, adopted = engine_of(frame)
-    table = kind.collect(adopted)
+    table = table_of_frame(stage, frame)
     missing = set(needed) - set(table.column_names)
     if missing:
         raise BadCallError.missing_columns(stage, missing, table.column_names)
@@ -54,6 +55,7 @@ def _table(stage: str, frame: Any, needed: Sequence[str]) -> pa.Table:
             )
             columns.append(pa.chunked_array([empty]))
     canonical = pa.Table.from_arrays(columns, schema=BORDER_COLUMNS)
+    check_links(stage, canonical["links"])
     if "fingerprint" not in table.column_names:
         canonical = canonical.set_column(
             BORDER_COLUMNS.get_field_index("fingerprint"), "fingerprint", _fingerprints(table)
@@ -102,10 +104,10 @@ def _flow(
     as_of: datetime | None = None,
     timing: Timing | None = None,
 ) -> Flow:
-    kind, _ = engine_of(frame)
     table = _table(stage, frame, needed)
+    kind, _ = engine_of(frame)
     key = load_key()[0]
-    moment = round(as_of.timestamp() * 1_000_000) if as_of else None
+    moment = microseconds(as_of)
     pseudonym = Pseudonymiser(key)
     judged_by = policy or load_policy()
     where = engine(kind.name)
@@ -294,8 +296,7 @@ def merge_identities(events: Any, *, registry: Mapping[str, str] | None = None) 
     """
     if is_spark(events):
         return on_spark.merge_identities(events, load_policy(), _REQUIRED, registry)
-    kind, adopted = engine_of(events)
-    table = kind.collect(adopted)
+    table = table_of_frame("merge_identities", events)
     flow = _flow("merge_identities", events, [*_REQUIRED])
     allowed = (
         table["allow_identity"].to_pylist() if "allow_identity" in table.column_names else [True] * len(table)
@@ -349,10 +350,8 @@ def filter_consent(
     if unknown or not purposes:
         raise BadCallError.unknown("purpose", unknown[0] if unknown else "", PURPOSES)
     if is_spark(events):
-        moment = round(as_of.timestamp() * 1_000_000) if as_of else None
-        return on_spark.filter_consent(events, purposes, load_policy(policy), _STATED, moment)
-    kind, adopted = engine_of(events)
-    table = kind.collect(adopted)
+        return on_spark.filter_consent(events, purposes, load_policy(policy), _STATED, microseconds(as_of))
+    table = table_of_frame("filter_consent", events)
     allowed = [f"allow_{purpose}" for purpose in purposes]
     if not set(allowed) <= set(table.column_names):
         return _decide(events, purposes, load_policy(policy), as_of)
@@ -386,8 +385,7 @@ def _decide(events: Any, purposes: Sequence[str], policy: Policy, as_of: datetim
 
 def validate_frame(event: Any) -> StageResult:
     """Validate a frame whose column `event` holds JSON texts; see `eventlib.validate`."""
-    kind, adopted = engine_of(event)
-    table = kind.collect(adopted)
+    table = table_of_frame("validate", event)
     if "event" not in table.column_names:
         raise BadCallError.missing_columns("validate", ["event"], table.column_names)
     codes = [_code(text) for text in table["event"].to_pylist()]

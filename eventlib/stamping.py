@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import platform
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
@@ -36,7 +36,7 @@ def stamp(log: Log, options: Options, policy: Policy, as_of: int, started: datet
     schemas = registry(options.schemas)
     parameters: Mapping[str, Any] = {
         "source": options.source,
-        "as_of": datetime.fromtimestamp(as_of / 1_000_000, UTC).isoformat(),
+        "as_of": (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=as_of)).isoformat(),
         "as_of_is_latest": options.as_of is None,
         "schemas": os.fspath(options.schemas) if options.schemas else None,
         "engine": options.engine,

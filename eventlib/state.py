@@ -26,6 +26,7 @@ import pyarrow as pa
 from eventlib.engine import quoted
 from eventlib.errors import BadCallError
 from eventlib.model import PURPOSES
+from eventlib.prepared import read_json
 from eventlib.resources import schemas_dir
 
 __all__ = [
@@ -178,14 +179,14 @@ def read_state(version: Path) -> dict[str, Any]:
     Raises
     ------
     BadCallError
-        If the version has none, or one that this code does not read.
+        If the version has none, a damaged one, or one that this code does not read.
     """
     file = version / "state" / "state.json"
     if not file.is_file():
         raise BadCallError(
             f"{version} holds no state to build on: prepare all its logs anew, then use --onto"
         )
-    stamp: dict[str, Any] = orjson.loads(file.read_bytes())
+    stamp: dict[str, Any] = read_json(file)
     if stamp.get("format") != FORMAT:
         raise BadCallError(
             f"{version} holds a state of format {stamp.get('format')}, this eventlib reads {FORMAT}: prepare all its logs anew"

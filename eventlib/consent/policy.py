@@ -15,6 +15,7 @@ import jsonschema_rs
 import orjson
 import yaml
 
+from eventlib.arguments import as_path
 from eventlib.errors import BadCallError
 from eventlib.resources import schemas_dir
 
@@ -106,16 +107,30 @@ def _plain(node: Any) -> Any:
     return node.isoformat() if isinstance(node, date) else node
 
 
+def _violation(content: Any) -> jsonschema_rs.ValidationError | None:
+    """Return the first thing that is wrong with a policy; of what JSON has no word for, a ValueError."""
+    schema = orjson.loads((schemas_dir() / "policy" / "policy.schema.json").read_bytes())
+    validator = jsonschema_rs.Draft202012Validator(schema, validate_formats=True)
+    return next(iter(validator.iter_errors(content)), None)
+
+
 @lru_cache(maxsize=4)
 def _parse(text: bytes, where: str) -> dict[str, Any]:
     try:
         content = _plain(yaml.safe_load(text))  # libyaml's own loader is faster, and dies of deep nesting
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+    except (
+        yaml.YAMLError,
+        ValueError,
+        RecursionError,
+    ) as error:  # a day that no calendar has is a ValueError
         raise BadCallError(f"the policy {where} is not YAML: {error}") from error
-    schema = orjson.loads((schemas_dir() / "policy" / "policy.schema.json").read_bytes())
-    found = next(
-        iter(jsonschema_rs.Draft202012Validator(schema, validate_formats=True).iter_errors(content)), None
-    )
+    try:
+        found = _violation(content)
+    except ValueError as error:
+        raise BadCallError(
+            f"the policy {where} holds what JSON does not know, such as a set, bytes, or a key that is not a text "
+            f"('no' without quotes is one): {error}"
+        ) from error
     if found is not None:
         place = ".".join(map(str, found.instance_path)) or "the top"
         raise BadCallError(
@@ -144,7 +159,8 @@ def load_policy(policy: str | os.PathLike[str] = _DEFAULT) -> Policy:
     >>> "US-CA" in load_policy().opt_out
     True
     """
-    path = default_policy() if os.fspath(policy) == _DEFAULT else Path(policy)
+    named = as_path("policy", policy)
+    path = default_policy() if os.fspath(policy) == _DEFAULT else named
     try:
         text = path.read_bytes()
     except OSError as error:

@@ -13,11 +13,11 @@ from __future__ import annotations
 import json
 import re
 from functools import cache, lru_cache
+from importlib.metadata import distribution
 from importlib.resources import files
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypeAlias
 from urllib.parse import parse_qs, urlsplit
-
-from crawleruseragents import CRAWLER_USER_AGENTS_DATA
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -162,12 +162,19 @@ def _known_agents() -> tuple[re.Pattern[str], Mapping[str, tuple[str, Purpose]]]
     return re.compile(rf"(?<![a-z0-9-])(?:{tokens})(?![a-z0-9-])"), meaning
 
 
+def _crawler_entries() -> list[dict[str, Any]]:
+    """Read the package's own data: importing it opens that in the encoding of the locale, which need not be UTF-8."""
+    data = distribution("crawler-user-agents").locate_file("crawleruseragents/crawler-user-agents.json")
+    entries: list[dict[str, Any]] = json.loads(Path(str(data)).read_bytes())
+    return entries
+
+
 @cache
 def _crawlers() -> _Crawlers:
     """Split the package's patterns: `in` for plain text, which most are; regular expressions for the rest."""
     literals: list[tuple[str, str, Purpose]] = []
     patterns: list[tuple[re.Pattern[str], Purpose]] = []
-    for entry in CRAWLER_USER_AGENTS_DATA:
+    for entry in _crawler_entries():
         pattern = entry["pattern"]
         purpose: Purpose = "search_index" if "search-engine" in entry.get("tags", []) else "other"
         text = re.sub(r"\\(.)", r"\1", pattern)

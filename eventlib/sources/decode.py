@@ -10,7 +10,7 @@ import orjson
 
 from eventlib.model import MAX_LINE_BYTES, MAX_SAFE_INTEGER, Violation
 
-__all__ = ["decode"]
+__all__ = ["decode", "text_of"]
 
 _NOT_FINITE: Final = re.compile(rb"[:\[,]\s*-?(?:NaN|Infinity)\b")
 
@@ -66,6 +66,17 @@ def _slow_check(raw: bytes) -> Violation | None:
     except RecursionError:
         return Violation("too_deep", "$", "nested deeper than can be read")
     return None
+
+
+def text_of(line: bytes) -> bytes:
+    r"""Return what a line holds: a byte order mark opens some files, and stands in the middle where such files were joined.
+
+    Examples
+    --------
+    >>> text_of(b"\xef\xbb\xbf{} \r")
+    b'{}'
+    """
+    return line.strip().removeprefix(b"\xef\xbb\xbf")
 
 
 def decode(raw: bytes) -> dict[str, Any] | Violation:

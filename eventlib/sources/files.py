@@ -5,22 +5,18 @@ from __future__ import annotations
 import glob
 import hashlib
 import os
-import re
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, BinaryIO, Final
-from urllib.parse import unquote
 
-import orjson
-import pyarrow as pa
-import pyarrow.parquet as pq
 import zstandard
 
 from eventlib.errors import BadCallError
 from eventlib.model import MAX_LINE_BYTES
+from eventlib.sources.parquet import PARTITION, parquet_lines
 
 __all__ = ["CHUNK_BYTES", "Chunk", "chunks", "digest_file", "find_logs", "least_space", "unchanging"]
 
@@ -37,9 +33,6 @@ SUFFIXES: Final = (
     ".jsonl.zst",
     ".parquet",
 )
-_PARTITION: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*=.*")
-_PARTITIONED: Final = frozenset({"event_name", "schema_version", "source", "channel"})
-"""Members of an event by which logs are partitioned; what else folders are named by (a day) is no part of the event."""
 _BROKEN_ARCHIVE = (EOFError, zlib.error, zstandard.ZstdError)
 
 
@@ -157,7 +150,7 @@ def find_logs(logs: str | os.PathLike[str] | Sequence[str | os.PathLike[str]]) -
 
 def _partitions(folder: Path) -> list[Path]:
     """Return the Parquet files in folders named `column=value`, as engines write partitions, however deep."""
-    inside = [path for path in sorted(folder.iterdir()) if path.is_dir() and _PARTITION.fullmatch(path.name)]
+    inside = [path for path in sorted(folder.iterdir()) if path.is_dir() and PARTITION.fullmatch(path.name)]
     return [
         file
         for path in inside
@@ -178,7 +171,7 @@ def passed_over(logs: str | os.PathLike[str] | Sequence[str | os.PathLike[str]])
         for p in inside
         if not p.name.startswith((".", "_"))
         and not (p.is_file() and p.name.endswith(SUFFIXES))
-        and not (p.is_dir() and _PARTITION.fullmatch(p.name) and _partitions(p.parent))
+        and not (p.is_dir() and PARTITION.fullmatch(p.name) and _partitions(p.parent))
     ]
 
 
@@ -239,67 +232,9 @@ def _gathered(pieces: Iterator[bytes], size: int) -> Iterator[bytes]:
         yield b"".join(held)
 
 
-def _parquet_rows(path: Path) -> Iterator[bytes]:
-    """Read Parquet as JSON lines: one code path judges both."""
-    try:
-        file = pq.ParquetFile(path)
-    except pa.ArrowInvalid as error:
-        raise BadCallError(f"{path} is no Parquet file: {error}") from error
-    if len(file.schema_arrow) == 1 and _is_text(file.schema_arrow.field(0).type):
-        for batch in file.iter_batches(batch_size=10_000):
-            yield b"".join(map(_text_line, batch.column(0).to_pylist()))
-        return
-    stated = _partition_values(path, set(file.schema_arrow.names))
-    for batch in file.iter_batches(batch_size=10_000):
-        yield b"".join(
-            orjson.dumps(_row({**row, **stated}), default=str) + b"\n" for row in batch.to_pylist()
-        )
-
-
-def _is_text(kind: pa.DataType) -> bool:
-    tests = (pa.types.is_string, pa.types.is_large_string, pa.types.is_binary, pa.types.is_large_binary)
-    return any(test(kind) for test in tests)
-
-
-def _text_line(value: str | bytes | None) -> bytes:
-    """Return a log line that was kept as a value; a line break in it can only stand between JSON's tokens."""
-    raw = value.encode("utf-8", "surrogatepass") if isinstance(value, str) else value or b""
-    return raw.rstrip(b"\r\n").replace(b"\n", b" ") + b"\n"
-
-
-def _partition_values(path: Path, names: set[str]) -> dict[str, str]:
-    """Return what the names of a file's folders say of its events, which writers of partitions then leave out."""
-    pairs = (part.split("=", 1) for part in path.parent.parts if _PARTITION.fullmatch(part))
-    return {
-        name: unquote(value)
-        for name, value in pairs
-        if name in _PARTITIONED and name not in names and value != "__HIVE_DEFAULT_PARTITION__"
-    }
-
-
-def _row(row: dict[str, Any]) -> dict[str, Any]:
-    for name in ("properties", "consent", "context"):
-        if isinstance(row.get(name), str):
-            try:
-                row[name] = orjson.loads(row[name])
-            except orjson.JSONDecodeError:
-                continue  # the verdict names it: a text is not an object
-    times = {
-        name: row[name].isoformat()
-        for name in ("occurred_at", "sent_at", "received_at")
-        if hasattr(row.get(name), "isoformat")
-    }
-    absent = {
-        name
-        for name in ("sent_at", "sequence", "channel", "anonymous_id", "user_id")
-        if row.get(name, 0) is None
-    }
-    return {name: value for name, value in {**row, **times}.items() if name not in absent}
-
-
 def _blocks(path: Path, file: BinaryIO, size: int) -> Iterator[bytes]:
     if path.name.endswith(".parquet"):
-        yield from _parquet_rows(path)
+        yield from parquet_lines(path)
     elif path.name.endswith((".gz", ".zst")):
         yield from _gathered(_frames(file, zst=path.name.endswith(".zst")), size)
     else:

@@ -19,6 +19,7 @@ from typing import Any, ClassVar, Final
 import orjson
 
 from eventlib.sources.base import Adapter, Event, Repairs, Skipped
+from eventlib.sources.decode import text_of
 
 __all__ = ["UbiAdapter"]
 
@@ -65,7 +66,7 @@ def _mapping(value: object) -> Event:
 def _bulk_id(previous: bytes) -> str | None:
     """Return the `_id` of the bulk action before a document: the record's own id in its index."""
     try:
-        action = orjson.loads(previous)
+        action = orjson.loads(text_of(previous))
     except orjson.JSONDecodeError:
         return None
     for name in _BULK_ACTIONS:

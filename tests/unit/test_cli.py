@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -13,9 +14,11 @@ from eventlib.resources import schemas_dir
 from tests.factory import event, write_log
 
 
-def run(*arguments: object) -> subprocess.CompletedProcess[str]:
+def run(*arguments: object, **variables: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "eventlib", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+    return subprocess.run(
+        command, capture_output=True, text=True, check=False, env={**os.environ, **variables}
+    )
 
 
 @pytest.fixture(scope="module")
@@ -61,6 +64,31 @@ def test_prepare_prints_the_ledger(log: Path, tmp_path: Path):
     assert "broken_json 1" in found.stdout
     explained = run("explain", tmp_path / "out", "a-1", "a-1")
     assert explained.stdout.startswith("One person.")
+
+
+@pytest.mark.parametrize(
+    ("variables", "arrow"),
+    [
+        ({"PYTHONIOENCODING": "latin-1"}, "?"),
+        ({"LC_ALL": "POSIX", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0", "PYTHONIOENCODING": ""}, "→"),
+    ],
+)
+def test_a_terminal_without_arrows_is_shown_what_it_can_show(
+    log: Path, tmp_path: Path, variables: dict[str, str], arrow: str
+):
+    found = run("prepare", log, "--out", tmp_path / "out", **variables)
+    assert (found.returncode, found.stderr) == (0, "")
+    assert f"3 {arrow}          2   broken_json 1" in found.stdout
+
+
+def test_a_name_that_is_not_utf8_is_refused(log: Path, tmp_path: Path):
+    for arguments in (
+        ("validate", shutil.copy(log, tmp_path / "a\udcff.ndjson")),
+        ("prepare", log, "--out", "\udcff"),
+    ):
+        found = run(*arguments)
+        assert found.returncode == 2
+        assert "is not UTF-8: rename it" in found.stderr
 
 
 @pytest.mark.parametrize(

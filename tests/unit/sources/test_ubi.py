@@ -114,3 +114,16 @@ def test_bulk_action_is_no_event():
 def test_a_document_that_only_resembles_an_action_is_not_skipped():
     found = UbiAdapter().adapt({"index": {"colour": "red"}}, b"", {}, Repairs())
     assert not isinstance(found, Skipped)
+
+
+@pytest.mark.parametrize("lines_apart", [False, True])
+def test_a_byte_order_mark_hides_no_record_from_what_is_learnt(tmp_path: Path, lines_apart: bool):
+    shown = [show(ordinal, timestamp=f"2026-10-01T12:00:0{ordinal}Z") for ordinal in (0, 1)]
+    lines = [line for record in shown for line in (ACTION, orjson.dumps(record))]
+    mark = b"\xef\xbb\xbf"
+    content = (b"\n" + mark * lines_apart).join(lines if lines_apart else lines[1:])
+    (tmp_path / "log.ndjson").write_bytes(mark + content)
+    read = el.read(tmp_path / "log.ndjson")
+    assert read.log.inputs[0]["source"] == "ubi"
+    assert [orjson.loads(text)["position"] for text in read.events["properties"]] == [1, 2]
+    assert read.events["event_id"].tolist()[-1] == "id-7"
