@@ -33,7 +33,7 @@ __all__ = [
 
 Frame = nw.LazyFrame[Any]
 
-MEMORY: Final = "1GB"
+MEMORY: Final = "2GB"
 """What DuckDB may take while a log is prepared; it spills beyond."""
 
 

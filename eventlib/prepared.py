@@ -68,7 +68,7 @@ def _table_files(version: Path, name: str) -> list[Path]:
 
 def _read_parquet(file: Path) -> pa.Table:
     try:
-        return pq.read_table(file)
+        return pq.read_table(file, partitioning=None)
     except (pa.ArrowException, OSError) as error:
         raise _damaged(file, error) from error
 
