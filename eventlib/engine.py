@@ -91,6 +91,10 @@ class Engine(ABC):
         """Bring the result of a query on a DuckDB connection to the engine."""
         return self.frame(connection.sql(query).to_arrow_table())
 
+    def give(self, connection: duckdb.DuckDBPyConnection, frame: Frame, name: str) -> None:
+        """Leave a frame as the relation `name` of a DuckDB connection."""
+        connection.register(name, self.collect(frame))
+
     @abstractmethod
     def checkpoint(self, frame: Frame) -> Frame:
         """Compute a lazy frame once; narwhals has no lazy persist, and a plan that is not cut is computed again per use."""
@@ -122,6 +126,12 @@ class _DuckDB(Engine):
             if connection is self.connection
             else super().take(connection, query)
         )
+
+    def give(self, connection: duckdb.DuckDBPyConnection, frame: Frame, name: str) -> None:
+        if connection is self.connection:
+            nw.to_native(frame).create_view(name)
+        else:
+            super().give(connection, frame, name)
 
     def checkpoint(self, frame: Frame) -> Frame:
         return self._keep(nw.to_native(frame))

@@ -26,7 +26,7 @@ from eventlib.sources.files import least_space
 from eventlib.staging import run_stages
 from eventlib.stamping import publish_version, stamp, state_stamp
 from eventlib.state import new_state, outcome, retries, segments, write_state
-from eventlib.writing import row_digest, write_events, write_quarantine, write_sessions
+from eventlib.writing import place_kept, row_digest, write_events, write_quarantine, write_sessions
 
 __all__ = ["prepare_log", "prepare_to"]
 
@@ -150,9 +150,11 @@ def _run(
         means.timing,
     )
     numbered, late, people = run_stages(flow, means, log, made, progress)
+    where.give(connection, flow.kept(numbered, people), "kept_unplaced")
+    place_kept(connection)
+    where.forget()
     rows = write_events(
         connection,
-        flow.result(numbered, people),
         flow.narrow.identifiers,
         made,
         registry=schema_registry(options.schemas),

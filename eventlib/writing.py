@@ -25,6 +25,7 @@ __all__ = [
     "digest_rows",
     "events_in_order",
     "marked_names",
+    "place_kept",
     "placed_events",
     "read_registry",
     "rewrite_properties",
@@ -167,9 +168,21 @@ ORDER BY k.place
 """  # noqa: S608  # names of our own columns
 
 
+def place_kept(connection: duckdb.DuckDBPyConnection) -> None:
+    """Leave the table `kept`: the relation `kept_unplaced` with each row's place in the total order.
+
+    It holds the narrow result: `row, event_time, clock_*, is_late, renamed, anonymous, user, device, session, person,
+    verdict_*`, and the columns of the order.
+    """
+    connection.execute(
+        """CREATE TEMP TABLE kept AS SELECT *, (verdict_identity >= 16)::INT AS allow_identity, row_number() OVER (
+             ORDER BY event_time, source_key, device NULLS LAST, stretch, sequence, event_key, renamed, copy_key, fingerprint_key) AS place
+           FROM kept_unplaced"""
+    )
+
+
 def write_events(
     connection: duckdb.DuckDBPyConnection,
-    kept: pa.Table,
     identifiers: pa.Table,
     folder: Path,
     *,
@@ -182,10 +195,7 @@ def write_events(
     Parameters
     ----------
     connection
-        Holds the view `wide` of `eventlib.narrow.encode`.
-    kept
-        The narrow result: `row, event_time, clock_*, is_late, renamed, anonymous, user, device, session, person,
-        verdict_*`, and the columns of the total order.
+        Holds the view `wide` of `eventlib.narrow.encode`, and `kept`.
     identifiers
         `code, value, digest`, as `eventlib.narrow.Narrow` holds them.
     folder
@@ -197,12 +207,6 @@ def write_events(
     partitioned
         Write `events/part-*.parquet` instead, each a range of the total order.
     """
-    connection.register("kept_unplaced", kept)
-    connection.execute(
-        """CREATE TEMP TABLE kept AS SELECT *, (verdict_identity >= 16)::INT AS allow_identity, row_number() OVER (
-             ORDER BY event_time, source_key, device NULLS LAST, stretch, sequence, event_key, renamed, copy_key, fingerprint_key) AS place
-           FROM kept_unplaced"""
-    )
     connection.execute(
         """CREATE TEMP VIEW writable AS
            SELECT *, NULL::VARCHAR AS suffix, NULL::VARCHAR AS written_anonymous, NULL::VARCHAR AS written_user, false AS written
