@@ -21,6 +21,7 @@ from eventlib.ledger import Entry
 from eventlib.model import EVENT_COLUMNS, PURPOSES, Violation
 from eventlib.narrow import encode
 from eventlib.options import microseconds
+from eventlib.ordering import ORDER
 from eventlib.pseudonyms import Pseudonymiser, load_key
 from eventlib.schema import registry
 from eventlib.spark import stages as on_spark
@@ -32,9 +33,6 @@ __all__ = ["filter_consent", "merge_identities", "order", "sessionize", "validat
 
 _REQUIRED: Final = ("event_id", "event_name", "source", "occurred_at", "received_at")
 _STATED: Final = (*_REQUIRED, *(f"said_{purpose}" for purpose in PURPOSES))
-_TOTAL_ORDER: Final = (
-    "event_time", "source_key", "device", "stretch", "sequence", "event_key", "renamed", "copy_key", "fingerprint_key",
-)  # fmt: skip
 _IDENTIFIERS: Final = ("anonymous_id", "user_id")
 _FLAGS: Final = ("has_consent", "gpc", "undecoded_signal", "minted_id")
 
@@ -207,7 +205,7 @@ def order(
     rows_in = flow.ledger.rows_out
     kept, refused = flow.order(consented)
     narrow = flow.engine.collect(kept)
-    places = narrow.sort_by([(name, "ascending") for name in _TOTAL_ORDER])
+    places = narrow.sort_by([(name, "ascending") for name in ORDER])
     places = places.append_column("_place", pa.array(range(len(places)), pa.int64()))
     methods = pa.array([CLOCK_METHODS[code] for code in places["clock_method"].to_pylist()], pa.string())
     columns = {

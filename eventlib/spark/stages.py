@@ -15,6 +15,7 @@ from eventlib.errors import BadCallError
 from eventlib.flow import Flow
 from eventlib.ledger import Entry
 from eventlib.model import PURPOSES
+from eventlib.ordering import ORDER
 from eventlib.pseudonyms import Pseudonymiser, load_key
 from eventlib.spark.engine import SparkEngine
 from eventlib.spark.narrow import encode_on
@@ -33,9 +34,6 @@ _TYPES: Final = {
     pa.bool_(): "boolean",
     pa.binary(): "binary",
 }
-_ORDER: Final = (
-    "event_time", "source_key", "device", "stretch", "sequence", "event_key", "renamed", "copy_key", "fingerprint_key"
-)  # fmt: skip
 
 
 def is_spark(frame: Any) -> bool:
@@ -131,9 +129,9 @@ def order(events: Any, policy: Policy, needed: Sequence[str], timing: Timing) ->
         ),
         f.expr("clock_offset DIV 1000").alias("clock_offset_ms"),
         (f.col("is_late") == 1).alias("is_late"),
-        *(f.col(name).alias(f"_place_{name}") for name in _ORDER),
+        *(f.col(name).alias(f"_place_{name}") for name in ORDER),
     )
-    places = [f.asc_nulls_last(f"_place_{name}") for name in _ORDER]
+    places = [f.asc_nulls_last(f"_place_{name}") for name in ORDER]
     with quiet():
         gone = events.sparkSession.createDataFrame(pa.concat_tables(flow.gone).select(["row", "removed_by"]))
     return caller.result(caller.joined(found, places), caller.joined(gone), flow.ledger.removed())

@@ -261,8 +261,8 @@ def duplicates(rows: Sequence[Row]) -> tuple[set[int], set[int]]:
     return gone, renamed
 
 
-def total_order(rows: Iterable[Row], timed: dict[int, Timed]) -> list[int]:
-    """Sort by (event_time, source, device, ordinal, event) (S3.5), nulls last."""
+def total_order(rows: Iterable[Row], timed: dict[int, Timed], renamed: set[int]) -> list[int]:
+    """Sort by (event_time, source, device, ordinal, event) (S3.5), nulls last; of clashing events the renamed ones later."""
 
     def key(row: Row) -> Any:
         device = (row.device is None, row.device or 0)
@@ -273,7 +273,9 @@ def total_order(rows: Iterable[Row], timed: dict[int, Timed]) -> list[int]:
             timed[row.row].stretch,
             row.sequence,
             row.event,
+            row.row in renamed,
             row.copy,
+            row.fingerprint,
         )
 
     return [row.row for row in sorted(rows, key=key)]

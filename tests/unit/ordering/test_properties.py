@@ -40,7 +40,7 @@ def expected(rows: list[Row], timing: Timing) -> dict[str, Any]:
     kept = [row for row in left if row.row not in gone]
     session = reference.sessions(kept, timed, gap=timing.session_gap, age=timing.session_age)
     return {
-        "order": reference.total_order(kept, timed),
+        "order": reference.total_order(kept, timed, renamed),
         "rows": {
             row.row: (
                 timed[row.row].time,
