@@ -1,4 +1,4 @@
-"""Arrow tables of rows, and the one writer of Parquet; neither an engine nor pandas is loaded for them."""
+"""Arrow tables of rows, and the one reader and writer of saved ones; neither an engine nor pandas is loaded for them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any, Final
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-__all__ = ["UNIQUE", "table_of", "write_parquet"]
+__all__ = ["UNIQUE", "read_parquet", "table_of", "write_parquet"]
 
 ROW_GROUP: Final = 122_880
 UNIQUE: Final = frozenset({"event_id", "properties", "digest"})
@@ -24,6 +24,15 @@ def table_of(rows: Sequence[Mapping[str, Any]], schema: pa.Schema) -> pa.Table:
     """
     return pa.Table.from_arrays(
         [pa.array([row.get(field.name) for row in rows], field.type) for field in schema], schema=schema
+    )
+
+
+def read_parquet(
+    path: Path, columns: Sequence[str] | None = None, schema: pa.Schema | None = None
+) -> pa.Table:
+    """Read a saved table; what its folders are called is no part of it."""
+    return pq.read_table(
+        path, columns=None if columns is None else list(columns), schema=schema, partitioning=None
     )
 
 

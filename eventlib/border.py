@@ -20,7 +20,7 @@ __all__ = ["BORDER_COLUMNS", "border_row", "fingerprint", "to_table"]
 
 _TIME: Final = EVENT_COLUMNS.field("occurred_at").type
 _NOT_IN_FINGERPRINT: Final = ("sent_at", "received_at", "consent")
-_SIGNALS: Final = frozenset({"tcf", "gpp", "us_privacy", "google"})
+_SIGNALS: Final = ("tcf", "gpp", "us_privacy", "google")
 _TIMES: Final = ("occurred_at", "sent_at", "received_at", "true_at", "consent_updated_at")
 
 _ENVELOPE: Final = (
@@ -77,7 +77,7 @@ def _stated(purposes: Mapping[str, object] | None) -> tuple[int | None, ...]:
 
 
 def _undecoded(consent: Mapping[str, Any]) -> bool:
-    return not _SIGNALS.isdisjoint(consent) and any(consent.get(name) is not None for name in _SIGNALS)
+    return any(consent.get(name) is not None for name in _SIGNALS)
 
 
 def _said(consent: Mapping[str, Any], event: Mapping[str, Any]) -> tuple[int | None, ...]:

@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from eventlib.arguments import as_path
+from eventlib.arrow import read_parquet
 from eventlib.errors import BadCallError
 from eventlib.ledger import Entry, Ledger, LedgerError
 from eventlib.publish import publish, workplace
@@ -68,7 +69,7 @@ def _table_files(version: Path, name: str) -> list[Path]:
 
 def _read_parquet(file: Path) -> pa.Table:
     try:
-        return pq.read_table(file, partitioning=None)
+        return read_parquet(file)
     except (pa.ArrowException, OSError) as error:
         raise _damaged(file, error) from error
 

@@ -20,9 +20,8 @@ from typing import Any, Final
 import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
-from eventlib.arrow import table_of, write_parquet
+from eventlib.arrow import read_parquet, table_of, write_parquet
 from eventlib.consent import load_policy
 from eventlib.errors import BadCallError, DataRefusedError
 from eventlib.judging import Piece, judge_chunks
@@ -251,7 +250,7 @@ def replay_to(folder: Path, out: Path, options: Options) -> Replayed:
     prepared = load(folder)
     means = _options(prepared, options)
     key = load_key(options.key)[0]
-    quarantine = pq.read_table(prepared.folder / "quarantine.parquet", partitioning=None)
+    quarantine = read_parquet(prepared.folder / "quarantine.parquet")
     inputs: list[dict[str, Any]] = prepared.run["inputs"]
     there = [entry for entry in inputs if _unchanged(entry)]
     lost = [entry for entry in inputs if entry not in there]
@@ -342,7 +341,7 @@ def _carry_over(prepared: Prepared, judged: Log, out: Path, work: Path, note: Ma
     started = datetime.now(UTC)
     made = work / "version"
     shutil.copytree(prepared.folder, made)
-    before = pq.read_table(prepared.folder / "quarantine.parquet", partitioning=None)
+    before = read_parquet(prepared.folder / "quarantine.parquet")
     late = before.filter(pc.is_in(before["code"], value_set=pa.array(sorted(LATE))))
     rows = pa.concat_tables([judged.quarantine, late])
     ordered = rows.sort_by([("source_file", "ascending"), ("line", "ascending")])

@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any, Final
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from eventlib.arguments import refuse_name
+from eventlib.arrow import read_parquet
 from eventlib.border import BORDER_COLUMNS
 from eventlib.judging import Piece, Task, judge_chunk, known_adapter
 from eventlib.ledger import Entry
@@ -75,7 +75,7 @@ class Log:
     def event_names(self) -> list[str]:
         """Return the names of all events, and of refused lines where they look like names."""
         pieces = [
-            pq.read_table(p, columns=["event_name"]) for p in sorted(self.folder.glob("piece-*.parquet"))
+            read_parquet(p, columns=["event_name"]) for p in sorted(self.folder.glob("piece-*.parquet"))
         ]
         tables = [self.quarantine.select(["event_name"]), *pieces]
         return sorted({name for table in tables for name in table["event_name"].unique().to_pylist() if name})
@@ -84,7 +84,7 @@ class Log:
         """Return the canonical frame in memory."""
         pieces = sorted(self.folder.glob("piece-*.parquet"))
         return pa.concat_tables(
-            [pq.read_table(p, schema=BORDER_COLUMNS) for p in pieces] or [BORDER_COLUMNS.empty_table()]
+            [read_parquet(p, schema=BORDER_COLUMNS) for p in pieces] or [BORDER_COLUMNS.empty_table()]
         )
 
 

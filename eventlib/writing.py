@@ -12,7 +12,7 @@ import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from eventlib.arrow import write_parquet
+from eventlib.arrow import read_parquet, write_parquet
 from eventlib.engine import numbered_parquet
 from eventlib.errors import BadCallError
 from eventlib.model import EVENT_COLUMNS, PURPOSES, QUARANTINE_COLUMNS
@@ -366,7 +366,7 @@ def read_registry(path: Path) -> dict[str, str]:
         If the file is no registry.
     """
     try:
-        table = pq.read_table(path, columns=["anchor", "person_id"], partitioning=None)
+        table = read_parquet(path, columns=["anchor", "person_id"])
     except (OSError, pa.ArrowInvalid) as error:
         raise BadCallError(f"{path} is no registry.parquet of an earlier run: {error}") from error
     return dict(zip(table["anchor"].to_pylist(), table["person_id"].to_pylist(), strict=True))

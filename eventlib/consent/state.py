@@ -158,11 +158,11 @@ def add_states(engine: Engine, frame: Frame, members: Frame, *, as_of: int) -> F
     then = engine.checkpoint(running.filter(nw.col("kind") == 1).select("row", *thens))
     # the whole frame on the left: an engine that guesses how much a filter leaves may take the wide side for the small one
     stated = frame.join(then, on="row", how="left").join(now, on="subject", how="left")
-    return stated.with_columns(**_own_states(as_of)).select([*frame.collect_schema().names(), *thens, *nows])
+    return stated.with_columns(**_states(as_of)).select([*frame.collect_schema().names(), *thens, *nows])
 
 
-def _own_states(as_of: int) -> dict[str, nw.Expr]:
-    """Return the states; of an event whose subject is unknown, what it says itself, if it says it by then."""
+def _states(as_of: int) -> dict[str, nw.Expr]:
+    """Return what fills the states: nothing where nothing was said; of an event whose subject is unknown, what it says itself."""
     made = {}
     nothing = nw.lit(NOTHING, nw.Int64)
     for purpose in PURPOSES:

@@ -9,9 +9,8 @@ from typing import Final
 import duckdb
 import orjson
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from eventlib.arrow import write_parquet
+from eventlib.arrow import read_parquet, write_parquet
 from eventlib.engine import parquet
 from eventlib.identity import Identities
 from eventlib.incremental.base import Base
@@ -62,7 +61,7 @@ class Tables:
         )
 
     def _old(self, name: str) -> pa.Table:
-        return pq.read_table(self.base.folder / f"{name}.parquet", partitioning=None)
+        return read_parquet(self.base.folder / f"{name}.parquet")
 
     def _digest(self, namespace: str, identifier: str) -> str:
         return self.pseudonym.keyed(namespace, identifier) if self.pseudonym.plain else identifier

@@ -11,8 +11,8 @@ import jsonschema_rs
 import numpy as np
 import orjson
 import pyarrow as pa
-import pyarrow.parquet as pq
 
+from eventlib.arrow import read_parquet
 from eventlib.errors import BadCallError
 from eventlib.resources import schemas_dir
 from eventlib.signals import network
@@ -149,7 +149,7 @@ def _path(error: jsonschema_rs.ValidationError) -> str:
 def _table(folder: Path) -> Iterator[Finding]:
     """`signals.parquet` has the published columns and says the same as `signals.jsonl`."""
     try:
-        table = pq.read_table(folder / "signals.parquet", partitioning=None)
+        table = read_parquet(folder / "signals.parquet")
     except (pa.ArrowInvalid, OSError) as error:
         yield Finding("error", "signals.parquet", f"cannot be read: {error}")
         return
