@@ -29,7 +29,10 @@ _ARRIVED = re.compile(rb'"received_at": ?"(\d{4}-\d\d-\d\d)')
 
 
 def by_day(log: Path, folder: Path) -> list[Path]:
-    """Write the last days of a log by day of arrival, one file each; lines without a time go with the last."""
+    """Write the last whole days of a log by day of arrival, one file each; lines without a time go with the last.
+
+    After the log's last day come days of stragglers alone: these are left out, since nobody's day looks like them.
+    """
     days: dict[bytes, list[bytes]] = {}
     rest: list[bytes] = []
     for file in sorted(log.glob("*.ndjson*")):
@@ -37,7 +40,9 @@ def by_day(log: Path, folder: Path) -> list[Path]:
         for raw in data.splitlines(keepends=True):
             found = _ARRIVED.search(raw)
             (days.setdefault(found[1], []) if found else rest).append(raw)
-    last = sorted(days)[-DAYS - 1 : -1]  # the last day of all is cut short
+    usual = statistics.median(len(lines) for lines in days.values())
+    last = sorted(day for day, lines in days.items() if len(lines) > usual / 2)[-DAYS:]
+    days[last[-1]] += rest
     folder.mkdir()
     files = []
     for day in last:
