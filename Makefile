@@ -45,7 +45,7 @@ bench: setup ## measure against peers and limits; prints tables
 
 lock: $(VENV)/ready ## write requirements.lock anew from pyproject.toml
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header \
-		--group dev --extra polars --extra spark pyproject.toml --output-file requirements.lock
+		--group dev --extra spark pyproject.toml --output-file requirements.lock
 
 clean: ## remove what was made, the environment included
 	rm -rf $(VENV) $(PREPARED) .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist

@@ -130,7 +130,7 @@ def prepare(
     policy: AnyPath = "default",
     as_of: datetime | None = None,
     source: str = "auto",
-    engine: str = "duckdb",
+    engine: str = "auto",
     registry: AnyPath | None = None,
     key: AnyPath | None = None,
     schemas: AnyPath | None = None,
@@ -226,7 +226,7 @@ def replay(
     policy: AnyPath = "default",
     registry: AnyPath | None = None,
     key: AnyPath | None = None,
-    engine: str = "duckdb",
+    engine: str = "auto",
 ) -> Prepared:
     """Judge a dataset's quarantined lines again, after schemas were mended, and take in what is valid now (S1.5).
 

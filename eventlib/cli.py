@@ -236,7 +236,9 @@ def prepare(
             callback=_utf8,
         ),
     ] = None,
-    engine: Annotated[str, typer.Option("--engine", help="duckdb, polars, pandas or spark.")] = "duckdb",
+    engine: Annotated[
+        str, typer.Option("--engine", help="auto (by size), duckdb, polars, pandas or spark.")
+    ] = "auto",
     schemas: Schemas = None,
     master: Annotated[
         str | None,

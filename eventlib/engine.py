@@ -1,11 +1,10 @@
-"""Where frames run: DuckDB (the default), Polars, pandas or Spark, behind one narwhals dialect.
+"""Where frames run: Polars or DuckDB, as the log's size asks, pandas or Spark, behind one narwhals dialect.
 
 Only this module knows an engine by name. Stages see narwhals frames: integers for times (microseconds) and keys.
 """
 
 from __future__ import annotations
 
-import importlib
 from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Any, ClassVar, Final
@@ -17,12 +16,14 @@ import pyarrow as pa
 from eventlib.errors import BadCallError
 
 __all__ = [
+    "AUTO",
     "ENGINES",
     "MEMORY",
     "SPARK",
     "Engine",
     "Frame",
     "check_engine",
+    "chosen_engine",
     "connect",
     "engine",
     "engine_of",
@@ -157,7 +158,7 @@ class _Polars(Engine):
     name = "polars"
 
     def frame(self, table: pa.Table) -> Frame:
-        import polars as pl  # noqa: PLC0415  # an optional engine
+        import polars as pl  # noqa: PLC0415  # the other engines need not wait for it
 
         made: Frame = nw.from_native(pl.DataFrame(table)).lazy()
         return made
@@ -189,6 +190,20 @@ ENGINES: Final[dict[str, type[Engine]]] = {"duckdb": _DuckDB, "polars": _Polars,
 """Engines within this process; `spark` is the one beyond it."""
 
 SPARK: Final = "spark"
+AUTO: Final = "auto"
+"""The engine that suits how many events there are."""
+
+_IN_MEMORY: Final = 1 << 20
+
+
+def chosen_engine(name: str, events: int) -> str:
+    """Return the engine that a run takes; all give the same result.
+
+    Polars plans a query sooner than DuckDB and holds everything in memory, 2.7 GiB at the limit; DuckDB spills.
+    """
+    if name != AUTO:
+        return name
+    return _Polars.name if events <= _IN_MEMORY else _DuckDB.name
 
 
 def check_engine(name: str) -> None:
@@ -197,28 +212,15 @@ def check_engine(name: str) -> None:
     Raises
     ------
     BadCallError
-        If there is no engine of that name, or its library is not installed.
+        If there is no engine of that name.
     """
-    if name not in ENGINES and name != SPARK:
-        raise BadCallError.unknown("engine", name, [*ENGINES, SPARK])
-    if name == "polars":
-        try:
-            importlib.import_module("polars")
-        except ModuleNotFoundError as error:
-            raise BadCallError(
-                "engine 'polars' needs the polars package: pip install 'eventlib[polars]'"
-            ) from error
+    names = [AUTO, *ENGINES, SPARK]
+    if name not in names:
+        raise BadCallError.unknown("engine", name, names)
 
 
 def engine(name: str, connection: duckdb.DuckDBPyConnection | None = None) -> Engine:
-    """Return a fresh engine of that name.
-
-    Raises
-    ------
-    BadCallError
-        If there is none of that name, or its library is not installed.
-    """
-    check_engine(name)
+    """Return a fresh engine by what `chosen_engine` returned."""
     if name == SPARK:
         from eventlib.spark.engine import SparkEngine  # noqa: PLC0415  # an optional engine
 

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from eventlib.arguments import check_types
 from eventlib.consent import Policy, load_policy
-from eventlib.engine import SPARK, check_engine
+from eventlib.engine import AUTO, SPARK, check_engine
 from eventlib.errors import BadCallError
 from eventlib.pseudonyms import load_key
 from eventlib.state import key_check, schemas_digest
@@ -34,7 +34,7 @@ class Options:
     as_of: datetime | None = None
     registry: Path | None = None
     key: Path | None = None
-    engine: str = "duckdb"
+    engine: str = AUTO
     schemas: Path | None = None
     plain_identifiers: bool = False
     keep_raw: bool = False

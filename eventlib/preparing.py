@@ -11,7 +11,7 @@ from types import MappingProxyType
 
 import duckdb
 
-from eventlib.engine import MEMORY, SPARK, connect, engine
+from eventlib.engine import MEMORY, SPARK, chosen_engine, connect, engine
 from eventlib.errors import BadCallError
 from eventlib.flow import Flow
 from eventlib.narrow import encode
@@ -113,7 +113,7 @@ def _prepare(
         from eventlib.spark.preparing import prepare_on  # noqa: PLC0415  # an optional engine
 
         flow, found = prepare_on(log, options, means, made, progress)
-        run = stamp(log, options, means.policy, flow.as_of, started) | found | {**note}
+        run = stamp(log, options, means.policy, flow, started) | found | {**note}
         return publish_version(made, out, flow.ledger, run)
     with connect(spill=work / "spill", memory_limit=MEMORY) as connection:
         flow = _run(log, options, means, connection, made, progress)
@@ -124,7 +124,7 @@ def _prepare(
             "duplicates": retries(connection),
         }
         write_state(connection, made / "state", state_stamp(log, options, means, flow.as_of, flow.latest))
-    run = stamp(log, options, means.policy, flow.as_of, started) | found | {**note}
+    run = stamp(log, options, means.policy, flow, started) | found | {**note}
     return publish_version(made, out, flow.ledger, run)
 
 
@@ -139,7 +139,7 @@ def _run(
     pseudonym = Pseudonymiser(means.key, plain=options.plain_identifiers)
     progress("encode", 0, 6, log.entry.rows_in)
     facts = new_state(made) / "facts" / "0000.parquet"
-    where = engine(options.engine, connection)
+    where = engine(chosen_engine(options.engine, log.entry.rows_out), connection)
     flow = Flow(
         encode(connection, log.folder, pseudonym, means.policy.impersonal_names, where, facts),
         where,
@@ -161,7 +161,7 @@ def _run(
         pseudonym=pseudonym,
         partitioned=options.partitioned,
     )
-    check_written(rows, flow)
+    check_written(rows, flow.ledger)
     write_sessions(connection, made)
     files = [entry["file"] for entry in log.inputs]
     check_refused(write_quarantine(connection, log.quarantine, late, files, made), flow, log)

@@ -13,10 +13,10 @@ from eventlib.rows import Log
 __all__ = ["check_refused", "check_written", "refuse_rejected", "refuse_withheld"]
 
 
-def check_written(rows: int, flow: Flow) -> None:
+def check_written(rows: int, ledger: Ledger) -> None:
     """Hold the written events to the ledger."""
-    if rows != flow.ledger.rows_out:
-        raise RuntimeError(f"{rows} rows were written, but the ledger says {flow.ledger.rows_out}")
+    if rows != ledger.rows_out:
+        raise RuntimeError(f"{rows} rows were written, but the ledger says {ledger.rows_out}")
 
 
 def check_refused(refused: int, flow: Flow, log: Log) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -22,7 +22,20 @@ from eventlib.prepared import event_files, load, read_through
 from eventlib.state import read_state
 from eventlib.writing import placed_events
 
-__all__ = ["REASONS", "as_json", "compare", "restate", "summary", "view_rows"]
+__all__ = [
+    "REASONS",
+    "Key",
+    "as_json",
+    "compare",
+    "explained",
+    "published",
+    "restate",
+    "summary",
+    "view_rows",
+]
+
+Key = tuple[str, str | None, str | None]
+"""A published number: what is counted, of which event name, of which day; None is all."""
 
 REASONS: Final = {
     "new": "happened after the old version's latest arrival",
@@ -100,15 +113,13 @@ SELECT reason, sum(n)::BIGINT AS n FROM (SELECT reason, -1 AS n FROM gone UNION 
 """
 
 
-def _counted(
-    connection: duckdb.DuckDBPyConnection, version: Path
-) -> dict[tuple[str, str | None, str | None], int]:
+def published(connection: duckdb.DuckDBPyConnection, version: Path) -> dict[Key, int]:
     """Count what a version publishes: events by name and day, in all, people, sessions."""
     events = parquet(*event_files(version))
     rows = connection.execute(
         f"SELECT event_name, event_time::DATE::VARCHAR, count(*) FROM {events} GROUP BY ALL"  # noqa: S608  # our own file
     ).fetchall()
-    counts: dict[tuple[str, str | None, str | None], int] = defaultdict(int)
+    counts: dict[Key, int] = defaultdict(int)
     for name, day, count in rows:
         for key in _keys(name, day):
             counts[key] += count
@@ -119,8 +130,13 @@ def _counted(
     return counts
 
 
-def _keys(name: str, day: str | None) -> list[tuple[str, str | None, str | None]]:
-    keys = [("events", None, None), ("events", name, None), ("events", None, day), ("events", name, day)]
+def _keys(name: str, day: str | None) -> list[Key]:
+    keys: list[Key] = [
+        ("events", None, None),
+        ("events", name, None),
+        ("events", None, day),
+        ("events", name, day),
+    ]
     return [*keys, ("conversions", None, None)] if name == "conversion_complete" else keys
 
 
@@ -143,17 +159,38 @@ def view_rows(
     connection.execute(_ROWS.format(name=name, facts=facts, outcome=outcome, events=events, by=by))
 
 
-def compare(connection: duckdb.DuckDBPyConnection, old: Path, new: Path, latest: int) -> list[dict[str, Any]]:
-    """Return the numbers that moved, and the totals.
+def explained(connection: duckdb.DuckDBPyConnection, latest: int) -> dict[Key, dict[str, int]]:
+    """Return by number how far each reason moved it.
 
     Parameters
     ----------
     connection
         Holds `before_row` and `after_row`: at least all events of which anything differs.
-    old, new
-        Folders of the two versions.
     latest
         The old version's latest arrival, in microseconds.
+    """
+    connection.execute(_CHANGE.format(latest=latest))
+    moved: dict[Key, dict[str, int]] = defaultdict(lambda: defaultdict(int))
+    for name, day, reason, count in connection.execute(_EVENTS).fetchall():
+        for key in _keys(name, str(day)):
+            moved[key][reason] += count
+    for number, query in (("people", _PEOPLE), ("sessions", _SESSIONS)):
+        for reason, count in connection.execute(query).fetchall():
+            moved[number, None, None][reason] += count
+    return moved
+
+
+def compare(
+    moved: Mapping[Key, Mapping[str, int]], before: Mapping[Key, int], after: Mapping[Key, int]
+) -> list[dict[str, Any]]:
+    """Return the numbers that moved, and the totals.
+
+    Parameters
+    ----------
+    moved
+        What `explained` returns.
+    before, after
+        What `published` returns for the old version and the new one.
 
     Returns
     -------
@@ -161,19 +198,10 @@ def compare(connection: duckdb.DuckDBPyConnection, old: Path, new: Path, latest:
         `number` (events, conversions, people, sessions), `event_name`, `day` (null is all), `old`, `new`, `difference`, and
         `reasons`, which sum to it.
     """
-    connection.execute(_CHANGE.format(latest=latest))
-    moved: dict[tuple[str, str | None, str | None], dict[str, int]] = defaultdict(lambda: defaultdict(int))
-    for name, day, reason, count in connection.execute(_EVENTS).fetchall():
-        for key in _keys(name, str(day)):
-            moved[key][reason] += count
-    for number, query in (("people", _PEOPLE), ("sessions", _SESSIONS)):
-        for reason, count in connection.execute(query).fetchall():
-            moved[number, None, None][reason] += count
-    before, after = _counted(connection, old), _counted(connection, new)
-    totals = {(number, None, None) for number in ("events", "conversions", "people", "sessions")}
+    totals: set[Key] = {(number, None, None) for number in ("events", "conversions", "people", "sessions")}
     rows = []
     for key in sorted(moved.keys() | totals, key=lambda key: tuple(part or "" for part in key)):
-        reasons = {reason: count for reason, count in sorted(moved[key].items()) if count}
+        reasons = {reason: count for reason, count in sorted(moved.get(key, {}).items()) if count}
         number, name, day = key
         old_count, new_count = before.get(key, 0), after.get(key, 0)
         if sum(reasons.values()) != new_count - old_count:
@@ -236,7 +264,8 @@ def restate(old: str | os.PathLike[str], new: str | os.PathLike[str]) -> list[di
             facts = parquet(*sorted((state / "facts").glob("*.parquet")))
             events = placed_events(version)
             view_rows(connection, name, facts, parquet(state / "outcome.parquet"), events, by="place")
-        return compare(connection, versions[0], versions[1], stamps[0]["latest"])
+        moved = explained(connection, stamps[0]["latest"])
+        return compare(moved, *(published(connection, version) for version in versions))
 
 
 def summary(rows: list[dict[str, Any]]) -> list[str]:

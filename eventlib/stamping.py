@@ -14,6 +14,7 @@ import orjson
 
 from eventlib.consent import Policy
 from eventlib.engine import SPARK
+from eventlib.flow import Flow
 from eventlib.ledger import Ledger
 from eventlib.options import Means, Options, settings
 from eventlib.prepared import Prepared, load
@@ -23,7 +24,17 @@ from eventlib.schema import registry
 
 __all__ = ["publish_version", "run_id", "stamp", "state_stamp"]
 
-_LIBRARIES: Final = ("duckdb", "jsonschema-rs", "narwhals", "numpy", "orjson", "pandas", "pyarrow", "scipy")
+_LIBRARIES: Final = (
+    "duckdb",
+    "jsonschema-rs",
+    "narwhals",
+    "numpy",
+    "orjson",
+    "pandas",
+    "polars",
+    "pyarrow",
+    "scipy",
+)
 
 
 def run_id(started: datetime) -> str:
@@ -31,12 +42,12 @@ def run_id(started: datetime) -> str:
     return f"{started:%Y%m%dT%H%M%S%f}Z"
 
 
-def stamp(log: Log, options: Options, policy: Policy, as_of: int, started: datetime) -> dict[str, Any]:
+def stamp(log: Log, options: Options, policy: Policy, flow: Flow, started: datetime) -> dict[str, Any]:
     """Return the run stamp (`run.json`)."""
     schemas = registry(options.schemas)
     parameters: Mapping[str, Any] = {
         "source": options.source,
-        "as_of": (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=as_of)).isoformat(),
+        "as_of": (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=flow.as_of)).isoformat(),
         "as_of_is_latest": options.as_of is None,
         "schemas": os.fspath(options.schemas) if options.schemas else None,
         "engine": options.engine,
@@ -60,6 +71,7 @@ def stamp(log: Log, options: Options, policy: Policy, as_of: int, started: datet
         "schema_versions": schemas.versions(),
         "superseded": schemas.superseded(),
         "judged_by": log.judged_by,
+        "engine": flow.engine.name,
         "libraries": {name: version(name) for name in _LIBRARIES},
         "python": platform.python_version(),
         "code_version": version("eventlib"),

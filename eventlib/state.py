@@ -105,13 +105,14 @@ def outcome(connection: duckdb.DuckDBPyConnection, gone: Sequence[pa.Table]) -> 
         f"""CREATE OR REPLACE TEMP VIEW outcome AS {KEPT}
             UNION ALL BY NAME SELECT row, removed_by, subject, event_time FROM gone"""  # noqa: S608  # names of our own columns
     )
+    connection.execute("CREATE TEMP VIEW fate AS SELECT row, removed_by, subject FROM outcome")
 
 
 def segments(connection: duckdb.DuckDBPyConnection, facts: str = "fact") -> list[dict[str, Any]]:
     """Count what was withheld by jurisdiction and rule (S2.7), never fewer than ten subjects (S7.10)."""
     rows = connection.execute(
         f"""SELECT coalesce(jurisdiction, 'unknown') AS jurisdiction, removed_by AS rule, count(*) AS events
-           FROM outcome JOIN {facts} USING (row) WHERE subject IS NOT NULL
+           FROM fate JOIN {facts} USING (row) WHERE subject IS NOT NULL
            GROUP BY ALL HAVING count(DISTINCT subject) >= 10 ORDER BY ALL"""  # noqa: S608  # our own rows
     ).fetchall()
     return [{"jurisdiction": place, "rule": rule, "events": events} for place, rule, events in rows]
@@ -126,7 +127,8 @@ def retries(connection: duckdb.DuckDBPyConnection, facts: str = "fact") -> list[
     rows = connection.execute(
         f"""SELECT source, {_RETRY_GAPS} AS gap, count(*) AS events FROM (
               SELECT source, removed_by, received - min(received) OVER (PARTITION BY source, event_digest, fingerprint_digest) AS waited
-              FROM outcome JOIN {facts} USING (row) JOIN shared_event USING (row, source, event_digest)
+              FROM (SELECT row, removed_by FROM fate WHERE row IN (SELECT row FROM shared_event))
+              JOIN (SELECT * FROM {facts} WHERE row IN (SELECT row FROM shared_event)) USING (row)
               WHERE removed_by IS NULL OR removed_by = 'duplicate'
             ) WHERE removed_by = 'duplicate' GROUP BY ALL ORDER BY source, min(waited)"""  # noqa: S608  # our own rows
     ).fetchall()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -9,13 +10,14 @@ from pathlib import Path
 from eventlib.engine import MEMORY, SPARK, connect
 from eventlib.errors import BadCallError
 from eventlib.incremental.base import open_base, refuse_known, relearned
-from eventlib.incremental.run import add_rows, moved_numbers
+from eventlib.incremental.merging import WrittenEvents
+from eventlib.incremental.run import add_rows
 from eventlib.options import Logs, Means, Options, Progress, microseconds, settings
 from eventlib.prepared import Prepared
 from eventlib.pseudonyms import Pseudonymiser
 from eventlib.publish import enough_space, workplace
-from eventlib.refusals import refuse_rejected, refuse_withheld
-from eventlib.restatement import as_json
+from eventlib.refusals import check_written, refuse_rejected, refuse_withheld
+from eventlib.restatement import as_json, compare, explained, published
 from eventlib.rows import plan_rows, read_plan
 from eventlib.sources.files import find_logs, least_space
 from eventlib.stamping import publish_version, stamp, state_stamp
@@ -37,7 +39,8 @@ def prepare_onto(
         )
     base = open_base(onto, settings(options, means))
     refuse_known(base, find_logs(logs))
-    with enough_space(out, least_space(logs)), workplace(out) as work:
+    with enough_space(out, least_space(logs)), workplace(out) as work, ThreadPoolExecutor(1) as beside:
+        events = WrittenEvents(base.folder / "events.parquet", beside)  # while the new logs are read
         plan = plan_rows(
             logs,
             source=options.source,
@@ -57,6 +60,7 @@ def prepare_onto(
             added = add_rows(
                 connection,
                 base,
+                events,
                 log,
                 made,
                 policy=means.policy,
@@ -66,18 +70,21 @@ def prepare_onto(
                 as_of=microseconds(options.as_of),
                 timing=means.timing,
                 work=work,
+                beside=beside,
             )
             refuse_withheld(added.ledger, means.policy, log)
             whole = base.with_log(log)
-            moved = moved_numbers(connection, base, made)
             write_state(
                 connection,
                 made / "state",
                 state_stamp(whole, options, means, added.flow.as_of, added.flow.latest),
             )
-        run = stamp(whole, options, means.policy, added.flow.as_of, started)
+            why, before = explained(connection, base.stamp["latest"]), published(connection, base.folder)
+            check_written(added.written.result(), added.ledger)
+            moved = compare(why, before, published(connection, made))
+        run = stamp(whole, options, means.policy, added.flow, started)
         run |= {"row_digest": added.row_digest, "withheld": added.withheld, "duplicates": added.duplicates}
-        before = base.prepared.run["run_id"]
-        run["onto"] = {"run_id": before, "recomputed": added.affected}
-        (made / "restatement.json").write_bytes(as_json(moved, before, run["run_id"]))
+        built_on = base.prepared.run["run_id"]
+        run["onto"] = {"run_id": built_on, "recomputed": added.affected}
+        (made / "restatement.json").write_bytes(as_json(moved, built_on, run["run_id"]))
         return publish_version(made, out, added.ledger, run)

@@ -8,6 +8,7 @@ whole. All other rows keep what was decided.
 from __future__ import annotations
 
 from collections import Counter
+from concurrent.futures import Executor, Future
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -15,15 +16,14 @@ from typing import Any, Final
 import duckdb
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from eventlib.arrow import write_parquet
 from eventlib.consent import Policy
-from eventlib.engine import engine, numbered_parquet, parquet
+from eventlib.engine import chosen_engine, engine, parquet
 from eventlib.flow import Flow
 from eventlib.incremental.affected import find_affected
 from eventlib.incremental.base import Base
-from eventlib.incremental.merging import merged_events
+from eventlib.incremental.merging import WrittenEvents, merged_events
 from eventlib.incremental.places import place_changed
 from eventlib.incremental.rereading import read_again
 from eventlib.incremental.tables import Tables
@@ -32,7 +32,7 @@ from eventlib.ledger import Entry, Ledger
 from eventlib.model import EVENT_COLUMNS
 from eventlib.narrow import Before, code_facts, define_keyed, plain_names, state_facts, view_pieces
 from eventlib.pseudonyms import Pseudonymiser
-from eventlib.restatement import compare, view_rows
+from eventlib.restatement import view_rows
 from eventlib.rows import Log
 from eventlib.schema import Registry
 from eventlib.schema import registry as schema_registry
@@ -40,7 +40,7 @@ from eventlib.state import KEPT, OUTCOME, new_state, retries, segments, share_fa
 from eventlib.timing import Timing
 from eventlib.writing import digest_rows, events_in_order, marked_names
 
-__all__ = ["Added", "add_rows", "moved_numbers"]
+__all__ = ["Added", "add_rows"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +61,8 @@ class Added:
         Removed copies by producer and time after the first.
     affected : int
         How many earlier rows were decided anew.
+    written : Future of int
+        The rows of `events.parquet`, once it is whole: it is written while the rest is told.
     """
 
     ledger: Ledger
@@ -69,6 +71,7 @@ class Added:
     withheld: list[dict[str, Any]]
     duplicates: list[dict[str, Any]]
     affected: int
+    written: Future[int]
 
 
 class _Run:
@@ -76,17 +79,13 @@ class _Run:
         self,
         connection: duckdb.DuckDBPyConnection,
         base: Base,
+        events: WrittenEvents,
         log: Log,
         made: Path,
         pseudonym: Pseudonymiser,
     ) -> None:
-        self.connection, self.base, self.log, self.made, self.pseudonym = (
-            connection,
-            base,
-            log,
-            made,
-            pseudonym,
-        )
+        self.connection, self.base, self.events = connection, base, events
+        self.log, self.made, self.pseudonym = log, made, pseudonym
         self.files = [*base.stamp["files"], *(entry["file"] for entry in log.inputs)]
 
     def run(self, query: str) -> None:
@@ -127,7 +126,11 @@ class _Run:
         return plain
 
     def take_affected(self) -> int:
-        """Make the affected earlier rows and the new ones what the stages see; return how many there are."""
+        """Make the affected earlier rows and the new ones what the stages see; return how many there are.
+
+        `undone` is what became of the affected rows before.
+        """
+        self.run("CREATE TEMP TABLE undone AS SELECT * FROM base_outcome SEMI JOIN affected USING (row)")
         self.run(
             """CREATE TEMP TABLE subset AS SELECT * FROM base_fact SEMI JOIN affected USING (row)
                UNION ALL BY NAME SELECT * FROM new_fact"""
@@ -154,12 +157,12 @@ class _Run:
         """Leave `base_wide`, what the base holds of the affected rows, and `wanted`, the pointers of what it does not."""
         self.connection.register("deciding", kept)
         self.connection.register("late", late)
-        events = numbered_parquet(self.base.folder / "events.parquet")
-        self.run(
-            f"""CREATE TEMP TABLE base_wide AS SELECT o.row, b.* FROM {events} b
-                JOIN (SELECT row, place FROM base_outcome SEMI JOIN affected USING (row) WHERE place IS NOT NULL) o
-                  ON b.file_row_number = o.place - 1"""
-        )
+        found = self.connection.execute(
+            "SELECT row, place FROM undone WHERE place IS NOT NULL ORDER BY place"
+        ).fetchnumpy()
+        self.leaving = np.asarray(found["place"], np.int64) - 1
+        held = self.events.take(self.leaving).append_column("row", pa.array(found["row"], pa.int64()))
+        self.connection.register("base_wide", held)
         self.connection.register("marked", pa.table({"name": pa.array(marked, pa.string())}))
         lost = "b.event_name IN (SELECT name FROM marked)"
         if self.pseudonym.plain:
@@ -169,7 +172,7 @@ class _Run:
                   SELECT row FROM deciding d LEFT JOIN base_wide b USING (row) JOIN fact f USING (row)
                   WHERE b.row IS NULL OR (d.renamed = 1 AND b.original_event_id IS NULL)
                      OR (d.verdict_identity >= 16 AND NOT b.allow_identity AND {lost})
-                  UNION ALL SELECT row FROM late l LEFT JOIN base_outcome o USING (row)
+                  UNION ALL SELECT row FROM late l LEFT JOIN undone o USING (row)
                   WHERE o.row IS NULL OR o.removed_by IS DISTINCT FROM l.removed_by)
                 JOIN base_fact f USING (row)"""
         )
@@ -217,18 +220,24 @@ class _Run:
         return place_changed(self.connection)
 
     def tell_outcome(self, gone: list[pa.Table]) -> None:
-        """Leave the view `outcome` of all rows, and the table `shared_event`."""
+        """Leave the views `decided`, what became of the rows that were decided anew, and `fate` and `outcome`, of all."""
         self.connection.register("gone", pa.concat_tables(gone))
         columns = ", ".join(f"o.{name}" for name in OUTCOME if name != "place")
         self.run(
+            f"CREATE TEMP VIEW decided AS {KEPT} UNION ALL BY NAME SELECT row, removed_by, subject, event_time FROM gone"
+        )
+        self.run(
+            """CREATE TEMP VIEW fate AS SELECT row, removed_by, subject FROM base_outcome ANTI JOIN affected USING (row)
+               UNION ALL SELECT row, removed_by, subject FROM decided"""
+        )
+        self.run(
             f"""CREATE TEMP VIEW outcome AS
                 SELECT {columns}, m.place FROM base_outcome o ANTI JOIN affected USING (row) LEFT JOIN moved m USING (row)
-                UNION ALL BY NAME {KEPT}
-                UNION ALL BY NAME SELECT row, removed_by, subject, event_time FROM gone"""
+                UNION ALL BY NAME FROM decided"""
         )
 
-    def write_events(self, registry: Registry) -> int:
-        """Write `events.parquet`, and return its rows; leaves the changed ones in `changed_event`."""
+    def write_events(self, registry: Registry, beside: Executor) -> Future[int]:
+        """Begin to write `events.parquet`, to end with its rows; leaves the changed ones in `changed_event`."""
         identifiers = self.connection.sql(
             "SELECT code, value, digest FROM identifier ORDER BY code"
         ).to_arrow_table()
@@ -240,22 +249,25 @@ class _Run:
         self.connection.register(
             "changed_event", changed.append_column("row", placed[0]).append_column("place", placed[1])
         )
-        base = self.base.folder / "events.parquet"
-        leaving = self.connection.execute(
-            "SELECT place FROM base_outcome SEMI JOIN affected USING (row) WHERE place IS NOT NULL"
-        ).fetchnumpy()["place"]
-        removed = np.zeros(pq.read_metadata(base).num_rows, bool)
-        removed[np.asarray(leaving, np.int64) - 1] = True
+        removed = np.zeros(self.events.rows, bool)
+        removed[self.leaving] = True
         batches = merged_events(
-            base, removed, changed.cast(EVENT_COLUMNS), np.asarray(order["before"], np.int64)
+            self.events, removed, changed.cast(EVENT_COLUMNS), np.asarray(order["before"], np.int64)
         )
-        return write_parquet(self.made / "events.parquet", batches, EVENT_COLUMNS)
+        return beside.submit(write_parquet, self.made / "events.parquet", batches, EVENT_COLUMNS)
+
+    def view_moved(self) -> None:
+        """Leave what `eventlib.restatement.compare` asks for."""
+        facts = "(SELECT * FROM subset SEMI JOIN affected USING (row))"
+        known = "row, event_name, event_time, person_id, session_id, allow_identity"
+        view_rows(self.connection, "before_row", facts, "undone", f"(SELECT {known} FROM base_wide)")
+        view_rows(self.connection, "after_row", "subset", "decided", f"(SELECT {known} FROM changed_event)")
 
     def row_digest(self) -> str:
         """Return the digest of all written rows, from that of the base and of those that changed."""
         before = digest_rows(
             self.connection,
-            "(SELECT * FROM base_outcome SEMI JOIN affected USING (row) WHERE place IS NOT NULL) JOIN subset f USING (row)",
+            "(SELECT * FROM undone WHERE place IS NOT NULL) JOIN subset f USING (row)",
         )
         after = digest_rows(self.connection, "kept JOIN fact f USING (row)")
         return f"{(int(self.base.prepared.run['row_digest'], 16) - before + after) % 2**64:016x}"
@@ -265,7 +277,7 @@ class _Run:
         again = Counter(
             dict(
                 self.connection.execute(
-                    "SELECT removed_by, count(*) FROM base_outcome SEMI JOIN affected USING (row) WHERE removed_by IS NOT NULL GROUP BY ALL"
+                    "SELECT removed_by, count(*) FROM undone WHERE removed_by IS NOT NULL GROUP BY ALL"
                 ).fetchall()
             )
         )
@@ -297,6 +309,7 @@ _COLUMNS: Final = (
 def add_rows(
     connection: duckdb.DuckDBPyConnection,
     base: Base,
+    events: WrittenEvents,
     log: Log,
     made: Path,
     *,
@@ -307,6 +320,7 @@ def add_rows(
     as_of: int | None,
     timing: Timing,
     work: Path,
+    beside: Executor,
 ) -> Added:
     """Add the rows of new logs to a dataset, and write every table of the result but its stamp and ledger.
 
@@ -316,6 +330,8 @@ def add_rows(
         A fresh connection.
     base
         What to build on.
+    events
+        Its events.
     log
         The new logs, read with what the base's adapters knew.
     made
@@ -328,16 +344,18 @@ def add_rows(
         Policies and limits of clock, lateness and sessions; those of the base.
     work
         Folder for what is read again.
+    beside
+        Where the events are written meanwhile.
     """
     registry = schema_registry(schemas)
-    run = _Run(connection, base, log, made, pseudonym)
+    run = _Run(connection, base, events, log, made, pseudonym)
     run.open_state()
     plain = run.read_new(policy.impersonal_names)
     latest = max(base.stamp["latest"], run.count("SELECT max(received) FROM new_fact"))
     moment = latest if as_of is None else as_of
     find_affected(connection, policy, (base.stamp["as_of"], moment), base.stamp["latest"])
     rows = run.take_affected()
-    where = engine(engine_name, connection)
+    where = engine(chosen_engine(engine_name, rows), connection)
     narrow = code_facts(connection, plain, where)
     entry = Entry("read", rows, rows)
     flow = Flow(narrow, where, policy, pseudonym, entry, moment, timing)
@@ -356,22 +374,12 @@ def add_rows(
     kept = run.place(flow.result(numbered, people))
     run.tell_outcome(flow.gone)
     ledger = run.ledger(flow)
-    written = run.write_events(registry)
-    if written != kept or written != ledger.rows_out:
-        raise RuntimeError(
-            f"{written} rows were written and {kept} placed, but the ledger says {ledger.rows_out}"
-        )
+    if kept != ledger.rows_out:
+        raise RuntimeError(f"{kept} rows were placed, but the ledger says {ledger.rows_out}")
+    written = run.write_events(registry, beside)
     tables.write_people(people)
     tables.write_sessions()
     tables.write_quarantine(log.quarantine, late)
     counts = segments(connection, "all_fact"), retries(connection, "all_fact")
-    return Added(ledger, flow, run.row_digest(), *counts, rows - log.entry.rows_out)
-
-
-def moved_numbers(connection: duckdb.DuckDBPyConnection, base: Base, made: Path) -> list[dict[str, Any]]:
-    """Return which of the base's published numbers moved (S3.7), from the rows that were decided anew."""
-    facts = "(SELECT * FROM subset SEMI JOIN affected USING (row))"
-    known = "row, event_name, event_time, person_id, session_id, allow_identity"
-    view_rows(connection, "before_row", facts, "base_outcome", f"(SELECT {known} FROM base_wide)")
-    view_rows(connection, "after_row", "subset", "outcome", f"(SELECT {known} FROM changed_event)")
-    return compare(connection, base.folder, made, base.stamp["latest"])
+    run.view_moved()
+    return Added(ledger, flow, run.row_digest(), *counts, rows - log.entry.rows_out, written)

@@ -33,7 +33,7 @@ class Tables:
     Parameters
     ----------
     connection
-        Holds `affected, touched, all_identifier, fact_link, base_outcome, base_fact, base_wide, changed_event` and `wide_again`.
+        Holds `affected, undone, touched, all_identifier, fact_link, base_fact, base_wide, changed_event` and `wide_again`.
     base
         What is built on.
     made
@@ -135,7 +135,7 @@ class Tables:
         )
         self.connection.register("late_now", late)
         mended = self.connection.sql(
-            f"""SELECT name AS source_file, line FROM base_outcome o SEMI JOIN affected USING (row)
+            f"""SELECT name AS source_file, line FROM undone o
                 JOIN base_fact f USING (row) JOIN file_name USING (file) LEFT JOIN late_now l USING (row)
                 WHERE o.removed_by IN ({codes}) AND o.removed_by IS DISTINCT FROM l.removed_by"""
         ).to_arrow_table()

@@ -69,7 +69,7 @@ def _prepare(
     numbered, late, people = run_stages(flow, means, log, made, progress)
     kept = engine.hold(nw.to_native(flow.kept(numbered, people)))
     rows = write_events_on(engine.session, wide, kept, made, schemas=options.schemas, pseudonym=pseudonym)
-    check_written(rows, flow)
+    check_written(rows, flow.ledger)
     with connect() as connection:
         write_sessions(connection, made)
         connection.register("wide", _placed(wide, late))
