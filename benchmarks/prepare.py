@@ -1,6 +1,6 @@
 """How `eventlib prepare` compares with the floor: DuckDB alone parsing the same log and writing it as Parquet.
 
-    python benchmarks/prepare.py [--events 1000000] [--runs 3] [--engines duckdb polars] [--growth 100000 1000000 10000000]
+    python benchmarks/prepare.py [--events 1000000] [--runs 3] [--engines auto duckdb] [--growth 100000 1000000 10000000]
 
 Whole processes, imports included, in turn; the ratio is taken pair by pair. `rows` is the row world alone: decoding,
 judging, and the canonical frame on disk. `--growth` runs `prepare` once at each size and prints seconds per million events.
@@ -35,7 +35,7 @@ def _simulated(folder: Path, events: int) -> Path:
     return folder
 
 
-def _prepare(log: Path, out: Path, engine: str = "duckdb") -> list[str]:
+def _prepare(log: Path, out: Path, engine: str = "auto") -> list[str]:
     return [sys.executable, "-m", "eventlib", "prepare", str(log), "--out", str(out), "--engine", engine]
 
 
@@ -45,7 +45,7 @@ def main() -> None:
     )
     parser.add_argument("--events", type=int, default=1_000_000)
     parser.add_argument("--runs", type=int, default=3)
-    parser.add_argument("--engines", nargs="*", default=["duckdb", "polars"])
+    parser.add_argument("--engines", nargs="*", default=["auto", "duckdb"])
     parser.add_argument("--growth", nargs="*", type=int, default=[])
     arguments = parser.parse_args()
     print(machine("duckdb", "polars", "pyarrow"))
