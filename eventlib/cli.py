@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import time
 from dataclasses import fields, replace
@@ -30,6 +31,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
+_INTERRUPTED: Final = 130
 _EXIT_CODES: Final = "Exit codes: 0 done, 2 bad call, 3 data refused, 4 a notebook failed, 5 a kernel died, 6 a gate refused the export."
 
 
@@ -473,9 +475,22 @@ def _print_what_can_be_shown() -> None:
             stream.reconfigure(errors="replace")
 
 
+def _interrupted() -> NoReturn:
+    typer.echo("eventlib: interrupted; nothing was published", err=True)
+    sys.exit(_INTERRUPTED)
+
+
 def main() -> NoReturn:
     """Run the command line; errors raised on purpose become one message and their exit code."""
     _print_what_can_be_shown()
+    asked: list[int] = []
+
+    def stop(number: int, _frame: object) -> NoReturn:
+        asked.append(number)
+        raise KeyboardInterrupt
+
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, stop)
     try:
         app(standalone_mode=True)
     except EventlibError as error:
@@ -485,6 +500,13 @@ def main() -> NoReturn:
         typer.echo(f"eventlib: {error.filename or 'the system'}: {error.strerror or error}", err=True)
         sys.exit(BadCallError.exit_code)
     except KeyboardInterrupt:
-        typer.echo("eventlib: interrupted; nothing was published", err=True)
-        sys.exit(130)
+        _interrupted()
+    except SystemExit as end:
+        if end.code == _INTERRUPTED:
+            _interrupted()
+        raise
+    except Exception:
+        if asked:  # a library may make an error of its own of it
+            _interrupted()
+        raise
     sys.exit(0)

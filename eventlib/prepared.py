@@ -5,6 +5,8 @@ from __future__ import annotations
 import html
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -16,14 +18,14 @@ import pyarrow.parquet as pq
 
 from eventlib.arguments import as_path
 from eventlib.arrow import read_parquet
-from eventlib.errors import BadCallError
+from eventlib.errors import BadCallError, EventlibError
 from eventlib.ledger import Entry, Ledger, LedgerError
 from eventlib.publish import publish, workplace
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Prepared", "event_files", "load", "read_json", "read_through"]
+__all__ = ["Prepared", "count_rows", "event_files", "load", "read_json", "read_through", "telling_damage"]
 
 TABLES: Final = ("events", "quarantine", "people", "registry", "refused_merges", "sessions")
 
@@ -74,13 +76,24 @@ def _read_parquet(file: Path) -> pa.Table:
         raise _damaged(file, error) from error
 
 
+def count_rows(file: Path) -> int:
+    """Return how many rows a table says that it has.
+
+    Raises
+    ------
+    BadCallError
+        If it is not there, or was cut short or overwritten.
+    """
+    try:
+        return int(pq.read_metadata(file).num_rows)
+    except (pa.ArrowException, OSError) as error:
+        raise _damaged(file, error) from error
+
+
 def _check_footers(version: Path) -> None:
     """Refuse a version with a table that was cut short or overwritten, before anybody builds on it."""
     for file in (file for name in TABLES for file in _table_files(version, name)):
-        try:
-            pq.read_metadata(file)
-        except (pa.ArrowException, OSError) as error:
-            raise _damaged(file, error) from error
+        count_rows(file)
 
 
 def read_through(version: Path) -> None:
@@ -97,6 +110,19 @@ def read_through(version: Path) -> None:
                 pass
         except (pa.ArrowException, OSError) as error:
             raise _damaged(file, error) from error
+
+
+@contextmanager
+def telling_damage(*versions: Path) -> Iterator[None]:
+    """Whatever fails within: say which table of the versions is damaged, if one is."""
+    try:
+        yield
+    except EventlibError:
+        raise
+    except Exception:
+        for version in versions:
+            read_through(version)
+        raise
 
 
 @dataclass

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,7 +17,7 @@ import orjson
 
 from eventlib.engine import connect, parquet
 from eventlib.errors import BadCallError
-from eventlib.prepared import event_files, load, read_through
+from eventlib.prepared import event_files, load, telling_damage
 from eventlib.state import read_state
 from eventlib.writing import placed_events
 
@@ -223,17 +222,6 @@ def compare(
     return rows
 
 
-@contextmanager
-def _telling_damage(versions: Sequence[Path]) -> Iterator[None]:
-    """Say which file is damaged where DuckDB only says that it cannot read on."""
-    try:
-        yield
-    except duckdb.Error:
-        for version in versions:
-            read_through(version)
-        raise
-
-
 def restate(old: str | os.PathLike[str], new: str | os.PathLike[str]) -> list[dict[str, Any]]:
     """Say which published numbers moved between two versions of a dataset, by how much, and why (S3.7).
 
@@ -258,7 +246,7 @@ def restate(old: str | os.PathLike[str], new: str | os.PathLike[str]) -> list[di
         raise BadCallError(
             f"{old} and {new} were prepared with different keys: their events cannot be matched"
         )
-    with connect() as connection, _telling_damage(versions):
+    with connect() as connection, telling_damage(*versions):
         for name, version in zip(("before_row", "after_row"), versions, strict=True):
             state = version / "state"
             facts = parquet(*sorted((state / "facts").glob("*.parquet")))

@@ -11,7 +11,7 @@ from typing import Any, Final
 import orjson
 
 from eventlib.errors import BadCallError
-from eventlib.prepared import Prepared, load
+from eventlib.prepared import Prepared, count_rows, load
 from eventlib.rows import Log
 from eventlib.sources.files import digest_file
 from eventlib.state import read_state
@@ -114,7 +114,25 @@ def open_base(folder: Path, settings: Mapping[str, Any]) -> Base:
             raise BadCallError(
                 f"{folder} was prepared with other settings than this run: {what}. Use the same, or prepare all logs anew."
             )
-    return Base(prepared, stamp)
+    base = Base(prepared, stamp)
+    _check_rows(base)
+    return base
+
+
+def _check_rows(base: Base) -> None:
+    """Refuse a base whose tables are whole each, but do not go together."""
+    kept = base.prepared.ledger.rows_out
+    valid = next(iter(base.prepared.ledger)).rows_out
+    held = {
+        "events.parquet": (count_rows(base.folder / "events.parquet"), kept),
+        "state/outcome.parquet": (count_rows(base.state / "outcome.parquet"), valid),
+        "state/facts": (sum(map(count_rows, base.facts)), valid),
+    }
+    for name, (rows, expected) in held.items():
+        if rows != expected:
+            raise BadCallError(
+                f"{base.folder / name} holds {rows:,} rows, and its ledger says {expected:,}: prepare all logs anew"
+            )
 
 
 def refuse_known(base: Base, paths: Iterable[Path]) -> None:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from concurrent.futures import Executor
+from concurrent.futures import CancelledError, Executor, wait
 from pathlib import Path
-from typing import Final
+from typing import Final, Self
 
 import numpy as np
 import pyarrow as pa
@@ -40,9 +40,18 @@ class WrittenEvents:
         self.groups, self.rows = self._file.num_row_groups, self._file.metadata.num_rows
         first = range(min(self.groups, _AHEAD))
         self._ahead = {group: beside.submit(self._file.read_row_group, group) for group in first}
+        self._stopped = False
 
     def group(self, number: int) -> pa.Table:
-        """Return a row group; dictionaries in place of strings that repeat."""
+        """Return a row group; dictionaries in place of strings that repeat.
+
+        Raises
+        ------
+        CancelledError
+            If the run has failed.
+        """
+        if self._stopped:
+            raise CancelledError
         ahead = self._ahead.get(number)
         return self._file.read_row_group(number) if ahead is None else ahead.result()
 
@@ -50,8 +59,18 @@ class WrittenEvents:
         """Hold a row group no longer."""
         self._ahead.pop(number, None)
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, failed: type[BaseException] | None, *_: object) -> None:
+        """Give up what is read and merged elsewhere, if the run has failed."""
+        self._stopped = failed is not None
+        for ahead in self._ahead.values():
+            ahead.cancel()
+
     def take(self, rows: np.ndarray) -> pa.Table:
         """Return some rows, given by their numbers from 0, rising."""
+        wait(self._ahead.values())  # a file may be read in one thread at a time
         found, start = [EVENT_COLUMNS.empty_table()], 0
         for number in range(self.groups):
             size = self._file.metadata.row_group(number).num_rows

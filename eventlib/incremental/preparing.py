@@ -13,7 +13,7 @@ from eventlib.incremental.base import open_base, refuse_known, relearned
 from eventlib.incremental.merging import WrittenEvents
 from eventlib.incremental.run import add_rows
 from eventlib.options import Logs, Means, Options, Progress, microseconds, settings
-from eventlib.prepared import Prepared
+from eventlib.prepared import Prepared, telling_damage
 from eventlib.pseudonyms import Pseudonymiser
 from eventlib.publish import enough_space, workplace
 from eventlib.refusals import check_written, refuse_rejected, refuse_withheld
@@ -39,8 +39,13 @@ def prepare_onto(
         )
     base = open_base(onto, settings(options, means))
     refuse_known(base, find_logs(logs))
-    with enough_space(out, least_space(logs)), workplace(out) as work, ThreadPoolExecutor(1) as beside:
-        events = WrittenEvents(base.folder / "events.parquet", beside)  # while the new logs are read
+    with (
+        enough_space(out, least_space(logs)),
+        workplace(out) as work,
+        telling_damage(base.folder),
+        ThreadPoolExecutor(1) as beside,
+        WrittenEvents(base.folder / "events.parquet", beside) as events,  # read while new lines are judged
+    ):
         plan = plan_rows(
             logs,
             source=options.source,

@@ -22,9 +22,10 @@ STREAM: Final = ("device", "source_key", "channel_key", "timed")
 JUMP: Final = MINUTE
 JITTER: Final = SECOND
 _KEYS: Final = ("event_key", "fingerprint_key", "copy_key")
-_ARRIVAL: Final = ("received", "left", "occurred", *_KEYS)
-_OWN: Final = ("occurred", "sequence", "received", "left", *_KEYS)
-_COUNTED: Final = ("sequence", "occurred", "received", "left", *_KEYS)
+# the row comes last: one window must take byte-identical copies in the order of another
+_ARRIVAL: Final = ("received", "left", "occurred", *_KEYS, "row")
+_OWN: Final = ("occurred", "sequence", "received", "left", *_KEYS, "row")
+_COUNTED: Final = ("sequence", "occurred", "received", "left", *_KEYS, "row")
 _NARROW: Final = ("row", *STREAM, "occurred", "left", "received", "delay", "sequence", *_KEYS)
 _PLAUSIBLE: Final = 3 * DAY
 _EXACT: Final = 2**52

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
+import pyarrow.parquet as pq
 import pytest
 
 import eventlib as el
@@ -23,6 +24,7 @@ READERS: Final[dict[str, Callable[[Path], Any]]] = {
         write_log(version.parent / "more.ndjson", [event(90)]),
         onto=version,
         policy=lenient_policy(version.parent),
+        plain_identifiers=True,
     ),
 }
 
@@ -75,12 +77,29 @@ def test_a_damaged_page_is_told(version: Path):
     (version / "events.parquet").write_bytes(content)
     with pytest.raises(BadCallError, match=r"version/events\.parquet is damaged"):
         _ = el.load(version).events
-    with pytest.raises(BadCallError, match=r"version/events\.parquet is damaged"):
-        restate(version, version)
+    for reader in ("restate", "onto"):
+        with pytest.raises(BadCallError, match=r"version/events\.parquet is damaged"):
+            READERS[reader](version)
 
 
+@pytest.mark.parametrize("reader", ["restate", "onto"])
 @pytest.mark.parametrize("content", [b"", b"PAR1" + b"\0" * 100])
-def test_a_table_of_the_state_that_was_cut_is_told(version: Path, content: bytes):
+def test_a_table_of_the_state_that_was_cut_is_told(version: Path, reader: str, content: bytes):
     (version / "state" / "outcome.parquet").write_bytes(content)
     with pytest.raises(BadCallError, match=r"state/outcome\.parquet is damaged"):
-        restate(version, version)
+        READERS[reader](version)
+
+
+@pytest.mark.parametrize("name", ["identifiers", "links", "copies", "minted"])
+def test_a_small_table_of_the_state_that_was_cut_is_told(version: Path, name: str):
+    (version / "state" / f"{name}.parquet").write_bytes(b"PAR1")
+    with pytest.raises(BadCallError, match=rf"state/{name}\.parquet is damaged"):
+        READERS["onto"](version)
+
+
+@pytest.mark.parametrize("name", ["events.parquet", "state/outcome.parquet", "state/facts/0000.parquet"])
+def test_tables_that_do_not_go_together_are_told(version: Path, name: str):
+    table = pq.read_table(version / name, partitioning=None)
+    pq.write_table(table.slice(0, len(table) // 2), version / name)
+    with pytest.raises(BadCallError, match=r"holds 100 rows, and its ledger says 200: prepare all logs anew"):
+        READERS["onto"](version)

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import CancelledError, ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import orjson
 import pyarrow.parquet as pq
 import pytest
 
 from eventlib.api import prepare
 from eventlib.errors import BadCallError, DataRefusedError
-from eventlib.model import PURPOSES
+from eventlib.incremental.merging import WrittenEvents, merged_events
+from eventlib.model import EVENT_COLUMNS, PURPOSES
 from eventlib.prepared import Prepared
 from eventlib.simulate import WorldParameters, simulate
 from tests.factory import KEY, at, consent, event, lenient_policy, line, link, login, write_log
@@ -46,12 +49,14 @@ class Runs:
         return prepare(logs, out=self.tmp / f"run-{self.runs}", **{**self.options, **options})
 
     def both(self, parts: Sequence[Sequence[object]], **last: Any) -> tuple[Prepared, Prepared]:
-        """Prepare parts one onto the other, and all of them at once."""
+        """Prepare parts one onto the other, and all of them at once, on another engine."""
         logs = [self.log(part) for part in parts]
         base = found = self.prepare(logs[:1])
         for log in logs[1:]:
             base, found = found, self.prepare([log], onto=found.folder, **last)
-        return found, self.prepare(logs, registry=base.folder / "registry.parquet", **last)
+        return found, self.prepare(
+            logs, registry=base.folder / "registry.parquet", **{"engine": "duckdb", **last}
+        )
 
 
 def assert_same(added: Prepared, whole: Prepared) -> None:
@@ -319,3 +324,28 @@ def test_state_holds_no_raw_text(tmp_path: Path):
         for secret in secrets:
             assert secret not in decoded, (file.name, secret)
             assert secret.encode() not in file.read_bytes()
+
+
+def test_a_base_of_many_row_groups_is_read_by_one_thread_at_a_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("eventlib.arrow.ROW_GROUP", 10)
+    monkeypatch.setattr("eventlib.incremental.merging._AHEAD", 90)
+    events = [event(number, anonymous_id=f"a-{number // 10}") for number in range(1000)]
+    runs = Runs(tmp_path)
+    # the last device's rows lie behind what is read ahead, which is under way when they are asked for
+    assert_same(*runs.both([events, [event(1000, anonymous_id="a-99")]]))
+
+
+def test_what_is_read_ahead_is_given_up_when_the_run_fails(tmp_path: Path):
+    runs = Runs(tmp_path)
+    path = runs.prepare([runs.log([event(number) for number in range(20)])]).folder / "events.parquet"
+    gone = np.zeros(20, bool)
+    with (
+        ThreadPoolExecutor(1) as beside,
+        pytest.raises(DataRefusedError),
+        WrittenEvents(path, beside) as held,
+    ):
+        raise DataRefusedError("as if")
+    with pytest.raises(CancelledError):
+        next(merged_events(held, gone, EVENT_COLUMNS.empty_table(), np.zeros(0, np.int64)))

@@ -22,7 +22,7 @@ import zstandard
 
 import eventlib as el
 from eventlib import preparing, writing
-from eventlib.engine import ENGINES
+from eventlib.engine import ENGINES, chosen_engine
 from eventlib.errors import BadCallError, DataRefusedError
 from eventlib.model import EVENT_COLUMNS, QUARANTINE_COLUMNS
 from eventlib.prepared import Prepared
@@ -103,12 +103,37 @@ def test_any_order_any_split_any_archive_gives_the_same_bytes(tmp_path: Path, li
     assert split.run["row_digest"] == whole.run["row_digest"]
 
 
+def test_the_engine_suits_how_many_events_there_are(tmp_path: Path):
+    assert chosen_engine("auto", 1 << 20) == "polars"
+    assert chosen_engine("auto", (1 << 20) + 1) == "duckdb"
+    assert chosen_engine("pandas", 1) == "pandas"
+    found = prepared(tmp_path, [event()])
+    assert (found.run["engine"], found.run["parameters"]["engine"]) == ("polars", "auto")
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_what_was_logged_twice_moves_nobody(tmp_path: Path, engine: str):
+    """Copies that agree to the last byte tie in every order; a window that takes them in turn must not matter."""
+    events: list[dict[str, Any]] = []
+    for device in (f"a-{n}" for n in range(100)):
+        start = len(events)
+        events += [
+            event(start, anonymous_id=device, skew=300_000),
+            *[event(start + 600, anonymous_id=device, delay=0)] * 2,
+            event(start + 900, anonymous_id=device, sequence=0),
+        ]
+    counts = {
+        (found.run["row_digest"], found.ledger.rows_out)
+        for found in (prepared(tmp_path, events, engine=name) for name in (engine, engine, "polars"))
+    }
+    assert [rows for _, rows in counts] == [300]
+
+
 @pytest.mark.parametrize("engine", sorted(set(ENGINES) - {"duckdb"}))
 def test_engines_give_the_same_bytes(tmp_path: Path, lines: list[bytes], engine: str):
-    pytest.importorskip(engine)
     for table in ("events", "people", "sessions", "quarantine", "refused_merges"):
         if table == "events":
-            one, other = prepared(tmp_path, lines), prepared(tmp_path, lines, engine=engine)
+            one, other = (prepared(tmp_path, lines, engine=name) for name in ("duckdb", engine))
         left, right = (pq.read_table(found.folder / f"{table}.parquet") for found in (one, other))
         columns = [name for name in left.column_names if name != "source_file"]
         assert left.select(columns).equals(right.select(columns))
@@ -117,7 +142,6 @@ def test_engines_give_the_same_bytes(tmp_path: Path, lines: list[bytes], engine:
 
 @pytest.mark.parametrize("engine", sorted(ENGINES))
 def test_withdrawals_and_clashing_ids_are_the_same_on_every_engine_in_any_order(tmp_path: Path, engine: str):
-    pytest.importorskip(engine)
     refused: dict[str, Any] = dict.fromkeys(
         ("analytics", "identity", "training", "personalization", "advertising"), False
     )
@@ -362,6 +386,25 @@ def test_killed_at_any_moment_leaves_the_last_good_dataset(tmp_path: Path, *, ad
     last = el.prepare(tmp_path / "good.ndjson", out=out)
     assert el.load(out).folder == last.folder
     assert not list(out.glob(".work-*")), "a later run removes what killed ones left"
+
+
+@pytest.mark.parametrize("moment", [0.3, 1.2, 2.5])
+def test_an_interrupted_run_says_so(tmp_path: Path, moment: float):
+    log = write_log(
+        tmp_path / "log.ndjson", (event(n * 0.5, anonymous_id=f"a-{n % 50}") for n in range(60_000))
+    )
+    command = [sys.executable, "-m", "eventlib", "prepare", str(log), "--out", str(tmp_path / "out")]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, start_new_session=True)
+    while not list(tmp_path.glob("out/.work-*")):
+        assert process.poll() is None
+        time.sleep(0.01)
+    time.sleep(moment)
+    os.killpg(process.pid, signal.SIGINT)
+    told = process.communicate()[1].decode()
+    assert process.returncode == 130
+    assert told.splitlines()[-1] == "eventlib: interrupted; nothing was published"
+    assert "Traceback" not in told
+    assert not list(tmp_path.glob("out/*"))
 
 
 def test_events_know_what_they_are_allowed(tmp_path: Path):
