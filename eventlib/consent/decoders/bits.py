@@ -9,7 +9,7 @@ from typing import Final
 
 from eventlib.consent.decoders.errors import InvalidSignalError
 
-__all__ = ["MAX_ID", "BitReader", "ids_of"]
+__all__ = ["MAX_ID", "BitReader", "ids_of", "split_segments"]
 
 MAX_ID: Final = 65_535
 """The largest vendor or section id: 16 bits."""
@@ -41,6 +41,22 @@ def _span(first: int, last: int, maximum: int) -> int:
     if not 1 <= first <= last <= maximum:
         raise InvalidSignalError("a range of ids is empty, runs backwards or passes the largest id")
     return (1 << (last + 1)) - (1 << first)
+
+
+def split_segments(text: object, separator: str, most: int) -> list[str]:
+    """Split a signal into at most `most` segments.
+
+    Raises
+    ------
+    InvalidSignalError
+        If it is no text, or has more.
+    """
+    if not isinstance(text, str):
+        raise InvalidSignalError("not a text")
+    segments = text.split(separator, most)
+    if len(segments) > most:
+        raise InvalidSignalError("there are more segments than the standard knows")
+    return segments
 
 
 class BitReader:

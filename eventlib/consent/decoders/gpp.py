@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final, TypeVar
 
-from eventlib.consent.decoders.bits import MAX_ID, BitReader, ids_of
+from eventlib.consent.decoders.bits import MAX_ID, BitReader, ids_of, split_segments
 from eventlib.consent.decoders.errors import InvalidSignalError
-from eventlib.consent.decoders.tcf import TcString, decode_tcf, split_segments
+from eventlib.consent.decoders.tcf import TcString, decode_tcf
 from eventlib.consent.decoders.tcf_ca import TcfCaString, decode_tcf_ca
 from eventlib.consent.decoders.us import UsSection, decode_us_section
 from eventlib.consent.decoders.us_privacy import UsPrivacy, decode_us_privacy

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
 
-from eventlib.consent.decoders.bits import BitReader
+from eventlib.consent.decoders.bits import BitReader, split_segments
 from eventlib.consent.decoders.errors import InvalidSignalError
 
 __all__ = [
@@ -20,7 +20,6 @@ __all__ = [
     "read_publisher",
     "read_restrictions",
     "read_times",
-    "split_segments",
 ]
 
 PURPOSES: Final = 24
@@ -104,22 +103,6 @@ class TcString:
     disclosed_vendors: int | None = None
     allowed_vendors: int | None = None
     publisher_tc: PublisherTc | None = None
-
-
-def split_segments(text: object, separator: str, most: int) -> list[str]:
-    """Split a signal into at most `most` segments.
-
-    Raises
-    ------
-    InvalidSignalError
-        If it is no text, or has more.
-    """
-    if not isinstance(text, str):
-        raise InvalidSignalError("not a text")
-    segments = text.split(separator, most)
-    if len(segments) > most:
-        raise InvalidSignalError("there are more segments than the standard knows")
-    return segments
 
 
 def read_restrictions(reader: BitReader, read_vendors: Callable[[BitReader], int]) -> tuple[Restriction, ...]:

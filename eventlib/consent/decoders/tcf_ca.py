@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final, TypeVar
 
-from eventlib.consent.decoders.bits import BitReader
+from eventlib.consent.decoders.bits import BitReader, split_segments
 from eventlib.consent.decoders.errors import InvalidSignalError
 from eventlib.consent.decoders.tcf import (
     PURPOSES,
@@ -17,7 +17,6 @@ from eventlib.consent.decoders.tcf import (
     read_publisher,
     read_restrictions,
     read_times,
-    split_segments,
 )
 
 __all__ = ["TcfCaString", "decode_tcf_ca"]

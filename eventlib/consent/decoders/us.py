@@ -6,10 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from eventlib.consent.decoders.bits import BitReader
+from eventlib.consent.decoders.bits import BitReader, split_segments
 from eventlib.consent.decoders.errors import InvalidSignalError
 from eventlib.consent.decoders.opt_outs import UsOptOuts
-from eventlib.consent.decoders.tcf import split_segments
 from eventlib.consent.decoders.us_tables import CORE, GPC, NAMES, SENSITIVE_DATA, Fields
 
 __all__ = ["UsSection", "decode_us_section"]
