@@ -15,9 +15,19 @@ MAX_ID: Final = 65_535
 """The largest vendor or section id: 16 bits."""
 
 _BASE64URL: Final = re.compile(r"[A-Za-z0-9_-]+")
-_FIBONACCI_BITS: Final = 24  # what the code word of MAX_ID takes
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _ALPHABET: Final = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+
+
+def _fibonacci_numbers(largest: int) -> tuple[int, ...]:
+    numbers = [1, 2]
+    while (following := numbers[-1] + numbers[-2]) <= largest:
+        numbers.append(following)
+    return tuple(numbers)
+
+
+_FIBONACCI: Final = _fibonacci_numbers(MAX_ID)
+_CODE_BITS: Final = len(_FIBONACCI) + 1  # the longest code word, that of MAX_ID
 
 
 def ids_of(mask: int) -> tuple[int, ...]:
@@ -158,14 +168,13 @@ class BitReader:
         InvalidSignalError
             If its code word is longer than that of 65,535.
         """
-        total, number, following, before = 0, 1, 2, False
-        for _ in range(_FIBONACCI_BITS):
-            bit = self.flag()
-            if bit and before:
-                return total
-            total += number * bit
-            number, following, before = following, number + following, bit
-        raise InvalidSignalError("a Fibonacci-coded number does not end")
+        ahead = min(_CODE_BITS, self._length - self._position)
+        code = format(self.integer(ahead), f"0{ahead}b")
+        end = code.find("11")
+        if end < 0:
+            raise InvalidSignalError("a Fibonacci-coded number does not end")
+        self._position -= ahead - (end + 2)
+        return sum(number for number, bit in zip(_FIBONACCI, code[: end + 1], strict=False) if bit == "1")
 
     def fibonacci_range(self, maximum: int = MAX_ID) -> int:
         """Read a `Range (Fibonacci)` as a mask; offsets of at least 1 make it ascend.

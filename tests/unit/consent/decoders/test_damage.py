@@ -23,6 +23,7 @@ from tests.unit.consent.decoders.strings import (
     ALPHABET,
     Tc,
     bits_of,
+    fibonacci_range,
     flipped,
     gpp,
     int_range,
@@ -207,6 +208,17 @@ def test_work_is_bounded_by_the_length_of_the_text(monkeypatch: pytest.MonkeyPat
     tried(decode_tcf, text)
     assert count.bits <= 6 * len(text)
     assert count.reads <= 6 * len(text) + 2
+
+
+def test_work_on_a_canadian_string_is_bounded_too(monkeypatch: pytest.MonkeyPatch):
+    """Both forms are tried; a Fibonacci-coded number looks 24 bits ahead and takes at least two."""
+    start = number(1, 6) + number(1, 36) * 2 + number(0, 43) + number(0, 24) + number(0, 54)
+    ranges = fibonacci_range([(16 * n + 1, 16 * n + 2) for n in range(4_095)])
+    count = Count(monkeypatch)
+    text = text_of(start + ("1" + ranges) * 2 + number(4_095, 12) + (number(4, 8) + "1" + ranges) * 20, 8)
+    tried(decode_tcf_ca, text)
+    assert count.reads <= 2 * 6 * len(text)
+    assert count.bits <= 2 * 12 * 6 * len(text)
 
 
 @pytest.mark.parametrize("start", ["", "C", "B", "DBABM~", "DBABM~" + "C", "DBABDA~B", "DBABLA~C", "IAAA"])
