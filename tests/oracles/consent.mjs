@@ -7,7 +7,7 @@ import { createRequire } from "node:module";
 if (!process.env.EVENTLIB_ORACLES) throw new Error("EVENTLIB_ORACLES names no folder that holds node_modules");
 const require = createRequire(`${process.env.EVENTLIB_ORACLES}/oracle.js`);
 const { TCModel, TCString, SegmentEncoder, PurposeRestriction } = require("@iabtcf/core");
-const { GppModel } = require("@iabgpp/cmpapi");
+const { GppModel, RangeEntry } = require("@iabgpp/cmpapi");
 
 let state = Number(process.argv[2]) >>> 0;
 const count = Number(process.argv[3]);
@@ -146,10 +146,15 @@ function fillTcf(model, section, names) {
   model.setFieldValue(section, "CmpId", below(4096));
   model.setFieldValue(section, "ConsentLanguage", letter() + letter());
   model.setFieldValue(section, "VendorListVersion", below(4096));
+  const restricted = new Map();
+  for (let made = pick([0, 0, 1, 3]); made > 0; made -= 1) {
+    const [purpose, kind, held] = [1 + below(24), below(3), ids(most)];
+    if (held.length) restricted.set(`${purpose},${kind}`, new RangeEntry(purpose, kind, held));
+  }
+  model.setFieldValue(section, names.restrictions, [...restricted.values()]);
   const custom = pick([0, 3, 63]);
   model.setFieldValue(section, "NumCustomPurposes", custom);
   for (const name of names.custom) model.setFieldValue(section, name, bits(custom));
-  if (names.disclosed) model.setFieldValue(section, names.disclosed, chance(0.5));
   model.setFieldValue(section, "Created", day());
   model.setFieldValue(section, "LastUpdated", new Date(model.getFieldValue(section, "Created")));
 }
@@ -158,12 +163,14 @@ const FILL = {
   tcfeuv2: (model) => fillTcf(model, "tcfeuv2", {
     purposes: ["PurposeConsents", "PurposeLegitimateInterests", "PublisherConsents", "PublisherLegitimateInterests"],
     features: ["SpecialFeatureOptins"],
+    restrictions: "PublisherRestrictions",
     vendors: ["VendorConsents", "VendorLegitimateInterests", "VendorsDisclosed"],
     custom: ["PublisherCustomConsents", "PublisherCustomLegitimateInterests"],
   }),
   tcfcav1: (model) => fillTcf(model, "tcfcav1", {
     purposes: ["PurposesExpressConsent", "PurposesImpliedConsent", "PubPurposesExpressConsent", "PubPurposesImpliedConsent"],
     features: ["SpecialFeatureExpressConsent"],
+    restrictions: "PubRestrictions",
     vendors: ["VendorExpressConsent", "VendorImpliedConsent", "DisclosedVendors"],
     custom: ["CustomPurposesExpressConsent", "CustomPurposesImpliedConsent"],
   }),
@@ -175,6 +182,9 @@ const FILL = {
 function readable(name, value) {
   if (value instanceof Date) return value.getTime();
   if (!Array.isArray(value)) return value;
+  if (/Restrictions/.test(name)) {
+    return Object.fromEntries(value.map((entry) => [`${entry.getKey()},${entry.getType()}`, runs(entry.getIds())]));
+  }
   if (typeof value[0] === "boolean") return value.map((held) => (held ? 1 : 0)).join("");
   return /Vendor/.test(name) ? runs(value) : value;
 }

@@ -5,7 +5,14 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from eventlib.consent.decoders import InvalidSignalError, decode_gpp, decode_tcf, ids_of
+from eventlib.consent.decoders import (
+    InvalidSignalError,
+    TcfCaString,
+    TcString,
+    decode_gpp,
+    decode_tcf,
+    ids_of,
+)
 from eventlib.consent.decoders.us_tables import NAMES
 
 GLOBAL_SCOPE = "the reference reads strings of global scope; the standard calls them invalid"
@@ -27,6 +34,12 @@ def runs_of(ids: int | frozenset[int] | None) -> Runs:
         else:
             made.append([number, number])
     return made
+
+
+def restrictions_of(string: TcString | TcfCaString) -> dict[str, Runs]:
+    return {
+        f"{entry.purpose},{entry.kind}": runs_of(entry.vendors) for entry in string.publisher_restrictions
+    }
 
 
 def bits_of(ids: frozenset[int], width: int) -> str:
@@ -69,9 +82,7 @@ def _plain_tcf(string: Any) -> dict[str, Any]:
         ),
         "vendorsDisclosed": runs_of(string.disclosed_vendors),
         "vendorsAllowed": runs_of(string.allowed_vendors),
-        "publisherRestrictions": {
-            f"{entry.purpose},{entry.kind}": runs_of(entry.vendors) for entry in string.publisher_restrictions
-        },
+        "publisherRestrictions": restrictions_of(string),
     }
 
 
@@ -122,6 +133,7 @@ def _compare_eu(string: Any, read: dict[str, Any]) -> None:
     assert runs_of(string.vendor_consents) == read["VendorConsents"]
     assert runs_of(string.vendor_legitimate_interests) == read["VendorLegitimateInterests"]
     assert runs_of(string.disclosed_vendors) == read["VendorsDisclosed"]
+    assert restrictions_of(string) == read["PublisherRestrictions"]
     assert bits_of(publisher.purpose_consents, 24) == read["PublisherConsents"]
     assert bits_of(publisher.custom_purpose_consents, publisher.custom_purposes) == (
         read["PublisherCustomConsents"] or ""
@@ -139,6 +151,7 @@ def _compare_ca(string: Any, read: dict[str, Any]) -> None:
     assert runs_of(string.vendor_express_consents) == read["VendorExpressConsent"]
     assert runs_of(string.vendor_implied_consents) == read["VendorImpliedConsent"]
     assert runs_of(string.disclosed_vendors) == read["DisclosedVendors"]
+    assert restrictions_of(string) == read["PubRestrictions"]
     assert bits_of(publisher.purpose_consents, 24) == read["PubPurposesExpressConsent"]
     assert bits_of(publisher.custom_purpose_consents, publisher.custom_purposes) == (
         read["CustomPurposesExpressConsent"] or ""

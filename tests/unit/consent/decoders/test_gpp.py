@@ -101,6 +101,21 @@ def test_a_value_of_3_is_invalid_wherever_it_stands(section_id: int, version: in
             decode_us_section(section_id, us(version, [*values[:at], 3, *values[at + 1 :]]))
 
 
+@pytest.mark.parametrize(("section_id", "version"), sorted(CORE))
+def test_a_core_that_is_longer_or_says_nothing_of_the_mspa_is_invalid(section_id: int, version: int):
+    values = _values(section_id, version)
+    assert decode_us_section(section_id, us(version, values, 24))
+    for longer in (
+        us(version, values, 24) + "A",
+        us(version, [*values, *[0] * 12]),
+        us(version, [*values, 1]),
+    ):
+        with pytest.raises(InvalidSignalError, match="after its fields|longer than its fields"):
+            decode_us_section(section_id, longer)
+    with pytest.raises(InvalidSignalError, match="MspaCoveredTransaction"):
+        decode_us_section(section_id, us(version, _values(section_id, version, MspaCoveredTransaction=0)))
+
+
 @pytest.mark.parametrize("section_id", sorted(NAMES))
 def test_versions_and_subsections_that_are_not_known_are_invalid(section_id: int):
     core = us(1, _values(section_id, 1))
@@ -168,6 +183,15 @@ def test_canadian_vendors_are_read_in_the_standards_form_and_in_the_references()
     assert read.publisher_restrictions == (Restriction(2, 1, 0b111_0000),)
     assert read.purpose_express_consents == {3, 8}
     assert read.purpose_implied_consents == {5}
+
+
+def test_canadian_vendors_that_fit_both_forms_must_agree():
+    def bits(ids: list[int], maximum: int) -> str:
+        return number(maximum, 16) + "0" + field_of(ids, maximum)
+
+    with pytest.raises(InvalidSignalError, match="two ways"):
+        decode_tcf_ca(text_of(_canadian(bits([*range(1, 21)], 20), bits([19], 19)), 8))
+    assert decode_tcf_ca(text_of(_canadian(bits([], 0), bits([], 0)), 8)).vendor_express_consents == 0
 
 
 def test_canadian_strings_that_are_damaged_are_invalid():
