@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
+import json
 from collections.abc import Callable
+from dataclasses import replace
 from random import Random
 from typing import Any
 
@@ -33,6 +36,7 @@ from tests.unit.consent.decoders.strings import (
     us,
     vendors,
 )
+from tests.unit.consent.decoders.test_oracle import FIXTURE
 
 TCF = ".".join(
     [
@@ -78,6 +82,29 @@ def test_a_string_cut_short_grants_no_more():
     for sample in (TCF, Tc(consents=range(1, 25)).text(6), Tc(restrictions=()).text(8)):
         whole = decode_tcf(sample)
         assert all(grants_no_more(tried(decode_tcf, sample[:length]), whole) for length in range(len(sample)))
+
+
+def test_strings_of_the_reference_cut_short_grant_no_more():
+    lines = [json.loads(line) for line in gzip.decompress(FIXTURE.read_bytes()).splitlines()]
+    for line in lines[:200]:
+        text, decode = line["text"], {"tcf": decode_tcf, "gpp": decode_gpp}[line["kind"]]
+        if (whole := tried(decode, text)) is None:
+            continue
+        for length in range(len(text)):
+            cut = tried(decode, text[:length])
+            if isinstance(cut, TcString):
+                assert grants_no_more(cut, whole)
+            elif cut is not None:
+                assert cut.section_ids == whole.section_ids
+                assert cut.tcf is None or grants_no_more(cut.tcf, whole.tcf)
+                assert cut.tcf_ca is None or cut.tcf_ca == replace(
+                    whole.tcf_ca,
+                    disclosed_vendors=cut.tcf_ca.disclosed_vendors,
+                    publisher_tc=cut.tcf_ca.publisher_tc,
+                )
+                assert [choices(section.opt_outs) for section in cut.us] == [
+                    choices(s.opt_outs) for s in whole.us
+                ]
 
 
 def test_within_the_core_only_padding_can_be_cut():

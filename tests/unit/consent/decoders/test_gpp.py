@@ -110,7 +110,7 @@ def test_a_core_that_is_longer_or_says_nothing_of_the_mspa_is_invalid(section_id
         us(version, [*values, *[0] * 12]),
         us(version, [*values, 1]),
     ):
-        with pytest.raises(InvalidSignalError, match="after its fields|longer than its fields"):
+        with pytest.raises(InvalidSignalError, match=r"after its fields|longer than its fields"):
             decode_us_section(section_id, longer)
     with pytest.raises(InvalidSignalError, match="MspaCoveredTransaction"):
         decode_us_section(section_id, us(version, _values(section_id, version, MspaCoveredTransaction=0)))
