@@ -17,6 +17,7 @@ import orjson
 import pyarrow as pa
 
 from eventlib.arguments import AnyPath, as_logs, as_path, check_types
+from eventlib.consent import load_policy
 from eventlib.errors import BadCallError
 from eventlib.ledger import Ledger
 from eventlib.options import Options
@@ -87,7 +88,12 @@ class ReadLog:
 
 
 def read(
-    logs: Paths, *, source: str = "auto", schemas: AnyPath | None = None, key: AnyPath | None = None
+    logs: Paths,
+    *,
+    source: str = "auto",
+    schemas: AnyPath | None = None,
+    key: AnyPath | None = None,
+    policy: AnyPath = "default",
 ) -> ReadLog:
     """Read and validate logs (S1).
 
@@ -101,6 +107,8 @@ def read(
         Folder of schemas; the shipped ones by default.
     key
         File with the key of digests and pseudonyms.
+    policy
+        Consent policy, which says what consent strings mean in our purposes.
 
     Raises
     ------
@@ -110,10 +118,18 @@ def read(
     check_types({"source": (source, str)})
     key_bytes = load_key(_path_of("key", key))[0]
     schemas_folder = _path_of("schemas", schemas)
+    signals = load_policy(policy).signals
     folder = tempfile.mkdtemp(prefix="eventlib-")
     try:
         made = ReadLog(
-            read_rows(as_logs(logs), source=source, schemas=schemas_folder, key=key_bytes, work=Path(folder)),
+            read_rows(
+                as_logs(logs),
+                source=source,
+                schemas=schemas_folder,
+                key=key_bytes,
+                signals=signals,
+                work=Path(folder),
+            ),
             source,
         )
     except BaseException:

@@ -13,6 +13,7 @@ import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from eventlib.consent.signals import Said, SignalReader
 from eventlib.geo.traffic import classify_agent, classify_engine
 from eventlib.model import EVENT_COLUMNS, PURPOSES
 
@@ -20,7 +21,6 @@ __all__ = ["BORDER_COLUMNS", "border_row", "fingerprint", "to_table"]
 
 _TIME: Final = EVENT_COLUMNS.field("occurred_at").type
 _NOT_IN_FINGERPRINT: Final = ("sent_at", "received_at", "consent")
-_SIGNALS: Final = ("tcf", "gpp", "us_privacy", "google")
 _TIMES: Final = ("occurred_at", "sent_at", "received_at", "true_at", "consent_updated_at")
 
 _ENVELOPE: Final = (
@@ -41,6 +41,7 @@ BORDER_COLUMNS: Final = pa.schema(
         *(pa.field(f"said_{purpose}", pa.int8()) for purpose in PURPOSES),
         pa.field("has_consent", pa.bool_()),
         pa.field("gpc", pa.bool_()),
+        pa.field("us_opt_out", pa.bool_()),  # of sale, sharing or targeted advertising
         pa.field("undecoded_signal", pa.bool_()),
         pa.field("notice_version", pa.string()),
         pa.field("consent_updated_at", _TIME),
@@ -76,13 +77,8 @@ def _stated(purposes: Mapping[str, object] | None) -> tuple[int | None, ...]:
     return tuple(map(_SAID.get, map(purposes.get, PURPOSES))) if purposes else _NOTHING
 
 
-def _undecoded(consent: Mapping[str, Any]) -> bool:
-    return any(consent.get(name) is not None for name in _SIGNALS)
-
-
-def _said(consent: Mapping[str, Any], event: Mapping[str, Any]) -> tuple[int | None, ...]:
-    """Read what was said of each purpose; a consent_update says it in its properties, and a refusal in either counts."""
-    said = _stated(consent.get("purposes"))
+def _said(said: Said, event: Mapping[str, Any]) -> Said:
+    """Add what a consent_update says in its properties; a refusal in either counts."""
     if event["event_name"] != "consent_update":
         return said
     updated = _stated(event["properties"].get("purposes"))
@@ -99,7 +95,7 @@ def _links(event: Mapping[str, Any]) -> str | None:
 
 
 def border_row(
-    event: Mapping[str, Any], where: tuple[int, int, int, int], *, minted_id: bool
+    event: Mapping[str, Any], where: tuple[int, int, int, int], signals: SignalReader, *, minted_id: bool
 ) -> tuple[Any, ...]:
     """Return one validated event as a row of `BORDER_COLUMNS`, times still as text; `where` is file, line, offset, length."""
     get = event.get
@@ -108,6 +104,7 @@ def border_row(
     consent = get("consent")
     stated = consent or {}
     said = stated.get
+    read = signals.read(stated)
     observation, engine = properties.get("observation"), properties.get("engine")
     url, referrer, user_agent = context.get("url"), context.get("referrer"), context.get("user_agent")
     written = orjson.dumps(properties, option=orjson.OPT_SORT_KEYS)
@@ -132,10 +129,11 @@ def border_row(
         user_agent,
         observation if isinstance(observation, str) else None,  # unplanned events may hold anything there
         said("jurisdiction"),
-        *_said(stated, event),
+        *_said(read.said, event),
         bool(consent),  # an empty object is no signal
-        bool(said("gpc")),
-        bool(consent) and _undecoded(stated),
+        read.gpc,
+        read.us_opt_out,
+        read.damaged,
         said("notice_version"),
         said("updated_at"),
         minted_id,

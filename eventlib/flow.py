@@ -36,6 +36,7 @@ _ONLY_CONSENT: Final = frozenset(
         "name_key",
         "has_consent",
         "gpc",
+        "us_opt_out",
         "undecoded_signal",
         "notice_key",
         "updated",

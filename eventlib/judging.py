@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 
 from eventlib.arrow import table_of
 from eventlib.border import border_row, fingerprint, to_table
+from eventlib.consent.signals import Signals, signal_reader
 from eventlib.model import QUARANTINE_COLUMNS, Violation, quarantine_columns
 from eventlib.schema import Registry, registry
 from eventlib.sources import Adapter, Repairs, Skipped, adapter
@@ -59,6 +60,7 @@ class Task:
     folder: str
     too_late: int = 3 * DAY  # limits over which an event may be refused for its times, in microseconds
     ahead: int = 23 * HOUR
+    signals: Signals = field(default_factory=Signals)
 
 
 @dataclass(slots=True)
@@ -92,6 +94,7 @@ class _Reader:
         self.task = task
         self.adapter = known_adapter(task.source)
         self.registry = registry(Path(task.schemas) if task.schemas else None, checked=True)
+        self.signals = signal_reader(task.signals)
         self.piece = Piece(chunk.file, chunk.position)
         self.refused: list[QuarantineRow] = []
         self.repairs = Repairs(self.piece.repairs)
@@ -133,7 +136,7 @@ class _Reader:
             event["event_id"] = f"{self.adapter.name}-{fingerprint(event)[:16].hex()}"
         try:
             violation = self.registry.judge(event, unplanned=self.adapter.unplanned)
-            return violation or border_row(event, where, minted_id=minted), event
+            return violation or border_row(event, where, self.signals, minted_id=minted), event
         except (RecursionError, orjson.JSONEncodeError) as error:
             if not isinstance(error, RecursionError) and "recursion" not in str(error).lower():
                 raise

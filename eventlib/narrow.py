@@ -51,8 +51,8 @@ class Narrow:
     events : Frame
         On the engine that runs the stages.
         One row per event, Int64 columns: `row, event_key, name_key, source_key, channel_key, anonymous, user, device,
-        occurred, sent, received, true_time, sequence, copies, fingerprint_key, copy_key, jurisdiction_key, said_*, has_consent, gpc,
-        undecoded_signal, notice_key, updated, observed`. Codes are from 1; 0 is none (`device`: null).
+        occurred, sent, received, true_time, sequence, copies, fingerprint_key, copy_key, jurisdiction_key, said_*, has_consent,
+        gpc, us_opt_out, undecoded_signal, notice_key, updated, observed`. Codes are from 1; 0 is none (`device`: null).
     identifiers : pyarrow.Table
         `code, namespace, value, digest, node` of anonymous_id and user_id: the raw value where this run read it, its
         pseudonym, and the pseudonym of its normalised form (S4.1), after `JUNK_MARK` where it is junk. Codes rise
@@ -290,7 +290,7 @@ SELECT w.row, keyed('event_id:'::BLOB || encode(w.event_id)) AS event_digest,
        coalesce(a.code, 0) AS anonymous, coalesce(u.code, 0) AS user,
        epoch_us(occurred_at) AS occurred, epoch_us(sent_at) AS sent, epoch_us(received_at) AS received,
        epoch_us(true_at) AS true_time, w.sequence,
-       {_SAID}, has_consent, gpc, undecoded_signal, epoch_us(consent_updated_at) AS updated,
+       {_SAID}, has_consent, gpc, us_opt_out, undecoded_signal, epoch_us(consent_updated_at) AS updated,
        CASE observation WHEN 'owned' THEN 1 WHEN 'probe' THEN 2 WHEN 'platform_report' THEN 3 ELSE 0 END::TINYINT AS observed,
        w.digest AS line_digest, w.file, w.line, w.byte_offset, w.byte_length
 FROM wide w
@@ -382,8 +382,8 @@ def code_facts(connection: duckdb.DuckDBPyConnection, plain: Mapping[str, str], 
         f"""CREATE OR REPLACE TEMP TABLE copy AS
             WITH shared AS (SELECT source, event_key, count(*) AS copies FROM event_code GROUP BY ALL HAVING count(*) > 1)
             SELECT row, copies, dense_rank() OVER (ORDER BY fingerprint_digest) AS fingerprint_key,
-                   dense_rank() OVER (ORDER BY sent NULLS LAST, jurisdiction NULLS LAST, {_SAID}, has_consent, gpc, undecoded_signal,
-                                      notice_version NULLS LAST, updated NULLS LAST) AS copy_key
+                   dense_rank() OVER (ORDER BY sent NULLS LAST, jurisdiction NULLS LAST, {_SAID}, has_consent, gpc, us_opt_out,
+                                      undecoded_signal, notice_version NULLS LAST, updated NULLS LAST) AS copy_key
             FROM event_code JOIN shared USING (source, event_key) JOIN fact USING (row)"""  # noqa: S608  # names of our own columns
     )
     return Narrow(
@@ -406,7 +406,8 @@ SELECT f.row, e.event_key, coalesce(n.code, 0) AS name_key, coalesce(s.code, 0) 
        f.occurred, f.sent, f.received, f.true_time, coalesce(f.sequence, {NO_SEQUENCE}) AS sequence,
        coalesce(copies, 1) AS copies, coalesce(fingerprint_key, 0) AS fingerprint_key, coalesce(copy_key, 0) AS copy_key,
        coalesce(j.code, 0) AS jurisdiction_key, {", ".join(f"said_{p}::BIGINT AS said_{p}" for p in PURPOSES)},
-       has_consent::BIGINT AS has_consent, gpc::BIGINT AS gpc, undecoded_signal::BIGINT AS undecoded_signal,
+       has_consent::BIGINT AS has_consent, gpc::BIGINT AS gpc, us_opt_out::BIGINT AS us_opt_out,
+       undecoded_signal::BIGINT AS undecoded_signal,
        coalesce(v.code, 0) AS notice_key, f.updated, f.observed::BIGINT AS observed
 FROM fact f JOIN event_code e USING (row)
 LEFT JOIN code_source s ON s.value = f.source

@@ -64,7 +64,7 @@ def prepare_to(logs: Logs, out: Path, options: Options, progress: Progress = qui
         )  # the stages need it; now other processes have the work
         plan = plan_rows(
             logs, source=options.source, schemas=options.schemas, key=means.key, keep_raw=options.keep_raw,
-            timing=means.timing, work=work,
+            timing=means.timing, signals=means.policy.signals, work=work,
         )  # fmt: skip
         log = _read(plan, options, progress)
         return _prepare(log, out, options, means, work, progress)
@@ -92,6 +92,11 @@ def prepare_log(
         raise BadCallError(
             "too_late and ahead may not be under 3d and 23h for a log that was read before: its events have no digests "
             "for the quarantine. Pass the paths instead of what el.read returned."
+        )
+    if log.signals != means.policy.signals:
+        raise BadCallError(
+            "the log was read with another policy's meaning of consent signals: pass the same policy to el.read, or the "
+            "paths instead of what it returned"
         )
     return _prepare(log, out, options, means, work, quiet, note)
 

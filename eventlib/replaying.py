@@ -23,6 +23,7 @@ import pyarrow.compute as pc
 
 from eventlib.arrow import read_parquet, table_of, write_parquet
 from eventlib.consent import load_policy
+from eventlib.consent.signals import Signals
 from eventlib.errors import BadCallError, DataRefusedError
 from eventlib.judging import Piece, judge_chunks
 from eventlib.ledger import Entry
@@ -125,7 +126,13 @@ def _by_file(quarantine: pa.Table) -> dict[str, list[Row]]:
 
 
 def _plan(
-    inputs: list[dict[str, Any]], schemas: Path | None, key: bytes, work: Path, *, keep_raw: bool
+    inputs: list[dict[str, Any]],
+    schemas: Path | None,
+    key: bytes,
+    work: Path,
+    signals: Signals,
+    *,
+    keep_raw: bool,
 ) -> Plan:
     paths, names = (
         [Path(entry["file"]) for entry in inputs],
@@ -134,11 +141,17 @@ def _plan(
     there = [place for place, path in enumerate(paths) if path.is_file()]
     known = learn([paths[place] for place in there], [names[place] for place in there])
     learned = {source: known.get(source, {}) for source, _ in names}
-    return Plan(paths, names, learned, work, [], schemas, key, keep_raw)
+    return Plan(paths, names, learned, work, [], schemas, key, keep_raw, signals=signals)
 
 
 def rejudge(
-    quarantine: pa.Table, inputs: list[dict[str, Any]], *, schemas: Path | None, key: bytes, work: Path
+    quarantine: pa.Table,
+    inputs: list[dict[str, Any]],
+    *,
+    schemas: Path | None,
+    key: bytes,
+    work: Path,
+    signals: Signals,
 ) -> Log:
     """Judge quarantined lines again.
 
@@ -154,6 +167,8 @@ def rejudge(
         Key of the digests.
     work
         Existing folder for the events.
+    signals
+        What consent signals mean.
 
     Returns
     -------
@@ -162,7 +177,7 @@ def rejudge(
         where it stood; its inputs count lines and events per file.
     """
     registry(schemas)
-    plan = _plan(inputs, schemas, key, work, keep_raw="raw" in quarantine.schema.names)
+    plan = _plan(inputs, schemas, key, work, signals, keep_raw="raw" in quarantine.schema.names)
     by_file = _by_file(quarantine)
     pieces: list[Piece] = []
     gone: list[Row] = []
@@ -257,7 +272,9 @@ def replay_to(folder: Path, out: Path, options: Options) -> Replayed:
     with workplace(out) as work:
         again = work / "again"
         again.mkdir()
-        judged = rejudge(quarantine, inputs, schemas=means.schemas, key=key, work=again)
+        judged = rejudge(
+            quarantine, inputs, schemas=means.schemas, key=key, work=again, signals=_signals(means)
+        )
         gone = judged.entry.removed.get(SOURCE_GONE, 0)
         _refuse_other_key(judged, there)
         note = {"replay_of": prepared.run["run_id"]}
@@ -273,6 +290,10 @@ def replay_to(folder: Path, out: Path, options: Options) -> Replayed:
     return Replayed(made, judged.entry.rows_in, judged.entry.rows_out, gone)
 
 
+def _signals(options: Options) -> Signals:
+    return load_policy(options.policy).signals
+
+
 def _events(entry: Mapping[str, Any]) -> int:
     return int(entry.get("events", 1))  # datasets of before this was counted: suppose that there are some
 
@@ -281,7 +302,7 @@ def _read(there: list[dict[str, Any]], means: Options, key: bytes, work: Path) -
     files = [entry["file"] for entry in there]
     return read_rows(
         files, source=means.source, schemas=means.schemas, key=key, keep_raw=means.keep_raw, timing=means.timing(),
-        work=work,
+        signals=_signals(means), work=work,
     )  # fmt: skip
 
 
@@ -309,7 +330,9 @@ def _with_lost(log: Log, lost: list[dict[str, Any]], quarantine: pa.Table, means
     names = pa.array([entry["file"] for entry in lost])
     theirs = quarantine.filter(pc.is_in(quarantine["source_file"], value_set=names))
     # the files keep their place in the list, since a row names its file by that
-    found = rejudge(theirs, [*log.inputs, *lost], schemas=means.schemas, key=key, work=log.folder)
+    found = rejudge(
+        theirs, [*log.inputs, *lost], schemas=means.schemas, key=key, work=log.folder, signals=log.signals
+    )
     entries = found.inputs[len(log.inputs) :]
     skipped = [_skipped(entry, theirs) for entry in lost]
     removed = Counter(log.entry.removed) + Counter(found.entry.removed) + sum(skipped, Counter())

@@ -19,6 +19,8 @@ import pyarrow as pa
 from eventlib.arguments import refuse_name
 from eventlib.arrow import read_parquet
 from eventlib.border import BORDER_COLUMNS
+from eventlib.consent import load_policy
+from eventlib.consent.signals import Signals
 from eventlib.judging import Piece, Task, judge_chunk, known_adapter
 from eventlib.ledger import Entry
 from eventlib.model import QUARANTINE_COLUMNS, quarantine_columns
@@ -60,6 +62,8 @@ class Log:
         By source, what its adapter had to know of the whole log.
     timing : Timing
         The tightest limits that the log was read for: only events beyond them have a digest, for the quarantine.
+    signals : Signals
+        What consent signals were taken to mean.
     """
 
     folder: Path
@@ -71,6 +75,7 @@ class Log:
     judged_by: list[dict[str, Any]] = field(default_factory=list)
     learned: dict[str, dict[str, Any]] = field(default_factory=dict)
     timing: Timing = field(default_factory=Timing)
+    signals: Signals = field(default_factory=Signals)
 
     def event_names(self) -> list[str]:
         """Return the names of all events, and of refused lines where they look like names."""
@@ -197,6 +202,8 @@ class Plan:
         What lies beside logs and is not read.
     timing : Timing
         The limits over which events may be refused for their times.
+    signals : Signals
+        What consent signals mean.
     """
 
     paths: list[Path]
@@ -208,6 +215,7 @@ class Plan:
     key: bytes
     keep_raw: bool
     timing: Timing = field(default_factory=Timing)
+    signals: Signals = field(default_factory=Signals)
 
     def task(self, file: int) -> Task:
         """Return what the worker that reads a file must know."""
@@ -215,7 +223,7 @@ class Plan:
         schemas = os.fspath(self.schemas.resolve()) if self.schemas else None
         return Task(
             name, self.learned[name], schemas, self.key, self.keep_raw, os.fspath(self.folder.resolve()),
-            too_late=self.timing.too_late, ahead=self.timing.ahead,
+            too_late=self.timing.too_late, ahead=self.timing.ahead, signals=self.signals,
         )  # fmt: skip
 
     def tasks(self) -> Iterator[tuple[Chunk, int, Task]]:
@@ -242,6 +250,7 @@ def plan_rows(
     key: bytes = b"",
     keep_raw: bool = False,
     timing: Timing | None = None,
+    signals: Signals | None = None,
     work: Path | None = None,
 ) -> Plan:
     """Find the files and tell their formats; parameters as `read_rows`."""
@@ -260,6 +269,7 @@ def plan_rows(
         key,
         keep_raw,
         Timing().tightest(timing or Timing()),
+        load_policy().signals if signals is None else signals,
     )
 
 
@@ -309,6 +319,7 @@ def gather_pieces(
         judged_by=_judged_by_rows(judged_by),
         learned=plan.learned,
         timing=plan.timing,
+        signals=plan.signals,
     )
 
 
@@ -320,6 +331,7 @@ def read_rows(
     key: bytes = b"",
     keep_raw: bool = False,
     timing: Timing | None = None,
+    signals: Signals | None = None,
     work: Path | None = None,
     progress: Progress | None = None,
 ) -> Log:
@@ -339,6 +351,8 @@ def read_rows(
         Keep the refused lines' text.
     timing
         Limits over which events will be refused for their times (S3.2), where they are tighter than the usual ones.
+    signals
+        What consent signals mean in our purposes; as the shipped policy has it by default.
     work
         Folder for the pieces; a temporary one by default.
     progress
@@ -350,7 +364,14 @@ def read_rows(
         If a path names nothing, or no single format fits a file.
     """
     plan = plan_rows(
-        logs, source=source, schemas=schemas, key=key, keep_raw=keep_raw, timing=timing, work=work
+        logs,
+        source=source,
+        schemas=schemas,
+        key=key,
+        keep_raw=keep_raw,
+        timing=timing,
+        signals=signals,
+        work=work,
     )
     return read_plan(plan, progress)
 

@@ -34,7 +34,7 @@ __all__ = ["filter_consent", "merge_identities", "order", "sessionize", "validat
 _REQUIRED: Final = ("event_id", "event_name", "source", "occurred_at", "received_at")
 _STATED: Final = (*_REQUIRED, *(f"said_{purpose}" for purpose in PURPOSES))
 _IDENTIFIERS: Final = ("anonymous_id", "user_id")
-_FLAGS: Final = ("has_consent", "gpc", "undecoded_signal", "minted_id")
+_FLAGS: Final = ("has_consent", "gpc", "us_opt_out", "undecoded_signal", "minted_id")
 
 
 def _table(stage: str, frame: Any, needed: Sequence[str]) -> pa.Table:

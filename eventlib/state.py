@@ -45,7 +45,7 @@ __all__ = [
     "write_state",
 ]
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 """Changes whenever state that was written before can no longer be taken up."""
 
 OUTCOME: Final = (

@@ -72,7 +72,8 @@ def _rules(purpose: str, policy: Policy, codes: _Codes, as_of: int) -> Iterator[
     yield impersonal, 14, False
     if policy.retention_days is not None:
         yield nw.col("event_time") < as_of - policy.retention_days * DAY, 2, False
-    yield nw.col("undecoded_signal") == 1, 4, False
+    damaged = nw.col("undecoded_signal") == 1
+    yield (damaged & ~opt_out if purpose in ("analytics", "identity") else damaged), 4, False
     yield nw.col(f"opted_out_{purpose}") == 1, 5, False
     yield then == REFUSED, 6, False
     yield now == REFUSED, 7, False
@@ -188,10 +189,21 @@ def _flag(condition: nw.Expr) -> nw.Expr:
     return nw.when(condition).then(nw.lit(1, nw.Int64)).otherwise(nw.lit(0, nw.Int64))
 
 
+def _opted_out(purpose: str, us_opt_out: frozenset[str], opt_out: nw.Expr) -> nw.Expr:
+    """C05: by the Global Privacy Control, or under a US law what the policy says that this refuses."""
+    told = nw.lit(value=False)
+    if purpose == "advertising":
+        told = nw.col("gpc") == 1
+    elif purpose == "personalization":
+        told = (nw.col("gpc") == 1) & ~opt_out
+    return told | (nw.col("us_opt_out") == 1) if purpose in us_opt_out else told
+
+
 def _mark(
     frame: Frame, policy: Policy, names: Mapping[int, str], codes: _Codes, notices: Mapping[int, str]
 ) -> Frame:
     """Add what the rules ask of an event: its regime, whether it is impersonal, when it spoke."""
+    us_opt_out = policy.signals.us_opt_out
     by_name = {name: code for code, name in names.items()}
     always = [by_name[name] for name in policy.impersonal_always if name in by_name]
     unless_owned = [by_name[name] for name in policy.impersonal_unless_owned if name in by_name]
@@ -221,9 +233,7 @@ def _mark(
         superseded=_flag(superseded),
         has_purposes=_flag(said),
         stated_at=said_when,
-        **{f"opted_out_{purpose}": _flag(nw.lit(value=False)) for purpose in PURPOSES[:3]},
-        opted_out_personalization=_flag((nw.col("gpc") == 1) & ~opt_out),
-        opted_out_advertising=_flag(nw.col("gpc") == 1),
+        **{f"opted_out_{p}": _flag(_opted_out(p, us_opt_out, opt_out)) for p in PURPOSES},
     )
     return marked.with_columns(
         said_at=nw.when(nw.col("stated_at") < nw.col("received"))

@@ -16,6 +16,7 @@ import orjson
 import yaml
 
 from eventlib.arguments import as_path
+from eventlib.consent.signals import Signals
 from eventlib.errors import BadCallError
 from eventlib.resources import schemas_dir
 
@@ -57,6 +58,8 @@ class Policy:
         C11, the `sources:` section included.
     source_jurisdictions : mapping of str to str
         Jurisdiction of a source whose events state none.
+    signals : Signals
+        What consent strings mean in our purposes.
     digest : str
         SHA-256 of the file.
     """
@@ -73,6 +76,7 @@ class Policy:
     bases: tuple[Basis, ...] = ()
     source_jurisdictions: Mapping[str, str] = field(default_factory=dict)
     max_withheld: float = 0.95
+    signals: Signals = field(default_factory=Signals)
 
     @property
     def impersonal_names(self) -> frozenset[str]:
@@ -185,4 +189,5 @@ def load_policy(policy: str | os.PathLike[str] = _DEFAULT) -> Policy:
             source: entry["jurisdiction"] for source, entry in sources.items() if entry.get("jurisdiction")
         },
         max_withheld=content.get("max_withheld", 0.95),
+        signals=Signals.of(content.get("signals") or {}),
     )

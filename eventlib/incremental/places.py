@@ -18,7 +18,7 @@ Integers = npt.NDArray[np.int64]
 
 _SAID: Final = ", ".join(f"said_{purpose}" for purpose in PURPOSES)
 _ORDER: Final = f"""event_time, source, device NULLS LAST, stretch, coalesce(sequence, {NO_SEQUENCE}), event_digest, renamed,
-  sent NULLS LAST, jurisdiction NULLS LAST, {_SAID}, has_consent, gpc, undecoded_signal, notice_version NULLS LAST,
+  sent NULLS LAST, jurisdiction NULLS LAST, {_SAID}, has_consent, gpc, us_opt_out, undecoded_signal, notice_version NULLS LAST,
   updated NULLS LAST, fingerprint_digest"""
 
 _RANKED: Final = f"""

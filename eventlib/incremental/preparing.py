@@ -53,6 +53,7 @@ def prepare_onto(
             key=means.key,
             keep_raw=options.keep_raw,
             timing=means.timing,
+            signals=means.policy.signals,
             work=work,
         )
         plan = replace(plan, learned=relearned(base, plan.learned))

@@ -27,6 +27,7 @@ _CONSENT: Final = (
     *_SAID,
     "has_consent",
     "gpc",
+    "us_opt_out",
     "undecoded_signal",
     "notice_version",
     "consent_updated_at",
@@ -223,7 +224,7 @@ def _narrow_columns() -> list[Any]:
         .when(f.col("observation") == "platform_report", 3)
         .otherwise(0)
     )
-    plain = ("has_consent", "gpc", "undecoded_signal", *_SAID)
+    plain = ("has_consent", "gpc", "us_opt_out", "undecoded_signal", *_SAID)
     return [
         "row",
         "event_key",

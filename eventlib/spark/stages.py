@@ -26,7 +26,7 @@ from eventlib.timing import CLOCK_METHODS, Timing
 __all__ = ["filter_consent", "is_spark", "merge_identities", "order", "sessionize"]
 
 _ROW: Final = "_eventlib_row"
-_FLAGS: Final = ("has_consent", "gpc", "undecoded_signal", "minted_id")
+_FLAGS: Final = ("has_consent", "gpc", "us_opt_out", "undecoded_signal", "minted_id")
 _TYPES: Final = {
     pa.string(): "string",
     pa.int64(): "bigint",

@@ -14,6 +14,7 @@ import pytest
 import zstandard
 
 import eventlib as el
+from eventlib.consent.signals import Signals
 from eventlib.prepared import Prepared
 from eventlib.replaying import LATE, rejudge
 from tests.factory import KEY, lenient_policy
@@ -119,7 +120,9 @@ def test_quarantine_points_at_each_line(found: tuple[Prepared, int], corpus: lis
 
 def test_replay_finds_every_line_again_and_refuses_it_again(found: tuple[Prepared, int], tmp_path: Path):
     table = pq.read_table(found[0].folder / "quarantine.parquet")
-    judged = rejudge(table, found[0].run["inputs"], schemas=None, key=bytes.fromhex(KEY), work=tmp_path)
+    judged = rejudge(
+        table, found[0].run["inputs"], schemas=None, key=bytes.fromhex(KEY), work=tmp_path, signals=Signals()
+    )
     before = {code: count for code, count in Counter(table["code"].to_pylist()).items() if code not in LATE}
     assert dict(judged.entry.removed) == before
     assert judged.entry.rows_out == 0

@@ -46,8 +46,12 @@ def one(tmp_path: Path, said: object, **options: Any) -> str:
         ({"jurisdiction": "US-CA", "notice_version": "1"}, "C12 C12 C12 C12 C12"),
         ({**consent(), "gpc": True}, "C10 C10 C10 C05 C05"),
         ({**consent("US-CA"), "gpc": True}, "C10 C10 C10 C10 C05"),
-        ({**consent(), "us_privacy": "1YNN"}, "withheld C04_invalid_signal"),
         ({**consent(), "tcf": "CPc"}, "withheld C04_invalid_signal"),
+        ({**consent("US-CA"), "tcf": "CPc"}, "C13 C13 C04 C04 C04"),
+        ({**consent(), "us_privacy": "1YNN"}, "C10 C10 C10 C10 C10"),
+        ({**consent("US-CA"), "us_privacy": "1YYN"}, "C10 C10 C10 C05 C05"),
+        ({"jurisdiction": "US-CA", "us_privacy": "1YYN"}, "C13 C13 C13 C05 C05"),
+        ({"jurisdiction": "US-CA", "us_privacy": "1YNN"}, "C13 C13 C13 C13 C13"),
         (consent(updated=-400 * DAY), "withheld C08_stale"),
         (consent("US-CA", updated=-400 * DAY), "C10 C10 C10 C10 C10"),
         (consent(jurisdiction=None), "C10 C10 C10 C10 C10"),
@@ -202,8 +206,10 @@ def test_opt_out_signal_reaches_the_persons_other_events_and_devices(tmp_path: P
     assert found["allow_analytics"].tolist() == [True] * 4
 
 
-@pytest.mark.parametrize("signal", [{"tcf": ""}, {"google": {}}, {"us_privacy": "1YNN"}])
-def test_signal_that_is_there_but_not_decoded_denies(tmp_path: Path, signal: dict[str, Any]):
+@pytest.mark.parametrize(
+    "signal", [{"tcf": ""}, {"google": {"ad_storage": "yes"}}, {"us_privacy": "1ynn"}, {"gpp": "DBAB"}]
+)
+def test_a_damaged_signal_denies_whatever_else_is_granted(tmp_path: Path, signal: dict[str, Any]):
     assert one(tmp_path, {**consent(), **signal}) == "withheld C04_invalid_signal"
 
 
