@@ -10,6 +10,7 @@ from dataclasses import fields, replace
 from datetime import UTC, datetime
 from io import TextIOWrapper
 from pathlib import Path
+from threading import Timer
 from typing import TYPE_CHECKING, Annotated, Any, Final, NoReturn, Self
 
 import typer
@@ -32,6 +33,7 @@ app = typer.Typer(
 )
 
 _INTERRUPTED: Final = 130
+_PATIENCE: Final = 10.0  # seconds that an interrupted run has to clear away what it was making
 _EXIT_CODES: Final = "Exit codes: 0 done, 2 bad call, 3 data refused, 4 a notebook failed, 5 a kernel died, 6 a gate refused the export."
 
 
@@ -480,17 +482,32 @@ def _interrupted() -> NoReturn:
     sys.exit(_INTERRUPTED)
 
 
-def main() -> NoReturn:
-    """Run the command line; errors raised on purpose become one message and their exit code."""
-    _print_what_can_be_shown()
+def _heed_interrupts() -> list[int]:
+    """End the run on Ctrl-C, at once if asked twice or if it has not ended soon; return a list that then holds the signal.
+
+    What is left behind then, the next run removes. An interrupt within an import can leave a lock of the import system
+    held, for which other threads wait for ever.
+    """
     asked: list[int] = []
 
     def stop(number: int, _frame: object) -> NoReturn:
+        if asked:
+            os._exit(_INTERRUPTED)
         asked.append(number)
+        late = Timer(_PATIENCE, os._exit, (_INTERRUPTED,))
+        late.daemon = True
+        late.start()
         raise KeyboardInterrupt
 
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, stop)
+    return asked
+
+
+def main() -> NoReturn:
+    """Run the command line; errors raised on purpose become one message and their exit code."""
+    _print_what_can_be_shown()
+    asked = _heed_interrupts()
     try:
         app(standalone_mode=True)
     except EventlibError as error:

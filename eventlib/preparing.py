@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from importlib import import_module
 from pathlib import Path
+from threading import Thread
 from types import MappingProxyType
 
 import duckdb
@@ -58,10 +58,9 @@ def prepare_to(logs: Logs, out: Path, options: Options, progress: Progress = qui
         from eventlib.incremental.preparing import prepare_onto  # noqa: PLC0415  # only where there is a base
 
         return prepare_onto(logs, out, options, options.onto, means, progress)
-    with enough_space(out, least_space(logs)), workplace(out) as work, ThreadPoolExecutor(1) as beside:
-        beside.submit(
-            import_module, "scipy.sparse.csgraph"
-        )  # the stages need it; now other processes have the work
+    with enough_space(out, least_space(logs)), workplace(out) as work:
+        # the stages need it; now other processes have the work. No executor: its end waits for what an interrupt may have locked
+        Thread(target=import_module, args=("scipy.sparse.csgraph",), daemon=True).start()
         plan = plan_rows(
             logs, source=options.source, schemas=options.schemas, key=means.key, keep_raw=options.keep_raw,
             timing=means.timing, signals=means.policy.signals, work=work,

@@ -388,7 +388,7 @@ def test_killed_at_any_moment_leaves_the_last_good_dataset(tmp_path: Path, *, ad
     assert not list(out.glob(".work-*")), "a later run removes what killed ones left"
 
 
-@pytest.mark.parametrize("moment", [0.3, 1.2, 2.5])
+@pytest.mark.parametrize("moment", [0.2, 1.0])
 def test_an_interrupted_run_says_so(tmp_path: Path, moment: float):
     log = write_log(
         tmp_path / "log.ndjson", (event(n * 0.5, anonymous_id=f"a-{n % 50}") for n in range(60_000))
@@ -401,7 +401,8 @@ def test_an_interrupted_run_says_so(tmp_path: Path, moment: float):
     time.sleep(moment)
     os.killpg(process.pid, signal.SIGINT)
     told = process.communicate()[1].decode()
-    assert process.returncode == 130
+    # Python itself may end by the signal, if that comes while it is ending
+    assert process.returncode in (130, -signal.SIGINT)
     assert told.splitlines()[-1] == "eventlib: interrupted; nothing was published"
     assert "Traceback" not in told
     assert not list(tmp_path.glob("out/*"))
