@@ -477,9 +477,17 @@ def _print_what_can_be_shown() -> None:
             stream.reconfigure(errors="replace")
 
 
+_STOPPED: Final = "eventlib: interrupted; nothing was published"
+
+
 def _interrupted() -> NoReturn:
-    typer.echo("eventlib: interrupted; nothing was published", err=True)
+    typer.echo(_STOPPED, err=True)
     sys.exit(_INTERRUPTED)
+
+
+def _end_at_once() -> NoReturn:
+    os.write(2, f"{_STOPPED}\n".encode())
+    os._exit(_INTERRUPTED)
 
 
 def _heed_interrupts() -> list[int]:
@@ -492,9 +500,9 @@ def _heed_interrupts() -> list[int]:
 
     def stop(number: int, _frame: object) -> NoReturn:
         if asked:
-            os._exit(_INTERRUPTED)
+            _end_at_once()
         asked.append(number)
-        late = Timer(_PATIENCE, os._exit, (_INTERRUPTED,))
+        late = Timer(_PATIENCE, _end_at_once)
         late.daemon = True
         late.start()
         raise KeyboardInterrupt
