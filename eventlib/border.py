@@ -13,11 +13,11 @@ import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from eventlib.consent.signals import Said, SignalReader
+from eventlib.consent.signals import Said, SignalReader, least, stated
 from eventlib.geo.traffic import classify_agent, classify_engine
 from eventlib.model import EVENT_COLUMNS, PURPOSES
 
-__all__ = ["BORDER_COLUMNS", "border_row", "fingerprint", "to_table"]
+__all__ = ["BORDER_COLUMNS", "FLAGS", "border_row", "fingerprint", "to_table"]
 
 _TIME: Final = EVENT_COLUMNS.field("occurred_at").type
 _NOT_IN_FINGERPRINT: Final = ("sent_at", "received_at", "consent")
@@ -56,8 +56,8 @@ BORDER_COLUMNS: Final = pa.schema(
 )
 """The canonical frame, one row per validated event, before any stage of the column world."""
 
-_SAID: Final[Mapping[object, int]] = {True: 1, False: 0}
-_NOTHING: Final = (None,) * len(PURPOSES)
+FLAGS: Final = tuple(field.name for field in BORDER_COLUMNS if pa.types.is_boolean(field.type))
+"""Columns that are false where nothing is known."""
 
 
 def fingerprint(event: Mapping[str, Any], properties: bytes | None = None) -> bytes:
@@ -73,18 +73,11 @@ def fingerprint(event: Mapping[str, Any], properties: bytes | None = None) -> by
     return hashlib.sha256(orjson.dumps(content, option=orjson.OPT_SORT_KEYS)).digest()
 
 
-def _stated(purposes: Mapping[str, object] | None) -> tuple[int | None, ...]:
-    return tuple(map(_SAID.get, map(purposes.get, PURPOSES))) if purposes else _NOTHING
-
-
 def _said(said: Said, event: Mapping[str, Any]) -> Said:
     """Add what a consent_update says in its properties; a refusal in either counts."""
     if event["event_name"] != "consent_update":
         return said
-    updated = _stated(event["properties"].get("purposes"))
-    return tuple(
-        min((x for x in pair if x is not None), default=None) for pair in zip(said, updated, strict=True)
-    )
+    return least([said, stated(event["properties"].get("purposes"))])
 
 
 def _links(event: Mapping[str, Any]) -> str | None:
@@ -102,9 +95,9 @@ def border_row(
     properties = event["properties"]
     context = get("context") or {}
     consent = get("consent")
-    stated = consent or {}
-    said = stated.get
-    read = signals.read(stated)
+    known = consent or {}
+    said = known.get
+    read = signals.read(known)
     observation, engine = properties.get("observation"), properties.get("engine")
     url, referrer, user_agent = context.get("url"), context.get("referrer"), context.get("user_agent")
     written = orjson.dumps(properties, option=orjson.OPT_SORT_KEYS)

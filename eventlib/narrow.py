@@ -25,6 +25,7 @@ from eventlib.pseudonyms import JUNK_MARK, Pseudonymiser
 from eventlib.stage import NO_SEQUENCE
 
 __all__ = [
+    "COPY_ORDER",
     "Before",
     "Narrow",
     "code_facts",
@@ -39,6 +40,9 @@ __all__ = [
 ]
 
 _SAID: Final = ", ".join(f"said_{purpose}" for purpose in PURPOSES)
+COPY_ORDER: Final = f"""sent NULLS LAST, jurisdiction NULLS LAST, {_SAID}, has_consent, gpc, us_opt_out, undecoded_signal,
+  notice_version NULLS LAST, updated NULLS LAST"""
+"""What tells copies of an event apart that agree in their fingerprint, over the relation `fact`."""
 _BLOCK: Final = 64  # bytes of a SHA-256 block, to which HMAC pads its key
 
 
@@ -382,8 +386,7 @@ def code_facts(connection: duckdb.DuckDBPyConnection, plain: Mapping[str, str], 
         f"""CREATE OR REPLACE TEMP TABLE copy AS
             WITH shared AS (SELECT source, event_key, count(*) AS copies FROM event_code GROUP BY ALL HAVING count(*) > 1)
             SELECT row, copies, dense_rank() OVER (ORDER BY fingerprint_digest) AS fingerprint_key,
-                   dense_rank() OVER (ORDER BY sent NULLS LAST, jurisdiction NULLS LAST, {_SAID}, has_consent, gpc, us_opt_out,
-                                      undecoded_signal, notice_version NULLS LAST, updated NULLS LAST) AS copy_key
+                   dense_rank() OVER (ORDER BY {COPY_ORDER}) AS copy_key
             FROM event_code JOIN shared USING (source, event_key) JOIN fact USING (row)"""  # noqa: S608  # names of our own columns
     )
     return Narrow(

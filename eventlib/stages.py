@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from eventlib.adopting import check_links, table_of_frame
-from eventlib.border import BORDER_COLUMNS
+from eventlib.border import BORDER_COLUMNS, FLAGS
 from eventlib.consent import Policy, load_policy
 from eventlib.engine import Frame, connect, engine, engine_of
 from eventlib.errors import BadCallError
@@ -34,7 +34,6 @@ __all__ = ["filter_consent", "merge_identities", "order", "sessionize", "validat
 _REQUIRED: Final = ("event_id", "event_name", "source", "occurred_at", "received_at")
 _STATED: Final = (*_REQUIRED, *(f"said_{purpose}" for purpose in PURPOSES))
 _IDENTIFIERS: Final = ("anonymous_id", "user_id")
-_FLAGS: Final = ("has_consent", "gpc", "us_opt_out", "undecoded_signal", "minted_id")
 
 
 def _table(stage: str, frame: Any, needed: Sequence[str]) -> pa.Table:
@@ -49,7 +48,7 @@ def _table(stage: str, frame: Any, needed: Sequence[str]) -> pa.Table:
             columns.append(_cast(stage, table[field.name], field))
         else:
             empty = (
-                pa.array([False] * len(table)) if field.name in _FLAGS else pa.nulls(len(table), field.type)
+                pa.array([False] * len(table)) if field.name in FLAGS else pa.nulls(len(table), field.type)
             )
             columns.append(pa.chunked_array([empty]))
     canonical = pa.Table.from_arrays(columns, schema=BORDER_COLUMNS)

@@ -16,6 +16,7 @@ from eventlib.arrow import read_parquet, write_parquet
 from eventlib.engine import numbered_parquet
 from eventlib.errors import BadCallError
 from eventlib.model import EVENT_COLUMNS, PURPOSES, QUARANTINE_COLUMNS
+from eventlib.ordering import ORDER
 from eventlib.prepared import event_files
 from eventlib.pseudonyms import Pseudonymiser
 from eventlib.schema import Registry
@@ -175,9 +176,9 @@ def place_kept(connection: duckdb.DuckDBPyConnection) -> None:
     verdict_*`, and the columns of the order.
     """
     connection.execute(
-        """CREATE TEMP TABLE kept AS SELECT *, (verdict_identity >= 16)::INT AS allow_identity, row_number() OVER (
-             ORDER BY event_time, source_key, device NULLS LAST, stretch, sequence, event_key, renamed, copy_key, fingerprint_key) AS place
-           FROM kept_unplaced"""
+        f"""CREATE TEMP TABLE kept AS SELECT *, (verdict_identity >= 16)::INT AS allow_identity, row_number() OVER (
+             ORDER BY {", ".join(f"{name} NULLS LAST" for name in ORDER)}) AS place
+           FROM kept_unplaced"""  # noqa: S608  # our own columns
     )
 
 

@@ -21,7 +21,7 @@ from eventlib.consent.decoders import (
 )
 from eventlib.model import PURPOSES
 
-__all__ = ["Read", "Said", "SignalReader", "Signals", "signal_reader"]
+__all__ = ["Read", "Said", "SignalReader", "Signals", "least", "signal_reader", "stated"]
 
 _US_OPT_OUT: Final = frozenset({"advertising", "personalization"})
 _REMEMBERED: Final = 4096
@@ -33,6 +33,7 @@ Said = tuple[int | None, ...]
 """What is said of each purpose, in their order: 1 granted, 0 refused, None nothing."""
 
 _NOTHING: Final[Said] = (None,) * len(PURPOSES)
+_SIGNALS: Final = ("tcf", "us_privacy", "google", "gpp")
 _STATED: Final[Mapping[object, int]] = {True: 1, False: 0}
 
 
@@ -89,8 +90,13 @@ class Signals:
         return cls(tcf, google, frozenset(content.get("us_opt_out", _US_OPT_OUT)))
 
 
-def _least(every: Iterable[Said]) -> Said:
-    """Join what several signals say: a refusal in any of them counts."""
+def stated(purposes: Mapping[str, object] | None) -> Said:
+    """Return what an object with a truth value by purpose says."""
+    return tuple(map(_STATED.get, map(purposes.get, PURPOSES))) if purposes else _NOTHING
+
+
+def least(every: Iterable[Said]) -> Said:
+    """Join what is said in several places: a refusal in any of them counts."""
     return tuple(min((x for x in said if x is not None), default=None) for said in zip(*every, strict=True))
 
 
@@ -99,28 +105,27 @@ class SignalReader:
 
     def __init__(self, signals: Signals) -> None:
         self.signals = signals
-        remember: Callable[[Any], Any] = lru_cache(_REMEMBERED)
-        self._decoders: dict[str, tuple[Callable[[str], Read], Callable[[str], Read]]] = {
-            name: (decoder, remember(decoder))
-            for name, decoder in (
-                ("tcf", self._tcf),
-                ("us_privacy", self._us_privacy),
-                ("google", self._google),
-                ("gpp", self._gpp),
-            )
+        self._decoders: Mapping[str, Callable[[str], Read]] = {
+            "tcf": self._tcf,
+            "us_privacy": self._us_privacy,
+            "google": self._google,
+            "gpp": self._gpp,
         }
+        self._remembered: Callable[[str, str], Read] = lru_cache(_REMEMBERED)(self._decoded)
 
     def read(self, consent: Mapping[str, Any]) -> Read:
         """Read a consent object of the envelope."""
-        purposes = consent.get("purposes")
-        said = tuple(map(_STATED.get, map(purposes.get, PURPOSES))) if purposes else _NOTHING
-        gpc = bool(consent.get("gpc"))
-        strings = [(name, text) for name, text in _strings(consent) if text is not None]
-        if not strings:
+        said, gpc = stated(consent.get("purposes")), bool(consent.get("gpc"))
+        found = [
+            (self._remembered if len(text) <= _LONGEST else self._decoded)(name, text)
+            for name in _SIGNALS
+            if (value := consent.get(name)) is not None
+            for text in [_text(name, value, consent)]
+        ]
+        if not found:
             return Read(said, gpc, us_opt_out=False, damaged=False)
-        found = [self._decoded(name, text) for name, text in strings]
         damaged = any(each.damaged for each in found)
-        said = _least([said, *(each.said for each in found)])
+        said = least([said, *(each.said for each in found)])
         if damaged:  # whoever wrote this meant to say more than can be read
             said = tuple(0 if x == 0 else None for x in said)
         return Read(
@@ -128,9 +133,8 @@ class SignalReader:
         )
 
     def _decoded(self, name: str, text: str) -> Read:
-        plain, remembering = self._decoders[name]
         try:
-            return (remembering if len(text) <= _LONGEST else plain)(text)
+            return self._decoders[name](text)
         except InvalidSignalError:
             return Read(_NOTHING, gpc=False, us_opt_out=False, damaged=True)
 
@@ -153,10 +157,10 @@ class SignalReader:
     def _gpp(self, text: str) -> Read:
         sections, applicable = orjson.loads(text)
         found: Gpp = decode_gpp(sections)
-        stated = [section.opt_outs for section in found.us]
+        opt_outs = [section.opt_outs for section in found.us]
         if found.us_privacy is not None:
-            stated.append(found.us_privacy.opt_outs)
-        us = _us(stated)
+            opt_outs.append(found.us_privacy.opt_outs)
+        us = _us(opt_outs)
         said = _NOTHING
         if found.tcf is not None:
             said = self._of_tcf(found.tcf)
@@ -180,21 +184,21 @@ def _meant(
     return tuple(map(meant, PURPOSES))
 
 
-def _us(stated: Iterable[UsOptOuts]) -> Read:
+def _us(opt_outs: Iterable[UsOptOuts]) -> Read:
     opted_out = gpc = False
-    for each in stated:
+    for each in opt_outs:
         opted_out = opted_out or True in (each.sale, each.sharing, each.targeted_advertising)
         gpc = gpc or each.gpc is True
     return Read(_NOTHING, gpc, opted_out, damaged=False)
 
 
-def _strings(consent: Mapping[str, Any]) -> Iterable[tuple[str, str | None]]:
-    """Yield a consent object's signals, each as one text."""
-    yield "tcf", consent.get("tcf")
-    yield "us_privacy", consent.get("us_privacy")
-    google, gpp = consent.get("google"), consent.get("gpp")
-    yield "google", None if google is None else orjson.dumps(google, option=orjson.OPT_SORT_KEYS).decode()
-    yield "gpp", None if gpp is None else orjson.dumps([gpp, consent.get("gpp_sid")]).decode()
+def _text(name: str, value: Any, consent: Mapping[str, Any]) -> str:
+    """Return a signal as one text, by which it is remembered."""
+    if name == "google":
+        return orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()
+    if name == "gpp":
+        return orjson.dumps([value, consent.get("gpp_sid")]).decode()
+    return str(value)
 
 
 @cache

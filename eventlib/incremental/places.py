@@ -9,17 +9,15 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from eventlib.model import PURPOSES
+from eventlib.narrow import COPY_ORDER
 from eventlib.stage import NO_SEQUENCE
 
 __all__ = ["place_changed"]
 
 Integers = npt.NDArray[np.int64]
 
-_SAID: Final = ", ".join(f"said_{purpose}" for purpose in PURPOSES)
 _ORDER: Final = f"""event_time, source, device NULLS LAST, stretch, coalesce(sequence, {NO_SEQUENCE}), event_digest, renamed,
-  sent NULLS LAST, jurisdiction NULLS LAST, {_SAID}, has_consent, gpc, us_opt_out, undecoded_signal, notice_version NULLS LAST,
-  updated NULLS LAST, fingerprint_digest"""
+  {COPY_ORDER}, fingerprint_digest"""
 
 _RANKED: Final = f"""
 SELECT row, event_time, stays FROM (

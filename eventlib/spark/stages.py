@@ -8,7 +8,7 @@ from typing import Any, Final
 import narwhals as nw
 import pyarrow as pa
 
-from eventlib.border import BORDER_COLUMNS
+from eventlib.border import BORDER_COLUMNS, FLAGS
 from eventlib.consent import Policy
 from eventlib.engine import Frame
 from eventlib.errors import BadCallError
@@ -26,7 +26,6 @@ from eventlib.timing import CLOCK_METHODS, Timing
 __all__ = ["filter_consent", "is_spark", "merge_identities", "order", "sessionize"]
 
 _ROW: Final = "_eventlib_row"
-_FLAGS: Final = ("has_consent", "gpc", "us_opt_out", "undecoded_signal", "minted_id")
 _TYPES: Final = {
     pa.string(): "string",
     pa.int64(): "bigint",
@@ -52,7 +51,7 @@ def _canonical(stage: str, frame: Any, needed: Sequence[str]) -> Any:
     columns = []
     for field in BORDER_COLUMNS:
         if field.name not in types:
-            value = f.lit(False) if field.name in _FLAGS else f.lit(None)  # noqa: FBT003  # a value
+            value = f.lit(False) if field.name in FLAGS else f.lit(None)  # noqa: FBT003  # a value
         elif (
             types[field.name] == "timestamp_ntz"
         ):  # a time without a zone is UTC, whatever the session's zone
