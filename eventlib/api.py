@@ -116,7 +116,7 @@ def read(
         If a path names nothing, or the format is unknown.
     """
     check_types({"source": (source, str)})
-    key_bytes = load_key(_path_of("key", key))[0]
+    key_bytes = load_key(_path_of("key", key))
     schemas_folder = _path_of("schemas", schemas)
     signals = load_policy(policy).signals
     folder = tempfile.mkdtemp(prefix="eventlib-")
@@ -328,7 +328,7 @@ def explain(prepared: Prepared, left: str, right: str, *, key: AnyPath | None = 
         If an identifier is not in the dataset.
     """
     pseudonym = Pseudonymiser(
-        load_key(_path_of("key", key))[0], plain=bool(prepared.run["parameters"]["plain_identifiers"])
+        load_key(_path_of("key", key)), plain=bool(prepared.run["parameters"]["plain_identifiers"])
     )
     found = []
     for identifier in (left, right):

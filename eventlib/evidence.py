@@ -14,6 +14,7 @@ import narwhals as nw
 
 from eventlib.engine import Engine, Frame
 from eventlib.graph import Edge, Limits, Node, Refusal, is_junk, normalise, shared_devices
+from eventlib.tombstones import NONE, Tombstones
 
 __all__ = ["Evidence", "Link", "Pair", "gather", "read_pairs"]
 
@@ -87,8 +88,11 @@ def _raw(identifiers: Identifiers, code: int) -> Node:
 
 
 class _Gatherer:
-    def __init__(self, identifiers: Identifiers, limits: Limits, *, public_edges: bool) -> None:
+    def __init__(
+        self, identifiers: Identifiers, limits: Limits, tombstones: Tombstones, *, public_edges: bool
+    ) -> None:
         self.identifiers, self.limits, self.public_edges = identifiers, limits, public_edges
+        self.tombstones = tombstones
         self.clean: dict[int, Node | None] = {0: None, **_clean(identifiers)}
         self.edges: dict[tuple[Node, Node, int], tuple[int, int]] = {}
         self.refusals: list[Refusal] = []
@@ -102,6 +106,8 @@ class _Gatherer:
             device, user = self.clean[pair.anonymous], self.clean[pair.user]
             if device and user:
                 users[device.value].add(user.value)
+        for device_id, seen in users.items():
+            seen.update(self.tombstones.unseen("anonymous_id", device_id, seen))
         self.shared, self.public = shared_devices(users, self.limits)
 
     def connect(self, left: Node, right: Node, priority: int, count: int, first_seen: int) -> None:
@@ -144,7 +150,7 @@ def _explicit(links: Iterable[Link]) -> Iterator[tuple[Node, Node, int]]:
         yield from ((clean[0], other, link.first_seen) for other in clean[1:] if other != clean[0])
 
 
-def _secondary_users(links: Iterable[Link]) -> dict[Node, set[str]]:
+def _secondary_users(links: Iterable[Link], tombstones: Tombstones) -> dict[Node, set[str]]:
     users: dict[Node, set[str]] = defaultdict(set)
     for link in links:
         named = {
@@ -155,6 +161,8 @@ def _secondary_users(links: Iterable[Link]) -> dict[Node, set[str]]:
         for node in link.identifiers:
             if node.namespace not in {"user_id", "anonymous_id"}:
                 users[Node(node.namespace, normalise(*node))] |= named
+    for other, seen in users.items():
+        seen.update(tombstones.unseen(*other, seen))
     return users
 
 
@@ -167,6 +175,7 @@ def gather(
     identifiers: Identifiers,
     links: Sequence[Link] = (),
     limits: Limits | None = None,
+    tombstones: Tombstones = NONE,
     *,
     public_edges: bool = False,
 ) -> Evidence:
@@ -182,6 +191,8 @@ def gather(
         Explicit links.
     limits
         Sizes at which guards act.
+    tombstones
+        Erased users, who count where a device or a secondary identifier is told to be several people's.
     public_edges
         Whether a user's share of a public device is joined to the user: a refusal must reach all that is the user's,
         and through such a share it reaches nobody else.
@@ -193,11 +204,11 @@ def gather(
     >>> found.node_of[1, 0] == found.node_of[1, 2], found.edges[0].events
     (True, 3)
     """
-    work = _Gatherer(identifiers, limits or Limits(), public_edges=public_edges)
+    work = _Gatherer(identifiers, limits or Limits(), tombstones, public_edges=public_edges)
     work.find_shared(pairs)
     for pair in pairs:
         work.node_of[pair.anonymous, pair.user] = work.place(pair)
-    secondary = _secondary_users(links)
+    secondary = _secondary_users(links, tombstones)
     for left, right, first_seen in _explicit(links):
         if any(len(secondary.get(node, ())) > 1 for node in (left, right)):
             work.refusals.append(Refusal(left, right, "secondary_id_shared", 1, first_seen))

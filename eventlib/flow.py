@@ -11,7 +11,7 @@ import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from eventlib.consent import RULES, Policy, decide, subjects
+from eventlib.consent import RULES, Policy, Subjects, decide, subjects
 from eventlib.engine import Engine, Frame
 from eventlib.evidence import Link, read_pairs
 from eventlib.graph import Node
@@ -34,6 +34,7 @@ _RESULT: Final = (
 _ONLY_CONSENT: Final = frozenset(
     {
         "name_key",
+        "erased",
         "has_consent",
         "gpc",
         "us_opt_out",
@@ -63,7 +64,8 @@ def _subjects(numbers: pa.ChunkedArray, nodes: Sequence[Node], pseudonym: Pseudo
         for number in pc.unique(numbers).to_pylist()
         if number
     }
-    return pa.array([digests.get(number, 0) for number in numbers.to_pylist()], pa.int64())
+    told = (None if number is None else digests.get(number, 0) for number in numbers.to_pylist())
+    return pa.array(told, pa.int64())
 
 
 class Flow:
@@ -143,9 +145,12 @@ class Flow:
 
     def consent(self, timed: Frame) -> Frame:
         """Decide, and withhold what no purpose allows; of what is withheld only a count remains (S2.4)."""
-        found = subjects(read_pairs(self.engine, timed), self.identifiers, self._links(timed))
+        tombstones = self.narrow.tombstones
+        pairs, links = read_pairs(self.engine, timed), self._links(timed)
+        found = subjects(pairs, self.identifiers, links, tombstones=tombstones)
         placed = timed.join(self.engine.frame(found.of_pair), on=["anonymous", "user"], how="left")
-        placed = self.engine.checkpoint(placed.with_columns(subject=nw.col("subject").fill_null(0)))
+        placed = placed.with_columns(subject=nw.col("subject").fill_null(0))
+        placed = self.engine.checkpoint(self._mark_erased(placed, found))
         judged = decide(
             self.engine,
             placed,
@@ -164,9 +169,10 @@ class Flow:
             decided.filter(~some).select("row", "verdict_analytics", "subject", "event_time")
         )
         removed_by = [f"C{rule:02d}_{RULES[rule]}" for rule in withheld["verdict_analytics"].to_pylist()]
-        self._remove(
-            "consent", withheld, removed_by, _subjects(withheld["subject"], found.nodes, self.pseudonym)
-        )
+        # of who was erased nothing is told but how many events there were
+        erased = pc.equal(withheld["verdict_analytics"], 1)
+        told = pc.if_else(erased, pa.scalar(None, pa.int64()), withheld["subject"])
+        self._remove("consent", withheld, removed_by, _subjects(told, found.nodes, self.pseudonym))
         kept = decided.filter(some).with_columns(
             allow_identity=nw.when(nw.col("verdict_identity") >= 16)
             .then(nw.lit(1, nw.Int64))
@@ -174,6 +180,19 @@ class Flow:
         )
         self.engine.forget(decided)
         return kept
+
+    def _mark_erased(self, placed: Frame, found: Subjects) -> Frame:
+        """Add `erased`: 1 where the subject was, or the event itself (C01)."""
+        subject = nw.col("subject")
+        gone = subject.is_in(found.erased) if found.erased else nw.lit(value=False)
+        none = nw.lit(0, nw.Int64)
+        marked = placed.with_columns(erased=nw.when(gone).then(nw.lit(1, nw.Int64)).otherwise(none))
+        if not len(self.narrow.erased):
+            return marked
+        rows = self.narrow.erased.append_column("one", pa.array([1] * len(self.narrow.erased), pa.int64()))
+        joined = marked.join(self.engine.frame(rows), on="row", how="left")
+        either = nw.max_horizontal("erased", nw.col("one").fill_null(0))
+        return joined.with_columns(either=either).drop("erased", "one").rename({"either": "erased"})
 
     def _remove(
         self, stage: str, rows: pa.Table, removed_by: Sequence[str], subjects: pa.Array | None = None
@@ -212,7 +231,10 @@ class Flow:
         """Merge identifiers into people, from events that allow it."""
         links = self._links(numbered.filter(nw.col("allow_identity") == 1))
         self._enter("identity", {})
-        return merge_people(self.engine, numbered, self.identifiers, links, self.pseudonym, registry=registry)
+        return merge_people(
+            self.engine, numbered, self.identifiers, links, self.pseudonym, registry=registry,
+            tombstones=self.narrow.tombstones,
+        )  # fmt: skip
 
     def collect(self, frame: Frame, *columns: str) -> pa.Table:
         """Bring some columns of a frame back."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -23,15 +23,18 @@ from eventlib.graph import is_junk, normalise
 from eventlib.model import PURPOSES
 from eventlib.pseudonyms import JUNK_MARK, Pseudonymiser
 from eventlib.stage import NO_SEQUENCE
+from eventlib.tombstones import NONE, Tombstones
 
 __all__ = [
     "COPY_ORDER",
     "Before",
     "Narrow",
+    "carry_over",
     "code_facts",
     "define_keyed",
     "digest_identifiers",
     "encode",
+    "erased_rows",
     "hmac_pads",
     "name_plainly",
     "plain_names",
@@ -67,6 +70,10 @@ class Narrow:
         `row, links`, of identity_link events; identifiers as their nodes.
     plain : dict of str to str
         Pseudonym to identifier, where plain identifiers were asked for.
+    tombstones : Tombstones
+        Who was erased.
+    erased : pyarrow.Table
+        `row`, of the events that were erased though no identifier of theirs was.
     """
 
     events: Frame
@@ -77,6 +84,8 @@ class Narrow:
     notices: dict[int, str]
     links: pa.Table
     plain: Mapping[str, str]
+    tombstones: Tombstones = NONE
+    erased: pa.Table = field(default_factory=pa.schema([("row", pa.int64())]).empty_table)
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,11 +176,11 @@ def hmac_pads(key: bytes) -> tuple[bytes, bytes]:
     return bytes(byte ^ 0x36 for byte in block), bytes(byte ^ 0x5C for byte in block)
 
 
-def define_keyed(connection: duckdb.DuckDBPyConnection, key: bytes) -> None:
-    """Define the SQL function `keyed(bytes)`: 128 bits of HMAC-SHA-256."""
+def define_keyed(connection: duckdb.DuckDBPyConnection, key: bytes, name: str = "keyed") -> None:
+    """Define the SQL function `keyed(bytes)`, or by another name: 128 bits of HMAC-SHA-256."""
     inner, outer = ("'" + "".join(f"\\x{byte:02X}" for byte in pad) + "'::BLOB" for pad in hmac_pads(key))
     connection.execute(
-        f"""CREATE OR REPLACE TEMP MACRO keyed(content) AS
+        f"""CREATE OR REPLACE TEMP MACRO {name}(content) AS
             substr(sha256({outer} || unhex(sha256({inner} || content))), 1, 32)::UUID"""
     )
 
@@ -349,6 +358,7 @@ def encode(
     names: Iterable[str],
     where: Engine,
     file: Path | None = None,
+    tombstones: Tombstones = NONE,
 ) -> Narrow:
     """Code the canonical frame; leaves the relations `wide` and `fact` and the code tables in the connection.
 
@@ -364,13 +374,60 @@ def encode(
         The engine that runs the stages.
     names, file
         As `state_facts` takes them.
+    tombstones
+        Who was erased.
     """
     define_keyed(connection, pseudonym.key)
     view_pieces(connection, events)
-    return code_facts(connection, state_facts(connection, pseudonym, names, file), where)
+    plain = state_facts(connection, pseudonym, names, file)
+    return code_facts(connection, plain, where, carry_over(connection, tombstones))
 
 
-def code_facts(connection: duckdb.DuckDBPyConnection, plain: Mapping[str, str], where: Engine) -> Narrow:
+def carry_over(connection: duckdb.DuckDBPyConnection, tombstones: Tombstones) -> Tombstones:
+    """Bring tombstones under retired keys under the current one, by the relations `wide`, `fact` and `identifier`."""
+    if not tombstones.retired:
+        return tombstones
+    named = connection.execute("SELECT namespace, value FROM identifier WHERE value IS NOT NULL").fetchall()
+    carried = tombstones.carried(named)
+    for old in tombstones.retired:
+        define_keyed(connection, old.key, "keyed_before")
+        _register_events(connection, old)
+        found = connection.execute(
+            """SELECT f.source, e.digest::VARCHAR, f.event_digest::VARCHAR FROM wide w JOIN fact f USING (row)
+               JOIN erased_event e ON e.source = f.source
+                AND e.digest = keyed_before('event_id:'::BLOB || encode(w.event_id))"""
+        ).fetchall()
+        carried = carried.with_events(old, found)
+    return carried
+
+
+def _register_events(connection: duckdb.DuckDBPyConnection, tombstones: Tombstones) -> None:
+    """Leave the table `erased_event` (`source, digest`)."""
+    pairs = sorted(tombstones.events)
+    sources, digests = zip(*pairs, strict=True) if pairs else ((), ())
+    connection.register(
+        "erased_text",
+        pa.table({"source": pa.array(sources, pa.string()), "digest": pa.array(digests, pa.string())}),
+    )
+    connection.execute(
+        "CREATE OR REPLACE TEMP TABLE erased_event AS SELECT source, digest::UUID AS digest FROM erased_text"
+    )
+
+
+def erased_rows(connection: duckdb.DuckDBPyConnection, tombstones: Tombstones, facts: str) -> pa.Table:
+    """Return `row` of the relation `facts` whose events were erased though no identifier of theirs was."""
+    _register_events(connection, tombstones)
+    return connection.sql(
+        f"SELECT row FROM {facts} f SEMI JOIN erased_event e ON e.source = f.source AND e.digest = f.event_digest"  # noqa: S608  # our own relation
+    ).to_arrow_table()
+
+
+def code_facts(
+    connection: duckdb.DuckDBPyConnection,
+    plain: Mapping[str, str],
+    where: Engine,
+    tombstones: Tombstones = NONE,
+) -> Narrow:
     """Code the relations `fact`, `identifier` and `fact_link` of the connection, for the engine that runs the stages."""
     run = connection.execute
     names, sources, _, jurisdictions, notices = [
@@ -400,6 +457,8 @@ def code_facts(connection: duckdb.DuckDBPyConnection, plain: Mapping[str, str], 
         notices=notices,
         links=connection.sql("SELECT row, links FROM fact_link ORDER BY row").to_arrow_table(),
         plain=plain,
+        tombstones=tombstones,
+        erased=erased_rows(connection, tombstones, "fact"),
     )
 
 

@@ -14,12 +14,23 @@ from eventlib.arguments import check_types
 from eventlib.consent import Policy, load_policy
 from eventlib.engine import AUTO, SPARK, check_engine
 from eventlib.errors import BadCallError
-from eventlib.pseudonyms import load_key
-from eventlib.state import key_check, schemas_digest
+from eventlib.pseudonyms import Keys, key_check, load_keys
+from eventlib.state import schemas_digest
 from eventlib.timing import LENGTHS, Duration, Timing
+from eventlib.tombstones import NONE, Tombstones, read_tombstones, tombstone_file
 from eventlib.writing import read_registry
 
-__all__ = ["Logs", "Means", "Options", "Progress", "microseconds", "open_means", "quiet", "settings"]
+__all__ = [
+    "Logs",
+    "Means",
+    "Options",
+    "Progress",
+    "microseconds",
+    "open_means",
+    "open_tombstones",
+    "quiet",
+    "settings",
+]
 
 Logs = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
 Progress = Callable[[str, int, int, int], None]
@@ -48,6 +59,7 @@ class Options:
     onto: Path | None = None
     master: str | None = None
     partitioned: bool = False
+    tombstones: Path | None = None
 
     def timing(self) -> Timing:
         """Read the policies and limits of S3 and S5.
@@ -68,6 +80,7 @@ class Means:
     key: bytes
     registry: Mapping[str, str] | None
     timing: Timing
+    tombstones: Tombstones = NONE
 
 
 def quiet(_stage: str, _done: int, _of: int, _lines: int) -> None:
@@ -82,8 +95,29 @@ def _check_types(options: Options) -> None:
     microseconds(options.as_of)
 
 
-def open_means(options: Options) -> Means:
+def open_tombstones(keys: Keys, options: Options, *folders: Path) -> Tombstones:
+    """Return what was erased: as the key's tombstones say, and those of datasets that this run replaces or builds on.
+
+    Raises
+    ------
+    BadCallError
+        If they cannot be read, or were written under another key.
+    """
+    if options.tombstones is not None and not options.tombstones.exists():
+        raise BadCallError(f"there are no tombstones in {options.tombstones}; `eventlib erase` writes them")
+    held = [folder / part / "tombstones.parquet" for folder in folders for part in ("current/state", "state")]
+    return read_tombstones(keys, [tombstone_file(keys, options.tombstones), *held])
+
+
+def open_means(options: Options, *folders: Path) -> Means:
     """Open what the options name.
+
+    Parameters
+    ----------
+    options
+        How a log is prepared.
+    folders
+        Datasets whose tombstones hold beside those of the key.
 
     Raises
     ------
@@ -100,11 +134,13 @@ def open_means(options: Options) -> Means:
         from eventlib.spark.session import refuse_master  # noqa: PLC0415  # an optional engine
 
         refuse_master(options.master)
+    keys = load_keys(options.key)
     return Means(
         load_policy(options.policy),
-        load_key(options.key)[0],
+        keys.current,
         read_registry(options.registry) if options.registry else None,
         options.timing(),
+        open_tombstones(keys, options, *folders),
     )
 
 
@@ -132,7 +168,19 @@ def microseconds(moment: datetime | None) -> int | None:
 
 
 _FREE: Final = frozenset(
-    {"source", "policy", "as_of", "registry", "key", "engine", "schemas", "max_rejected", "onto", "master"}
+    {
+        "source",
+        "policy",
+        "as_of",
+        "registry",
+        "key",
+        "engine",
+        "schemas",
+        "max_rejected",
+        "onto",
+        "master",
+        "tombstones",
+    }
 )
 """Options that may differ between a dataset and what is added to it, or are compared by their content."""
 

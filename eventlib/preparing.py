@@ -53,7 +53,9 @@ def prepare_to(logs: Logs, out: Path, options: Options, progress: Progress = qui
         If more records are rejected than `max_rejected`, or nearly everything is withheld (S2.4); then nothing is
         published.
     """
-    means = open_means(options)  # before reading, which takes long
+    means = open_means(
+        options, out, *([options.onto] if options.onto else [])
+    )  # before reading, which takes long
     if options.onto is not None:
         from eventlib.incremental.preparing import prepare_onto  # noqa: PLC0415  # only where there is a base
 
@@ -86,7 +88,7 @@ def prepare_log(
     """
     if options.onto is not None:
         raise BadCallError("onto takes the paths of new logs, not what el.read returned")
-    means = open_means(options)
+    means = open_means(options, out)
     if log.timing.tightest(means.timing) != log.timing:
         raise BadCallError(
             "too_late and ahead may not be under 3d and 23h for a log that was read before: its events have no digests "
@@ -127,7 +129,8 @@ def _prepare(
             "withheld": segments(connection),
             "duplicates": retries(connection),
         }
-        write_state(connection, made / "state", state_stamp(log, options, means, flow.as_of, flow.latest))
+        told = state_stamp(log, options, means, flow.as_of, flow.latest)
+        write_state(connection, made / "state", told, flow.narrow.tombstones)
     run = stamp(log, options, means.policy, flow, started) | found | {**note}
     return publish_version(made, out, flow.ledger, run)
 
@@ -145,7 +148,9 @@ def _run(
     facts = new_state(made) / "facts" / "0000.parquet"
     where = engine(chosen_engine(options.engine, log.entry.rows_out), connection)
     flow = Flow(
-        encode(connection, log.folder, pseudonym, means.policy.impersonal_names, where, facts),
+        encode(
+            connection, log.folder, pseudonym, means.policy.impersonal_names, where, facts, means.tombstones
+        ),
         where,
         means.policy,
         pseudonym,

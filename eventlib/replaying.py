@@ -264,7 +264,7 @@ def replay_to(folder: Path, out: Path, options: Options) -> Replayed:
     """
     prepared = load(folder)
     means = _options(prepared, options)
-    key = load_key(options.key)[0]
+    key = load_key(options.key)
     quarantine = read_parquet(prepared.folder / "quarantine.parquet")
     inputs: list[dict[str, Any]] = prepared.run["inputs"]
     there = [entry for entry in inputs if _unchanged(entry)]

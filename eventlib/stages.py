@@ -103,7 +103,7 @@ def _flow(
 ) -> Flow:
     table = _table(stage, frame, needed)
     kind, _ = engine_of(frame)
-    key = load_key()[0]
+    key = load_key()
     moment = microseconds(as_of)
     pseudonym = Pseudonymiser(key)
     judged_by = policy or load_policy()

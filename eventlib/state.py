@@ -6,13 +6,13 @@ state/identifiers.parquet    code, namespace, pseudonym, and the pseudonym of th
 state/links.parquet          explicit links, identifiers as pseudonyms
 state/copies.parquet         events that share their id with another
 state/minted.parquet         how many records of one content came without an id (S1.9)
+state/tombstones.parquet     who was erased, where anybody was (S2.8)
 state/state.json             the settings, files and totals that the next run is held to
 """
 
 from __future__ import annotations
 
 import hashlib
-import hmac
 import os
 import shutil
 from collections.abc import Mapping, Sequence
@@ -23,17 +23,18 @@ import duckdb
 import orjson
 import pyarrow as pa
 
-from eventlib.engine import quoted
+from eventlib.engine import parquet, quoted
 from eventlib.errors import BadCallError
 from eventlib.model import PURPOSES
 from eventlib.prepared import read_json
 from eventlib.resources import schemas_dir
+from eventlib.tombstones import NONE, Tombstones
 
 __all__ = [
+    "ERASED",
     "FORMAT",
     "KEPT",
     "OUTCOME",
-    "key_check",
     "new_state",
     "outcome",
     "read_state",
@@ -52,11 +53,6 @@ OUTCOME: Final = (
     "row", "removed_by", "subject", "place", "event_time", "clock_offset", "stretch", "clock_method", "is_late", "renamed",
     "session", "person", *(f"verdict_{purpose}" for purpose in PURPOSES),
 )  # fmt: skip
-
-
-def key_check(key: bytes) -> str:
-    """Return what tells whether two runs had the same key, and nothing else about it."""
-    return hmac.digest(key, b"eventlib state", "sha256").hex()
 
 
 def schemas_digest(folder: Path | None) -> str:
@@ -135,8 +131,40 @@ def retries(connection: duckdb.DuckDBPyConnection, facts: str = "fact") -> list[
     return [{"source": source, "gap": gap, "events": events} for source, gap, events in rows]
 
 
-def write_state(connection: duckdb.DuckDBPyConnection, folder: Path, stamp: Mapping[str, Any]) -> None:
-    """Write everything but the facts.
+ERASED: Final = "C01_erased"
+
+_LEFT: Final = {"anonymous": "0", "user": "0"}
+
+
+def _empty_facts(connection: duckdb.DuckDBPyConnection, folder: Path) -> None:
+    """Leave nothing of the rows in `erased_fact` but that there were so many."""
+    for file in sorted((folder / "facts").glob("*.parquet")):
+        facts = parquet(file)
+        if not connection.execute(
+            f"SELECT count(*) FROM {facts} SEMI JOIN erased_fact USING (row)"
+        ).fetchall()[0][0]:  # noqa: S608  # our own file
+            continue
+        columns = [name for name, *_ in connection.execute(f"DESCRIBE SELECT * FROM {facts}").fetchall()]  # noqa: S608  # as above
+        kept = ", ".join(
+            f"CASE WHEN e.row IS NULL THEN f.{name} ELSE {_LEFT.get(name, 'NULL')} END AS {name}"
+            for name in columns
+            if name != "row"
+        )
+        aside = file.with_suffix(".new")
+        connection.execute(
+            f"""COPY (SELECT f.row, {kept} FROM {facts} f LEFT JOIN erased_fact e USING (row) ORDER BY f.row)
+                TO {quoted(aside)} (FORMAT parquet)"""  # noqa: S608  # our own columns
+        )
+        aside.replace(file)  # earlier versions share the file, and keep theirs
+
+
+def write_state(
+    connection: duckdb.DuckDBPyConnection,
+    folder: Path,
+    stamp: Mapping[str, Any],
+    tombstones: Tombstones = NONE,
+) -> None:
+    """Write everything but the facts, and take those of erased rows out.
 
     Parameters
     ----------
@@ -146,12 +174,25 @@ def write_state(connection: duckdb.DuckDBPyConnection, folder: Path, stamp: Mapp
         Where the state goes.
     stamp
         What the next run is held to.
+    tombstones
+        Who was erased.
     """
+    connection.execute(
+        f"CREATE OR REPLACE TEMP TABLE erased_fact AS SELECT row FROM outcome WHERE removed_by = '{ERASED}'"  # noqa: S608  # our own name
+    )
+    told = ", ".join(
+        f"CASE WHEN removed_by = '{ERASED}' THEN NULL ELSE {name} END AS {name}" for name in OUTCOME[2:]
+    )
+    _empty_facts(connection, folder)
+    facts = parquet(*sorted((folder / "facts").glob("*.parquet")))
+    named = f"SELECT anonymous AS code FROM {facts} UNION SELECT user FROM {facts}"  # noqa: S608  # our own files
+    known = f"SEMI JOIN ({named}) USING (code)" if tombstones else ""
     tables = {
-        "outcome": f"SELECT {', '.join(OUTCOME)} FROM outcome",  # noqa: S608  # names of our own columns
-        "identifiers": "SELECT code, namespace, digest, node FROM all_identifier ORDER BY code",
-        "links": "SELECT row, links FROM all_link ORDER BY row",
-        "copies": "SELECT row, source, event_digest, anonymous, user FROM shared_event ORDER BY row",
+        "outcome": f"SELECT {', '.join(OUTCOME[:2])}, {told} FROM outcome",  # noqa: S608  # names of our own columns
+        "identifiers": f"SELECT code, namespace, digest, node FROM all_identifier {known} ORDER BY code",  # noqa: S608  # as above
+        "links": "SELECT row, links FROM all_link ANTI JOIN erased_fact USING (row) ORDER BY row",
+        "copies": """SELECT row, source, event_digest, anonymous, user FROM shared_event ANTI JOIN erased_fact USING (row)
+                     ORDER BY row""",
         "minted": "SELECT digest, held FROM minted ORDER BY digest",
     }
     for name, query in tables.items():
@@ -159,6 +200,8 @@ def write_state(connection: duckdb.DuckDBPyConnection, folder: Path, stamp: Mapp
             f"COPY ({query}) TO {quoted(folder / f'{name}.parquet')} (FORMAT parquet, COMPRESSION zstd)"
         )
     _write_stamp(folder, {"format": FORMAT, **stamp})
+    if tombstones:
+        tombstones.write(folder / "tombstones.parquet")
     for file in folder.rglob("*"):
         if file.is_file():
             file.chmod(0o600)

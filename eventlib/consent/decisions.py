@@ -70,6 +70,7 @@ def _rules(purpose: str, policy: Policy, codes: _Codes, as_of: int) -> Iterator[
     impersonal = nw.col("impersonal") == 1
     yield impersonal & nw.lit(value=purpose in ("analytics", "training")), 0, True
     yield impersonal, 14, False
+    yield nw.col("erased") == 1, 1, False
     if policy.retention_days is not None:
         yield nw.col("event_time") < as_of - policy.retention_days * DAY, 2, False
     damaged = nw.col("undecoded_signal") == 1
@@ -142,7 +143,7 @@ def decide(
     engine
         Where the frames live.
     frame
-        The narrow frame after the clock, with `subject`.
+        The narrow frame after the clock, with `subject`, and `erased` (0 or 1).
     members
         `subject, component`, of components with more than one subject.
     policy

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import count
 from typing import Final
 
 import narwhals as nw
@@ -16,6 +17,7 @@ from eventlib.evidence import Evidence, Link, gather, read_pairs
 from eventlib.graph import Limits, Node, Partition, Refusal, is_junk, normalise, partition
 from eventlib.pseudonyms import Pseudonymiser
 from eventlib.stage import require
+from eventlib.tombstones import NONE, Tombstones, anchor_of
 
 __all__ = ["Identities", "merge_people"]
 
@@ -121,6 +123,7 @@ def merge_people(
     *,
     registry: Mapping[str, str] | None = None,
     limits: Limits | None = None,
+    tombstones: Tombstones = NONE,
 ) -> Identities:
     """Merge identifiers into people, and give each event its person.
 
@@ -143,10 +146,16 @@ def merge_people(
         Anchor to person id, of earlier runs.
     limits
         Sizes at which guards act.
+    tombstones
+        Who was erased: still a user of a shared device, and never found in the registry again.
     """
     require("merge_identities", frame, _NEEDED)
     evidence = gather(
-        read_pairs(engine, frame.filter(nw.col("allow_identity") == 1)), identifiers, links, limits
+        read_pairs(engine, frame.filter(nw.col("allow_identity") == 1)),
+        identifiers,
+        links,
+        limits,
+        tombstones,
     )
     assigned = engine.checkpoint(_assign(frame))
     kinds = engine.collect(
@@ -166,7 +175,12 @@ def merge_people(
     found = partition(
         set(seen), [edge for edge in evidence.edges if edge.left in seen and edge.right in seen], limits
     )
-    person = _mint(found, seen, pseudonym, dict(registry or {}))
+    known = {
+        anchor: person_id
+        for anchor, person_id in (registry or {}).items()
+        if tombstones.of_anchor(anchor) not in tombstones.subjects
+    }
+    person = _mint(found, seen, pseudonym, known, tombstones.persons)
     of_row = _rows(
         engine, assigned, {kind: person.ids[found.component[node]] for kind, node in node_of_kind.items()}
     )
@@ -190,18 +204,21 @@ class _Minted:
     registry: pa.Table
 
 
-def _anchor_text(node: Node, pseudonym: Pseudonymiser) -> str:
-    return f"{node.namespace}:{pseudonym.keyed(*node)}"
-
-
 def _number(person_id: str) -> int:
     return int(person_id.removeprefix("p-"))
 
 
 def _mint(
-    found: Partition, seen: Mapping[Node, _Seen], pseudonym: Pseudonymiser, registry: dict[str, str]
+    found: Partition,
+    seen: Mapping[Node, _Seen],
+    pseudonym: Pseudonymiser,
+    registry: dict[str, str],
+    taken: frozenset[int],
 ) -> _Minted:
-    """Give each component its id: the oldest that the registry knows, else the next number in anchor order (S4.7)."""
+    """Give each component its id: the oldest that the registry knows, else the next number in anchor order (S4.7).
+
+    Numbers that are `taken`, by people who were erased, are nobody's.
+    """
     members: dict[int, list[Node]] = defaultdict(list)
     for node in seen:
         members[found.component[node]].append(node)
@@ -209,16 +226,15 @@ def _mint(
         (min((seen[node].first, node) for node in nodes), label) for label, nodes in members.items()
     )
     ids: dict[int, str] = {}
-    following = max(map(_number, registry.values()), default=0) + 1
+    free = (n for n in count(max(map(_number, registry.values()), default=0) + 1) if n not in taken)
     for (_, anchor), label in anchors:
-        texts = (_anchor_text(node, pseudonym) for node in members[label]) if registry else ()
+        texts = (anchor_of(*node, pseudonym) for node in members[label]) if registry else ()
         known = [registry[text] for text in texts if text in registry]
         if known:
             ids[label] = min(known, key=_number)
             continue
-        ids[label] = f"p-{following:06d}"
-        registry[_anchor_text(anchor, pseudonym)] = ids[label]
-        following += 1
+        ids[label] = f"p-{next(free):06d}"
+        registry[anchor_of(*anchor, pseudonym)] = ids[label]
     rows = sorted((person_id, anchor) for anchor, person_id in registry.items())
     return _Minted(ids, table_of([{"person_id": p, "anchor": a} for p, a in rows], _REGISTRY))
 

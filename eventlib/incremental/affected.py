@@ -96,8 +96,8 @@ def find_affected(
     Parameters
     ----------
     connection
-        Holds `base_fact, base_outcome, base_copies, base_link`, of earlier runs, `fact, fact_link`, of the new rows, and
-        `all_identifier`.
+        Holds `base_fact, base_outcome, base_copies, base_link, erased_row`, of earlier runs, `fact, fact_link`, of the new
+        rows, and `all_identifier`.
     policy
         What is decided by.
     as_of
@@ -109,12 +109,9 @@ def find_affected(
     connection.execute(_KEYS)
     connection.execute(_NUMBERED)
     condition = _crossed(policy, as_of, latest)
-    connection.execute(
-        f"""CREATE OR REPLACE TEMP TABLE crossed AS
-            SELECT row, anonymous, user FROM base_fact JOIN base_outcome USING (row) WHERE {condition}"""
-        if condition != "false"
-        else "CREATE OR REPLACE TEMP TABLE crossed AS SELECT 0 AS row, 0 AS anonymous, 0 AS user LIMIT 0"
-    )
+    crossed = f"SELECT row, anonymous, user FROM base_fact JOIN base_outcome USING (row) WHERE {condition}"
+    found = "" if condition == "false" else f"{crossed} UNION "
+    connection.execute(f"CREATE OR REPLACE TEMP TABLE crossed AS {found}SELECT * FROM erased_row")
     anonymous, user = _integers(
         connection,
         """SELECT anonymous, user FROM base_fact WHERE anonymous > 0 AND user > 0

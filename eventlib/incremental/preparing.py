@@ -2,35 +2,35 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from concurrent.futures import Executor, ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from eventlib.engine import MEMORY, SPARK, connect
 from eventlib.errors import BadCallError
-from eventlib.incremental.base import open_base, refuse_known, relearned
+from eventlib.incremental.base import Base, open_base, refuse_known, relearned
 from eventlib.incremental.merging import WrittenEvents
 from eventlib.incremental.run import add_rows
-from eventlib.options import Logs, Means, Options, Progress, microseconds, settings
+from eventlib.ledger import Ledger
+from eventlib.options import Logs, Means, Options, Progress, settings
 from eventlib.prepared import Prepared, telling_damage
-from eventlib.pseudonyms import Pseudonymiser
 from eventlib.publish import enough_space, workplace
 from eventlib.refusals import check_written, refuse_rejected, refuse_withheld
 from eventlib.restatement import as_json, compare, explained, published
-from eventlib.rows import plan_rows, read_plan
+from eventlib.rows import Log, plan_rows, read_plan
 from eventlib.sources.files import find_logs, least_space
 from eventlib.stamping import publish_version, stamp, state_stamp
 from eventlib.state import write_state
 
-__all__ = ["prepare_onto"]
+__all__ = ["Made", "add_log", "erasures_of", "prepare_onto"]
 
 
 def prepare_onto(
     logs: Logs, out: Path, options: Options, onto: Path, means: Means, progress: Progress
 ) -> Prepared:
     """Add logs to a prepared dataset (S3.6)."""
-    started = datetime.now(UTC)
     if options.registry is not None:
         raise BadCallError("--onto takes the person ids of its dataset; --registry cannot be given beside it")
     if options.engine == SPARK or options.partitioned:
@@ -60,37 +60,55 @@ def prepare_onto(
         log = read_plan(plan, lambda done, of, lines: progress("read", done, of, lines))
         refuse_rejected(log, options.max_rejected)
         progress("add", 1, 6, log.entry.rows_in)
-        made = work / "version"
-        made.mkdir()
-        with connect(spill=work / "spill", memory_limit=MEMORY) as connection:
-            added = add_rows(
-                connection,
-                base,
-                events,
-                log,
-                made,
-                policy=means.policy,
-                pseudonym=Pseudonymiser(means.key, plain=options.plain_identifiers),
-                schemas=options.schemas,
-                engine_name=options.engine,
-                as_of=microseconds(options.as_of),
-                timing=means.timing,
-                work=work,
-                beside=beside,
-            )
-            refuse_withheld(added.ledger, means.policy, log)
-            whole = base.with_log(log)
-            write_state(
-                connection,
-                made / "state",
-                state_stamp(whole, options, means, added.flow.as_of, added.flow.latest),
-            )
-            why, before = explained(connection, base.stamp["latest"]), published(connection, base.folder)
-            check_written(added.written.result(), added.ledger)
-            moved = compare(why, before, published(connection, made))
-        run = stamp(whole, options, means.policy, added.flow, started)
-        run |= {"row_digest": added.row_digest, "withheld": added.withheld, "duplicates": added.duplicates}
-        built_on = base.prepared.run["run_id"]
-        run["onto"] = {"run_id": built_on, "recomputed": added.affected}
-        (made / "restatement.json").write_bytes(as_json(moved, built_on, run["run_id"]))
-        return publish_version(made, out, added.ledger, run)
+        made = add_log(base, events, log, options, means, work, beside)
+        refuse_withheld(made.ledger, means.policy, log)
+        return publish_version(made.folder, out, made.ledger, made.run | {"erasures": erasures_of(base)})
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A version that is made and not yet published.
+
+    Attributes
+    ----------
+    folder : Path
+        All its files but ledger and stamp.
+    ledger : Ledger
+        Its accounting.
+    run : dict
+        Its stamp.
+    """
+
+    folder: Path
+    ledger: Ledger
+    run: dict[str, Any]
+
+
+def add_log(
+    base: Base, events: WrittenEvents, log: Log, options: Options, means: Means, work: Path, beside: Executor
+) -> Made:
+    """Make the version that a base and a log that was read give together; the log may be empty."""
+    started = datetime.now(UTC)
+    made = work / "version"
+    made.mkdir()
+    with connect(spill=work / "spill", memory_limit=MEMORY) as connection:
+        added = add_rows(
+            connection, base, events, log, made, means=means, options=options, work=work, beside=beside
+        )
+        whole = base.with_log(log)
+        told = state_stamp(whole, options, means, added.flow.as_of, added.flow.latest)
+        why, before = explained(connection, base.stamp["latest"]), published(connection, base.folder)
+        write_state(connection, made / "state", told, added.flow.narrow.tombstones)
+        check_written(added.written.result(), added.ledger)
+        moved = compare(why, before, published(connection, made))
+    run = stamp(whole, options, means.policy, added.flow, started)
+    run |= {"row_digest": added.row_digest, "withheld": added.withheld, "duplicates": added.duplicates}
+    built_on = base.prepared.run["run_id"]
+    run["onto"] = {"run_id": built_on, "recomputed": added.affected}
+    (made / "restatement.json").write_bytes(as_json(moved, built_on, run["run_id"]))
+    return Made(made, added.ledger, run)
+
+
+def erasures_of(base: Base) -> list[dict[str, Any]]:
+    """Return what is told of the erasures that a dataset has been through."""
+    return list(base.prepared.run.get("erasures", []))

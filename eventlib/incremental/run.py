@@ -18,7 +18,6 @@ import numpy as np
 import pyarrow as pa
 
 from eventlib.arrow import write_parquet
-from eventlib.consent import Policy
 from eventlib.engine import chosen_engine, engine, parquet
 from eventlib.flow import Flow
 from eventlib.incremental.affected import find_affected
@@ -30,14 +29,24 @@ from eventlib.incremental.tables import Tables
 from eventlib.judging import Task
 from eventlib.ledger import Entry, Ledger
 from eventlib.model import EVENT_COLUMNS
-from eventlib.narrow import Before, code_facts, define_keyed, plain_names, state_facts, view_pieces
+from eventlib.narrow import (
+    Before,
+    carry_over,
+    code_facts,
+    define_keyed,
+    erased_rows,
+    plain_names,
+    state_facts,
+    view_pieces,
+)
+from eventlib.options import Means, Options, microseconds
 from eventlib.pseudonyms import Pseudonymiser
 from eventlib.restatement import view_rows
 from eventlib.rows import Log
 from eventlib.schema import Registry
 from eventlib.schema import registry as schema_registry
 from eventlib.state import KEPT, OUTCOME, new_state, retries, segments, share_facts
-from eventlib.timing import Timing
+from eventlib.tombstones import Tombstones
 from eventlib.writing import digest_rows, events_in_order, marked_names
 
 __all__ = ["Added", "add_rows"]
@@ -124,6 +133,19 @@ class _Run:
                UNION ALL SELECT code, namespace, value, digest, node FROM identifier"""
         )
         return plain
+
+    def find_erased(self, tombstones: Tombstones) -> None:
+        """Leave `erased_row`: earlier rows of somebody who was erased, and of the device that they were sent from."""
+        known = self.connection.execute("SELECT code, namespace, node FROM base_identifiers").fetchall()
+        codes = [code for code, namespace, node in known if tombstones.holds(namespace, node)]
+        rows = erased_rows(self.connection, tombstones, "base_fact")
+        self.connection.register("erased_code", pa.table({"code": pa.array(codes, pa.int64())}))
+        self.connection.register("erased_alone", rows)
+        self.run(
+            """CREATE TEMP TABLE erased_row AS SELECT row, anonymous, user FROM base_fact
+               WHERE anonymous IN (SELECT code FROM erased_code) OR user IN (SELECT code FROM erased_code)
+                  OR row IN (SELECT row FROM erased_alone)"""
+        )
 
     def take_affected(self) -> int:
         """Make the affected earlier rows and the new ones what the stages see; return how many there are.
@@ -313,12 +335,8 @@ def add_rows(
     log: Log,
     made: Path,
     *,
-    policy: Policy,
-    pseudonym: Pseudonymiser,
-    schemas: Path | None,
-    engine_name: str,
-    as_of: int | None,
-    timing: Timing,
+    means: Means,
+    options: Options,
     work: Path,
     beside: Executor,
 ) -> Added:
@@ -336,36 +354,36 @@ def add_rows(
         The new logs, read with what the base's adapters knew.
     made
         Where the new version is made.
-    policy, pseudonym, schemas, engine_name
-        As the run was asked to use them.
-    as_of
-        The moment from which the run looks back, in microseconds; by default the latest arrival of all logs.
-    timing
-        Policies and limits of clock, lateness and sessions; those of the base.
+    means, options
+        How; as the base was prepared.
     work
         Folder for what is read again.
     beside
         Where the events are written meanwhile.
     """
-    registry = schema_registry(schemas)
+    registry, policy = schema_registry(options.schemas), means.policy
+    pseudonym = Pseudonymiser(means.key, plain=options.plain_identifiers)
     run = _Run(connection, base, events, log, made, pseudonym)
     run.open_state()
     plain = run.read_new(policy.impersonal_names)
+    tombstones = carry_over(connection, means.tombstones)
+    run.find_erased(tombstones)
     latest = max(base.stamp["latest"], run.count("SELECT max(received) FROM new_fact"))
+    as_of = microseconds(options.as_of)
     moment = latest if as_of is None else as_of
     find_affected(connection, policy, (base.stamp["as_of"], moment), base.stamp["latest"])
     rows = run.take_affected()
-    where = engine(chosen_engine(engine_name, rows), connection)
-    narrow = code_facts(connection, plain, where)
+    where = engine(chosen_engine(options.engine, rows), connection)
+    narrow = code_facts(connection, plain, where, tombstones)
     entry = Entry("read", rows, rows)
-    flow = Flow(narrow, where, policy, pseudonym, entry, moment, timing)
+    flow = Flow(narrow, where, policy, pseudonym, entry, moment, means.timing)
     flow.latest = latest
     ordered, late = flow.order(flow.consent(flow.clock()))
     numbered = flow.sessions(ordered)
     run.find_wanted(
         flow.collect(numbered, "row", "renamed", "verdict_identity"), late, marked_names(registry)
     )
-    run.read_wanted(schemas, work)
+    run.read_wanted(options.schemas, work)
     tables = Tables(connection, base, made, run.files, pseudonym)
     if pseudonym.plain:
         flow.pseudonym = tables.written(plain | plain_names(connection, pseudonym, "reread"))

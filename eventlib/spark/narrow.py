@@ -16,6 +16,7 @@ from eventlib.pseudonyms import Pseudonymiser
 from eventlib.spark.engine import SparkEngine
 from eventlib.spark.session import quiet
 from eventlib.stage import NO_SEQUENCE
+from eventlib.tombstones import NONE, Tombstones
 
 __all__ = ["encode_on", "keyed", "read_pieces"]
 
@@ -133,7 +134,11 @@ def _copies(coded: Any) -> Any:
 
 
 def encode_on(
-    engine: SparkEngine, pieces: Any, pseudonym: Pseudonymiser, names: Iterable[str]
+    engine: SparkEngine,
+    pieces: Any,
+    pseudonym: Pseudonymiser,
+    names: Iterable[str],
+    tombstones: Tombstones = NONE,
 ) -> tuple[Any, Narrow]:
     """Code the canonical frame.
 
@@ -147,6 +152,8 @@ def encode_on(
         Holds the key of digests, whose order breaks ties (S3.5).
     names
         The event names that a decision may depend on.
+    tombstones
+        Who was erased.
 
     Returns
     -------
@@ -195,7 +202,28 @@ def encode_on(
         notices=dictionaries["notice_version"],
         links=links,
         plain=plain,
+        tombstones=tombstones.carried(_tuples(identifiers.select(["namespace", "value"]))),
+        erased=_erased_rows(engine, wide, tombstones),
     )
+
+
+def _erased_rows(engine: SparkEngine, wide: Any, tombstones: Tombstones) -> pa.Table:
+    """Return `row` of the events that were erased though no identifier of theirs was, under the key or one of before."""
+    from pyspark.sql import functions as f  # noqa: PLC0415  # an optional engine
+
+    found = [pa.schema([("row", pa.int64())]).empty_table()]
+    for each in (tombstones, *tombstones.retired):
+        if each.events:
+            sources, digests = zip(*sorted(each.events), strict=True)
+            texts = [digest.replace("-", "") for digest in digests]
+            with quiet():
+                known = engine.session.createDataFrame(pa.table({"source": sources, "gone": texts}))
+            gone = keyed(hmac_pads(each.key), "event_id", f.encode("event_id", "UTF-8"))
+            rows = wide.select("row", "source", gone.alias("gone")).join(
+                known, ["source", "gone"], "left_semi"
+            )
+            found.append(rows.select("row").toArrow().cast(found[0].schema))
+    return pa.concat_tables(found)
 
 
 def _join_codes(frame: Any, spark: Any, column: str, code: str, names: Mapping[int, str]) -> Any:

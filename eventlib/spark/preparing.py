@@ -62,9 +62,8 @@ def _prepare(
 ) -> tuple[Flow, dict[str, Any]]:
     pseudonym = Pseudonymiser(means.key, plain=options.plain_identifiers)
     progress("encode", 0, 6, log.entry.rows_in)
-    wide, narrow = encode_on(
-        engine, read_pieces(engine.session, log.folder), pseudonym, means.policy.impersonal_names
-    )
+    pieces = read_pieces(engine.session, log.folder)
+    wide, narrow = encode_on(engine, pieces, pseudonym, means.policy.impersonal_names, means.tombstones)
     flow = Flow(narrow, engine, means.policy, pseudonym, log.entry, microseconds(options.as_of), means.timing)
     numbered, late, people = run_stages(flow, means, log, made, progress)
     kept = engine.hold(nw.to_native(flow.kept(numbered, people)))

@@ -87,7 +87,7 @@ class _Caller:
         self.stage = stage
         engine = SparkEngine(frame.sparkSession)
         self.rows = engine.hold(frame.withColumn(_ROW, f.monotonically_increasing_id()))
-        pseudonym = Pseudonymiser(load_key()[0])
+        pseudonym = Pseudonymiser(load_key())
         _, narrow = encode_on(
             engine, _canonical(stage, self.rows, needed), pseudonym, policy.impersonal_names
         )

@@ -1,0 +1,268 @@
+"""Tombstones: what keeps erased people erased when their logs are read again (S2.8), as keyed digests and bare numbers.
+
+They lie beside the key, since every run with that key gives a person the same pseudonyms, and a copy goes into each
+dataset's state. The ground that consent (C01) and identity both stand on: erased users still count where a device is told
+to be shared, though no event of theirs is left to show it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import os
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Final
+
+import pyarrow as pa
+
+from eventlib.arrow import read_parquet, table_of, write_parquet
+from eventlib.errors import BadCallError
+from eventlib.graph import normalise
+from eventlib.pseudonyms import Keys, Pseudonymiser, key_check
+
+__all__ = ["NONE", "TOMBSTONES_VARIABLE", "Tombstones", "anchor_of", "read_tombstones", "tombstone_file"]
+
+TOMBSTONES_VARIABLE: Final = "EVENTLIB_TOMBSTONES"
+_SCHEMA: Final = pa.schema(
+    [
+        ("kind", pa.string()),
+        ("digest", pa.string()),
+        ("of", pa.string()),
+        ("key", pa.string()),
+        ("erased_at", pa.timestamp("us", tz="UTC")),
+    ]
+)
+
+
+def anchor_of(namespace: str, value: str, pseudonym: Pseudonymiser) -> str:
+    """Return what the registry calls a node of the graphs (S4.7)."""
+    return f"{namespace}:{pseudonym.keyed(namespace, value)}"
+
+
+def tombstone_file(keys: Keys, named: Path | None = None) -> Path:
+    """Return where a key's tombstones are kept: as named, as `EVENTLIB_TOMBSTONES` says, or beside the key."""
+    stated = os.environ.get(TOMBSTONES_VARIABLE)
+    return named or (Path(stated) if stated else keys.file.with_name(f"{keys.file.name}.tombstones.parquet"))
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """One line of the file: `of` is the device of a use, the source of an event."""
+
+    kind: str
+    digest: str
+    of: str | None
+    key: str
+    erased_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Tombstones:
+    """What was erased, under one key.
+
+    Attributes
+    ----------
+    key : bytes
+        The key of the digests.
+    subjects : frozenset of str
+        Digests of erased nodes of the graphs.
+    asked : frozenset of str
+        Those of them that a person is being erased by right now: such a one takes its whole component along.
+    uses : mapping of str to frozenset of str
+        By the digest of a device or a secondary identifier: the digests of erased users that were seen with it.
+    events : frozenset of (str, str)
+        Source and keyed digest of erased events that no identifier of their own tells: those that an erased person's session
+        on a shared device holds.
+    persons : frozenset of int
+        Numbers of person ids that nobody gets again.
+    rows : tuple
+        What the file holds.
+    retired : tuple of Tombstones
+        Those under keys of before; `carried` brings them under this one, where the identifiers are known.
+    """
+
+    key: bytes = b""
+    subjects: frozenset[str] = frozenset()
+    asked: frozenset[str] = frozenset()
+    uses: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    events: frozenset[tuple[str, str]] = frozenset()
+    persons: frozenset[int] = frozenset()
+    rows: tuple[_Row, ...] = ()
+    retired: tuple[Tombstones, ...] = ()
+
+    def __bool__(self) -> bool:
+        """Tell whether anybody was erased."""
+        return bool(self.subjects) or bool(self.retired)
+
+    def of_anchor(self, anchor: str) -> str:
+        """Return the digest of a node by its anchor: no pseudonym, and no way back to one."""
+        return hmac.digest(self.key, f"erased:{anchor}".encode(), "sha256").hex()
+
+    def digest(self, namespace: str, value: str) -> str:
+        """Return the digest of a node of the graphs."""
+        return self.of_anchor(anchor_of(namespace, value, Pseudonymiser(self.key)))
+
+    def holds(self, namespace: str, value: str) -> bool:
+        """Tell whether a node was erased."""
+        return bool(self.subjects) and self.digest(namespace, value) in self.subjects
+
+    def names(self, namespace: str, identifier: str) -> bool:
+        """Tell whether an identifier as it stands in a log was erased."""
+        here = self.digest_of(namespace, normalise(namespace, identifier)) in self.subjects
+        return here or any(old.names(namespace, identifier) for old in self.retired)
+
+    def unseen(self, namespace: str, value: str, users: Iterable[str]) -> set[str]:
+        """Return the digests of the erased users of a device or a secondary identifier that are not among `users`."""
+        known = self.uses.get(self.digest(namespace, value), frozenset()) if self.uses else frozenset()
+        return set(known - {self.digest("user_id", user) for user in users}) if known else set()
+
+    def sha256(self) -> str:
+        """Return a digest of all of them, for the run stamp."""
+        lines = sorted(f"{row.kind} {row.digest} {row.of}" for row in self.rows)
+        return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+    def erasures(self) -> int:
+        """Return how many times somebody was erased."""
+        return len({row.erased_at for row in self.rows})
+
+    def with_rows(self, rows: Iterable[_Row]) -> Tombstones:
+        """Return these and others of the same key."""
+        return _of_rows(self.key, [*self.rows, *rows], self.asked, self.retired)
+
+    def asking(self, digests: Iterable[str]) -> Tombstones:
+        """Return these, and what a person is being erased by."""
+        found = frozenset(digests)
+        return replace(self, subjects=self.subjects | found, asked=found)
+
+    def added(
+        self,
+        at: datetime,
+        *,
+        subjects: Iterable[str] = (),
+        uses: Iterable[tuple[str, str]] = (),
+        events: Iterable[tuple[str, str]] = (),
+        persons: Iterable[int] = (),
+    ) -> Tombstones:
+        """Return these and those of an erasure; `uses` are (of what, by whom), `events` (source, digest)."""
+        key = key_check(self.key)
+        made: list[tuple[str, str, str | None]] = [("subject", digest, None) for digest in subjects]
+        made += [("use", user, thing) for thing, user in uses]
+        made += [("event", digest, source) for source, digest in events]
+        made += [("person", str(number), None) for number in persons]
+        known = {(row.kind, row.digest, row.of) for row in self.rows}
+        return self.with_rows(_Row(*each, key, at) for each in sorted(set(made) - known, key=str))
+
+    def carried(self, identifiers: Iterable[tuple[str, str]]) -> Tombstones:
+        """Return these with those of retired keys that identifiers, as they stand in a log, show to be theirs."""
+        if not self.retired:
+            return self
+        known = sorted({(namespace, normalise(namespace, value)) for namespace, value in identifiers})
+        return replace(
+            self.with_rows(row for old in self.retired for row in old.under(self, known)), retired=()
+        )
+
+    def under(self, other: Tombstones, known: Sequence[tuple[str, str]]) -> Iterator[_Row]:
+        """Yield these under another key, as far as normalised identifiers tell; numbers stay as they are."""
+        digests = {self.digest_of(*each): other.digest_of(*each) for each in known}
+        key = key_check(other.key)
+        for row in self.rows:
+            if row.kind == "person":
+                yield replace(row, key=key)
+            elif row.kind == "subject" and row.digest in digests:
+                yield replace(row, key=key, digest=digests[row.digest])
+            elif (
+                row.kind == "use" and row.of in digests
+            ):  # an erased user need not be known again to count as one
+                yield replace(row, key=key, of=digests[row.of], digest=digests.get(row.digest, row.digest))
+
+    def with_events(self, old: Tombstones, found: Iterable[tuple[str, str, str]]) -> Tombstones:
+        """Return these with events of a retired key; `found` is source, digest under that key, and under this one."""
+        held = {(row.of, row.digest): row for row in old.rows if row.kind == "event"}
+        key = key_check(self.key)
+        return self.with_rows(replace(held[of, was], key=key, digest=digest) for of, was, digest in found)
+
+    def digest_of(self, namespace: str, identifier: str) -> str:
+        """Return the digest of a normalised identifier."""
+        return self.digest(namespace, Pseudonymiser(self.key).keyed(namespace, identifier))
+
+    def write(self, file: Path) -> None:
+        """Write the file, for its owner alone, in one step."""
+        rows = sorted(self.rows, key=lambda row: (row.erased_at, row.kind, row.digest, row.of or ""))
+        table = table_of([{name: getattr(row, name) for name in _SCHEMA.names} for row in rows], _SCHEMA)
+        aside = file.with_name(f".{file.name}.{os.getpid()}")
+        try:
+            write_parquet(aside, table.to_batches(), _SCHEMA)
+            aside.chmod(0o600)
+            aside.replace(file)
+        finally:
+            aside.unlink(missing_ok=True)
+
+
+NONE: Final = Tombstones()
+"""Nobody was erased."""
+
+
+def read_tombstones(keys: Keys, files: Iterable[Path]) -> Tombstones:
+    """Read what was erased under a key, or those that it replaced.
+
+    Parameters
+    ----------
+    keys
+        The keys.
+    files
+        Where tombstones may lie; one that does not exist holds none.
+
+    Raises
+    ------
+    BadCallError
+        If a file cannot be read, or holds what only another key can tell: somebody erased would come back.
+    """
+    rows: dict[str, list[_Row]] = defaultdict(list)
+    for file in files:
+        for row in _read(file) if file.exists() else ():
+            rows[row.key].append(row)
+        known = {key_check(key) for key in (keys.current, *keys.retired)}
+        if rows.keys() - known:
+            raise BadCallError(
+                f"{file} holds erasures under a key that {keys.file} does not hold: give the file that holds it (--key), or add "
+                "it there as a line 'retired HEX'. Without it, people who were erased would come back."
+            )
+    retired = [_of_rows(key, rows[key_check(key)]) for key in keys.retired if rows[key_check(key)]]
+    return _of_rows(keys.current, rows[key_check(keys.current)], retired=tuple(retired))
+
+
+def _read(file: Path) -> Iterator[_Row]:
+    try:
+        table = read_parquet(file, _SCHEMA.names)
+    except (OSError, pa.ArrowException) as error:
+        raise BadCallError(f"{file} holds no tombstones that can be read: {error}") from error
+    return (_Row(**row) for row in table.to_pylist())
+
+
+def _of_rows(
+    key: bytes,
+    rows: Sequence[_Row],
+    asked: frozenset[str] = frozenset(),
+    retired: tuple[Tombstones, ...] = (),
+) -> Tombstones:
+    """Return the tombstones that rows of one key make."""
+    kinds: dict[str, list[_Row]] = defaultdict(list)
+    for row in dict.fromkeys(rows):
+        kinds[row.kind].append(row)
+    uses: dict[str, set[str]] = defaultdict(set)
+    for row in kinds["use"]:
+        uses[row.of or ""].add(row.digest)
+    return Tombstones(
+        key,
+        frozenset(row.digest for row in kinds["subject"]) | asked,
+        asked,
+        {thing: frozenset(users) for thing, users in uses.items()},
+        frozenset((row.of or "", row.digest) for row in kinds["event"]),
+        frozenset(int(row.digest) for row in kinds["person"]),
+        tuple(dict.fromkeys(rows)),
+        retired,
+    )
