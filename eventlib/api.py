@@ -23,11 +23,12 @@ from eventlib.ledger import Ledger
 from eventlib.options import Options
 from eventlib.prepared import Prepared
 from eventlib.preparing import prepare_log, prepare_to
-from eventlib.pseudonyms import Pseudonymiser, load_key
+from eventlib.pseudonyms import Pseudonymiser, load_key, load_keys
 from eventlib.publish import workplace
 from eventlib.replaying import replay_to
 from eventlib.rows import Log, read_rows
 from eventlib.timing import Duration
+from eventlib.tombstones import read_tombstones, tombstone_file
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -116,7 +117,7 @@ def read(
         If a path names nothing, or the format is unknown.
     """
     check_types({"source": (source, str)})
-    key_bytes = load_key(_path_of("key", key))
+    keys = load_keys(_path_of("key", key))
     schemas_folder = _path_of("schemas", schemas)
     signals = load_policy(policy).signals
     folder = tempfile.mkdtemp(prefix="eventlib-")
@@ -126,8 +127,9 @@ def read(
                 as_logs(logs),
                 source=source,
                 schemas=schemas_folder,
-                key=key_bytes,
+                key=keys.current,
                 signals=signals,
+                tombstones=read_tombstones(keys, [tombstone_file(keys)]),
                 work=Path(folder),
             ),
             source,

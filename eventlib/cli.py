@@ -51,6 +51,12 @@ Out = Annotated[
 KeyFile = Annotated[
     Path | None, typer.Option("--key", help="File with the key of pseudonyms (64 hexadecimal digits).")
 ]
+Tombstones = Annotated[
+    Path | None,
+    typer.Option(
+        "--tombstones", help="What was erased; by default what lies beside the key.", callback=_utf8
+    ),
+]
 Schemas = Annotated[
     Path | None,
     typer.Option("--schemas", help="Folder of schemas, instead of the shipped ones.", callback=_utf8),
@@ -233,6 +239,7 @@ def prepare(
         ),
     ] = None,
     key: KeyFile = None,
+    tombstones: Tombstones = None,
     onto: Annotated[
         Path | None,
         typer.Option(
@@ -289,11 +296,11 @@ def prepare(
         os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "jemalloc")
     from eventlib.options import Options  # noqa: PLC0415  # each command loads what it uses
     from eventlib.preparing import prepare_to  # noqa: PLC0415  # each command loads what it uses
-    from eventlib.pseudonyms import load_key  # noqa: PLC0415  # as above
+    from eventlib.pseudonyms import load_keys  # noqa: PLC0415  # as above
 
-    created = load_key(key)[1]
-    if created:
-        _say(f"A key for pseudonyms was created in {created}. Keep it: another key gives other ids.")
+    keys = load_keys(key)
+    if keys.created:
+        _say(f"A key for pseudonyms was created in {keys.file}. Keep it: another key gives other ids.")
     options = Options(
         source,
         policy,
@@ -314,6 +321,7 @@ def prepare(
         onto=onto,
         master=master,
         partitioned=partitioned,
+        tombstones=tombstones,
     )
     with _Progress() as progress:
         prepared = prepare_to(logs, out, options, progress)
@@ -433,6 +441,58 @@ def explain(
         _say(
             f"  refused by {refusal['rule']}: {refusal['left_identifier']} — {refusal['right_identifier']}, {refusal['events']:,} events"
         )
+
+
+@app.command(epilog=_EXIT_CODES)
+def erase(
+    folder: Annotated[
+        Path, typer.Argument(metavar="DIR", help="A prepared dataset.", show_default=False, callback=_utf8)
+    ],
+    identifier: Annotated[
+        list[str],
+        typer.Option(
+            "--identifier",
+            help="namespace:value as in the log, such as user_id:u-12; may be repeated.",
+            show_default=False,
+        ),
+    ],
+    search: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--search",
+            help="Folder of reports, bundles or exports to search too; may be repeated. By default reports and signals beside DIR.",
+        ),
+    ] = None,
+    policy: Annotated[
+        str, typer.Option("--policy", help="The policy that the dataset was prepared with.")
+    ] = "default",
+    schemas: Schemas = None,
+    key: KeyFile = None,
+    tombstones: Tombstones = None,
+) -> None:
+    """Erase a person everywhere that eventlib holds them, for good, and prove it. Exit 3 if anything is left."""
+    from eventlib.erasure import erase_from  # noqa: PLC0415  # each command loads what it uses
+    from eventlib.options import Options  # noqa: PLC0415  # as above
+
+    options = Options(policy=policy, key=key, schemas=schemas, tombstones=tombstones)
+    with _Progress() as progress:
+        done = erase_from(folder, identifier, options, search, progress)
+    for line in done.told():
+        _say(line)
+    if not done.verified:
+        raise typer.Exit(3)
+
+
+@app.command(name="rotate-key", epilog=_EXIT_CODES)
+def rotate_key(key: KeyFile = None) -> None:
+    """Make a new key for pseudonyms; the file keeps the old one, for what was erased under it."""
+    from eventlib.pseudonyms import rotate_key as rotate  # noqa: PLC0415  # each command loads what it uses
+
+    keys = rotate(key)
+    _say(
+        f"{keys.file} has a new key, and keeps {len(keys.retired)} of before for erasures. From now on every identifier has "
+        "another pseudonym: prepare all logs anew."
+    )
 
 
 @app.command(epilog=_EXIT_CODES)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import hmac
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
+from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
@@ -24,10 +25,22 @@ from eventlib.schema import Registry, registry
 from eventlib.sources import Adapter, Repairs, Skipped, adapter
 from eventlib.sources.decode import decode, text_of
 from eventlib.sources.files import Chunk
+from eventlib.tombstones import NONE, Tombstones
 from eventlib.units import DAY, HOUR, SECOND
 
-__all__ = ["Piece", "QuarantineRow", "Task", "judge_chunk", "judge_chunks", "known_adapter"]
+__all__ = [
+    "UNTOLD",
+    "Piece",
+    "QuarantineRow",
+    "Task",
+    "judge_chunk",
+    "judge_chunks",
+    "known_adapter",
+    "names_erased",
+]
 
+_QUOTED: Final = re.compile(r'"([^"\\\x00-\x1f]{1,1024})"')
+_MOST_STRINGS: Final = 2_000
 _SAFE_NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,63}", re.ASCII)
 _SAFE_ID: Final = re.compile(r"[A-Za-z0-9_.:~-]{1,128}", re.ASCII)
 _SAFE_VERSION: Final = re.compile(r"[0-9-]{1,24}", re.ASCII)
@@ -61,6 +74,7 @@ class Task:
     too_late: int = 3 * DAY  # limits over which an event may be refused for its times, in microseconds
     ahead: int = 23 * HOUR
     signals: Signals = field(default_factory=Signals)
+    tombstones: Tombstones = NONE
 
 
 @dataclass(slots=True)
@@ -87,6 +101,45 @@ def _safe(value: object, pattern: re.Pattern[str]) -> str | None:
     return value if isinstance(value, str) and pattern.fullmatch(value) else None
 
 
+UNTOLD: Final = dict.fromkeys(("digest", "event_id", "raw"))
+"""What a quarantine row does not tell of a line that names somebody who was erased (S2.8)."""
+
+
+def _strings(raw: bytes, event: object) -> Iterator[str]:
+    """Yield the texts in a line: of its record, or what stands in quotes where there is none."""
+    if not isinstance(event, dict | list):
+        yield from _QUOTED.findall(raw.decode("utf-8", "replace"))
+        return
+    waiting: list[object] = [event]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, str):
+            yield node
+        elif isinstance(node, dict | list):
+            waiting.extend(node.values() if isinstance(node, dict) else node)
+
+
+def names_erased(tombstones: Tombstones, raw: bytes, event: object = None) -> bool:
+    """Tell whether a line names somebody who was erased, in any of its texts.
+
+    Parameters
+    ----------
+    tombstones
+        Who was.
+    raw
+        The line.
+    event
+        Its record, where it could be decoded.
+    """
+    if not tombstones:
+        return False
+    return any(
+        tombstones.names(namespace, text)
+        for text in islice(_strings(raw, event), _MOST_STRINGS)
+        for namespace in ("anonymous_id", "user_id", "email")
+    )
+
+
 class _Reader:
     """Reads the lines of one chunk."""
 
@@ -103,6 +156,7 @@ class _Reader:
         """Quarantine a line: where it stands and why, its names only where they cannot be data."""
         named = event if isinstance(event, dict) else {}
         file, line, offset = where
+        erased = names_erased(self.task.tombstones, raw, event)
         row: QuarantineRow = {
             "source_file": str(file),
             "line": line,
@@ -119,7 +173,7 @@ class _Reader:
         }
         if self.task.keep_raw:
             row["raw"] = raw.decode("utf-8", "replace")
-        self.refused.append(row)
+        self.refused.append({**row, **UNTOLD} if erased else row)
 
     def judge(
         self, raw: bytes, previous: bytes, where: tuple[int, int, int, int]

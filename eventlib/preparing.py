@@ -65,7 +65,7 @@ def prepare_to(logs: Logs, out: Path, options: Options, progress: Progress = qui
         Thread(target=import_module, args=("scipy.sparse.csgraph",), daemon=True).start()
         plan = plan_rows(
             logs, source=options.source, schemas=options.schemas, key=means.key, keep_raw=options.keep_raw,
-            timing=means.timing, signals=means.policy.signals, work=work,
+            timing=means.timing, signals=means.policy.signals, tombstones=means.tombstones, work=work,
         )  # fmt: skip
         log = _read(plan, options, progress)
         return _prepare(log, out, options, means, work, progress)
@@ -80,15 +80,20 @@ def _read(plan: Plan, options: Options, progress: Progress) -> Log:
 
 
 def prepare_log(
-    log: Log, out: Path, options: Options, work: Path, note: Mapping[str, str] = MappingProxyType({})
+    log: Log,
+    out: Path,
+    options: Options,
+    work: Path,
+    note: Mapping[str, str] = MappingProxyType({}),
+    *folders: Path,
 ) -> Prepared:
     """Prepare a log that was read; `work` is a folder on the file system of `out` that its owner removes.
 
-    `note` goes into `run.json`.
+    `note` goes into `run.json`; the tombstones of the datasets in `folders` hold too.
     """
     if options.onto is not None:
         raise BadCallError("onto takes the paths of new logs, not what el.read returned")
-    means = open_means(options, out)
+    means = open_means(options, out, *folders)
     if log.timing.tightest(means.timing) != log.timing:
         raise BadCallError(
             "too_late and ahead may not be under 3d and 23h for a log that was read before: its events have no digests "

@@ -27,18 +27,19 @@ from eventlib.consent.signals import Signals
 from eventlib.errors import BadCallError, DataRefusedError
 from eventlib.judging import Piece, judge_chunks
 from eventlib.ledger import Entry
-from eventlib.options import Options
+from eventlib.options import Options, open_tombstones
 from eventlib.prepared import Prepared, load
 from eventlib.preparing import prepare_log
-from eventlib.pseudonyms import load_key
+from eventlib.pseudonyms import load_keys
 from eventlib.publish import publish, workplace
 from eventlib.rows import Log, Plan, gather_pieces, learn, read_rows
 from eventlib.schema import registry
 from eventlib.sources.files import Chunk, chunks, digest_file
 from eventlib.stamping import run_id
 from eventlib.state import rewrite_inputs
+from eventlib.tombstones import NONE, Tombstones
 
-__all__ = ["Replayed", "rejudge", "replay_to"]
+__all__ = ["Replayed", "options_of", "rejudge", "replay_to", "still_there"]
 
 SOURCE_GONE: Final = "source_gone"
 LATE: Final = frozenset({"too_late", "future_time"})
@@ -105,7 +106,8 @@ def _found(path: Path, rows: Iterable[Row], file: int, key: bytes) -> Iterator[t
             return
 
 
-def _still_there(path: Path, rows: Iterable[Row], file: int, key: bytes) -> list[tuple[Row, Chunk]]:
+def still_there(path: Path, rows: Iterable[Row], file: int, key: bytes) -> list[tuple[Row, Chunk]]:
+    """Return the quarantined rows whose lines are still where they stood, each with its line as a chunk of its own."""
     try:
         return list(_found(path, rows, file, key))
     except (OSError, BadCallError):  # gone, unreadable, or no longer of its kind
@@ -120,7 +122,7 @@ def _gone(row: Row) -> Row:
 def _by_file(quarantine: pa.Table) -> dict[str, list[Row]]:
     rows: dict[str, list[Row]] = {}
     for row in quarantine.to_pylist():
-        if row["code"] not in LATE:
+        if row["code"] not in LATE and row["digest"] is not None:
             rows.setdefault(row["source_file"], []).append(row)
     return rows
 
@@ -131,6 +133,7 @@ def _plan(
     key: bytes,
     work: Path,
     signals: Signals,
+    tombstones: Tombstones,
     *,
     keep_raw: bool,
 ) -> Plan:
@@ -141,7 +144,9 @@ def _plan(
     there = [place for place, path in enumerate(paths) if path.is_file()]
     known = learn([paths[place] for place in there], [names[place] for place in there])
     learned = {source: known.get(source, {}) for source, _ in names}
-    return Plan(paths, names, learned, work, [], schemas, key, keep_raw, signals=signals)
+    return Plan(
+        paths, names, learned, work, [], schemas, key, keep_raw, signals=signals, tombstones=tombstones
+    )
 
 
 def rejudge(
@@ -152,6 +157,7 @@ def rejudge(
     key: bytes,
     work: Path,
     signals: Signals,
+    tombstones: Tombstones = NONE,
 ) -> Log:
     """Judge quarantined lines again.
 
@@ -169,6 +175,8 @@ def rejudge(
         Existing folder for the events.
     signals
         What consent signals mean.
+    tombstones
+        Who was erased.
 
     Returns
     -------
@@ -177,14 +185,14 @@ def rejudge(
         where it stood; its inputs count lines and events per file.
     """
     registry(schemas)
-    plan = _plan(inputs, schemas, key, work, signals, keep_raw="raw" in quarantine.schema.names)
+    plan = _plan(inputs, schemas, key, work, signals, tombstones, keep_raw="raw" in quarantine.schema.names)
     by_file = _by_file(quarantine)
     pieces: list[Piece] = []
     gone: list[Row] = []
     counts: list[int] = []
     for file, path in enumerate(plan.paths):
         rows = by_file.pop(os.fspath(path), [])
-        there = _still_there(path, rows, file, key)
+        there = still_there(path, rows, file, key)
         kept = {row["byte_offset"] for row, _ in there}
         gone += [_gone(row) for row in rows if row["byte_offset"] not in kept]
         counts.append(len(rows) - len(there))
@@ -192,18 +200,25 @@ def rejudge(
             pieces.append(judge_chunks([chunk for _, chunk in there], _PIECES + file, plan.task(file)))
     gone += [_gone(row) for rows in by_file.values() for row in rows]  # of files that the run does not name
     found = gather_pieces(plan, pieces, [entry["sha256"] for entry in inputs])
-    removed = Counter({**found.entry.removed, SOURCE_GONE: len(gone)})
+    untold = quarantine.filter(pc.is_null(quarantine["digest"]))  # of somebody erased: they stay as they are
+    held = Counter(zip(untold["source_file"].to_pylist(), untold["code"].to_pylist(), strict=True))
+    removed = Counter(untold["code"].to_pylist()) + Counter({**found.entry.removed, SOURCE_GONE: len(gone)})
+    rows_in = found.entry.rows_in + len(gone) + len(untold)
+    stays = [Counter({SOURCE_GONE: count}) for count in counts]
+    for entry, more in zip(found.inputs, stays, strict=True):
+        more.update({code: n for (file, code), n in held.items() if file == entry["file"]})
     return replace(
         found,
-        quarantine=pa.concat_tables([found.quarantine, table_of(gone, found.quarantine.schema)]),
-        entry=Entry("read", found.entry.rows_in + len(gone), found.entry.rows_out, dict(+removed)),
-        inputs=[_with_gone(entry, count) for entry, count in zip(found.inputs, counts, strict=True)],
+        quarantine=pa.concat_tables([found.quarantine, table_of(gone, found.quarantine.schema), untold]),
+        entry=Entry("read", rows_in, found.entry.rows_out, dict(+removed)),
+        inputs=[_with_more(entry, more) for entry, more in zip(found.inputs, stays, strict=True)],
     )
 
 
-def _with_gone(entry: dict[str, Any], count: int) -> dict[str, Any]:
-    removed = {**entry["removed"], SOURCE_GONE: count} if count else entry["removed"]
-    return {**entry, "rows": entry["rows"] + count, "removed": removed}
+def _with_more(entry: dict[str, Any], more: Counter[str]) -> dict[str, Any]:
+    """Return what `run.json` says of a file, with refused lines that were not judged again."""
+    removed = dict(+(Counter(entry["removed"]) + more))
+    return {**entry, "rows": entry["rows"] + more.total(), "removed": removed}
 
 
 def _unchanged(entry: Mapping[str, Any]) -> bool:
@@ -214,7 +229,7 @@ def _unchanged(entry: Mapping[str, Any]) -> bool:
         return False
 
 
-def _options(prepared: Prepared, asked: Options) -> Options:
+def options_of(prepared: Prepared, asked: Options) -> Options:
     """Return the options of the run that made the dataset, but for what may be named anew."""
     stated = prepared.run["parameters"]
     known, policy = prepared.run["policy"], load_policy(asked.policy)
@@ -263,8 +278,9 @@ def replay_to(folder: Path, out: Path, options: Options) -> Replayed:
         among others that cannot be read.
     """
     prepared = load(folder)
-    means = _options(prepared, options)
-    key = load_key(options.key)
+    means = options_of(prepared, options)
+    keys = load_keys(options.key)
+    erased = open_tombstones(keys, options, out, folder)
     quarantine = read_parquet(prepared.folder / "quarantine.parquet")
     inputs: list[dict[str, Any]] = prepared.run["inputs"]
     there = [entry for entry in inputs if _unchanged(entry)]
@@ -273,20 +289,21 @@ def replay_to(folder: Path, out: Path, options: Options) -> Replayed:
         again = work / "again"
         again.mkdir()
         judged = rejudge(
-            quarantine, inputs, schemas=means.schemas, key=key, work=again, signals=_signals(means)
-        )
+            quarantine, inputs, schemas=means.schemas, key=keys.current, work=again, signals=_signals(means),
+            tombstones=erased,
+        )  # fmt: skip
         gone = judged.entry.removed.get(SOURCE_GONE, 0)
         _refuse_other_key(judged, there)
         note = {"replay_of": prepared.run["run_id"]}
         if not lost:
-            made = prepare_log(_read(there, means, key, work), out, means, work, note)
+            made = prepare_log(_read(there, means, erased, work), out, means, work, note, folder)
         elif judged.entry.rows_out and any(_events(entry) for entry in lost):
             raise _not_placed(judged, lost)
         elif any(_events(entry) for entry in lost):
             made = _carry_over(prepared, judged, out, work, note)
         else:
-            log = _with_lost(_read(there, means, key, work), lost, quarantine, means, key)
-            made = prepare_log(log, out, means, work, note)
+            log = _with_lost(_read(there, means, erased, work), lost, quarantine, means, erased)
+            made = prepare_log(log, out, means, work, note, folder)
     return Replayed(made, judged.entry.rows_in, judged.entry.rows_out, gone)
 
 
@@ -298,11 +315,11 @@ def _events(entry: Mapping[str, Any]) -> int:
     return int(entry.get("events", 1))  # datasets of before this was counted: suppose that there are some
 
 
-def _read(there: list[dict[str, Any]], means: Options, key: bytes, work: Path) -> Log:
+def _read(there: list[dict[str, Any]], means: Options, erased: Tombstones, work: Path) -> Log:
     files = [entry["file"] for entry in there]
     return read_rows(
-        files, source=means.source, schemas=means.schemas, key=key, keep_raw=means.keep_raw, timing=means.timing(),
-        signals=_signals(means), work=work,
+        files, source=means.source, schemas=means.schemas, key=erased.key, keep_raw=means.keep_raw, timing=means.timing(),
+        signals=_signals(means), tombstones=erased, work=work,
     )  # fmt: skip
 
 
@@ -325,14 +342,17 @@ def _not_placed(judged: Log, lost: list[dict[str, Any]]) -> DataRefusedError:
     )
 
 
-def _with_lost(log: Log, lost: list[dict[str, Any]], quarantine: pa.Table, means: Options, key: bytes) -> Log:
+def _with_lost(
+    log: Log, lost: list[dict[str, Any]], quarantine: pa.Table, means: Options, erased: Tombstones
+) -> Log:
     """Add what is left of files that have moved or changed and gave no event: their refused lines, and what is recovered."""
     names = pa.array([entry["file"] for entry in lost])
     theirs = quarantine.filter(pc.is_in(quarantine["source_file"], value_set=names))
     # the files keep their place in the list, since a row names its file by that
     found = rejudge(
-        theirs, [*log.inputs, *lost], schemas=means.schemas, key=key, work=log.folder, signals=log.signals
-    )
+        theirs, [*log.inputs, *lost], schemas=means.schemas, key=erased.key, work=log.folder, signals=log.signals,
+        tombstones=erased,
+    )  # fmt: skip
     entries = found.inputs[len(log.inputs) :]
     skipped = [_skipped(entry, theirs) for entry in lost]
     removed = Counter(log.entry.removed) + Counter(found.entry.removed) + sum(skipped, Counter())

@@ -29,6 +29,7 @@ from eventlib.sources import adapter, detect
 from eventlib.sources.decode import decode, text_of
 from eventlib.sources.files import Chunk, chunks, digest_file, find_logs, is_archive, passed_over, unchanging
 from eventlib.timing import Timing
+from eventlib.tombstones import NONE, Tombstones
 
 __all__ = ["Log", "Plan", "gather_pieces", "learn", "plan_rows", "read_rows"]
 
@@ -204,6 +205,8 @@ class Plan:
         The limits over which events may be refused for their times.
     signals : Signals
         What consent signals mean.
+    tombstones : Tombstones
+        Who was erased: of refused lines that name them, nothing is told.
     """
 
     paths: list[Path]
@@ -216,6 +219,7 @@ class Plan:
     keep_raw: bool
     timing: Timing = field(default_factory=Timing)
     signals: Signals = field(default_factory=Signals)
+    tombstones: Tombstones = NONE
 
     def task(self, file: int) -> Task:
         """Return what the worker that reads a file must know."""
@@ -223,7 +227,7 @@ class Plan:
         schemas = os.fspath(self.schemas.resolve()) if self.schemas else None
         return Task(
             name, self.learned[name], schemas, self.key, self.keep_raw, os.fspath(self.folder.resolve()),
-            too_late=self.timing.too_late, ahead=self.timing.ahead, signals=self.signals,
+            too_late=self.timing.too_late, ahead=self.timing.ahead, signals=self.signals, tombstones=self.tombstones.for_reading(),
         )  # fmt: skip
 
     def tasks(self) -> Iterator[tuple[Chunk, int, Task]]:
@@ -251,6 +255,7 @@ def plan_rows(
     keep_raw: bool = False,
     timing: Timing | None = None,
     signals: Signals | None = None,
+    tombstones: Tombstones = NONE,
     work: Path | None = None,
 ) -> Plan:
     """Find the files and tell their formats; parameters as `read_rows`."""
@@ -270,6 +275,7 @@ def plan_rows(
         keep_raw,
         Timing().tightest(timing or Timing()),
         load_policy().signals if signals is None else signals,
+        tombstones,
     )
 
 
@@ -332,6 +338,7 @@ def read_rows(
     keep_raw: bool = False,
     timing: Timing | None = None,
     signals: Signals | None = None,
+    tombstones: Tombstones = NONE,
     work: Path | None = None,
     progress: Progress | None = None,
 ) -> Log:
@@ -353,6 +360,8 @@ def read_rows(
         Limits over which events will be refused for their times (S3.2), where they are tighter than the usual ones.
     signals
         What consent signals mean in our purposes; as the shipped policy has it by default.
+    tombstones
+        Who was erased.
     work
         Folder for the pieces; a temporary one by default.
     progress
@@ -371,6 +380,7 @@ def read_rows(
         keep_raw=keep_raw,
         timing=timing,
         signals=signals,
+        tombstones=tombstones,
         work=work,
     )
     return read_plan(plan, progress)

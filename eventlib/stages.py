@@ -22,12 +22,13 @@ from eventlib.model import EVENT_COLUMNS, PURPOSES, Violation
 from eventlib.narrow import encode
 from eventlib.options import microseconds
 from eventlib.ordering import ORDER
-from eventlib.pseudonyms import Pseudonymiser, load_key
+from eventlib.pseudonyms import Pseudonymiser, load_keys
 from eventlib.schema import registry
 from eventlib.spark import stages as on_spark
 from eventlib.spark.stages import is_spark
 from eventlib.stage import StageResult
 from eventlib.timing import CLOCK_METHODS, Duration, Timing
+from eventlib.tombstones import read_tombstones, tombstone_file
 
 __all__ = ["filter_consent", "merge_identities", "order", "sessionize", "validate_frame"]
 
@@ -103,13 +104,16 @@ def _flow(
 ) -> Flow:
     table = _table(stage, frame, needed)
     kind, _ = engine_of(frame)
-    key = load_key()
+    keys = load_keys()
     moment = microseconds(as_of)
-    pseudonym = Pseudonymiser(key)
+    pseudonym = Pseudonymiser(keys.current)
+    tombstones = read_tombstones(keys, [tombstone_file(keys)])
     judged_by = policy or load_policy()
     where = engine(kind.name)
     with connect() as connection:
-        narrow = encode(connection, table, pseudonym, judged_by.impersonal_names, where)
+        narrow = encode(
+            connection, table, pseudonym, judged_by.impersonal_names, where, tombstones=tombstones
+        )
     return Flow(
         narrow,
         where,

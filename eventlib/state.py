@@ -140,9 +140,8 @@ def _empty_facts(connection: duckdb.DuckDBPyConnection, folder: Path) -> None:
     """Leave nothing of the rows in `erased_fact` but that there were so many."""
     for file in sorted((folder / "facts").glob("*.parquet")):
         facts = parquet(file)
-        if not connection.execute(
-            f"SELECT count(*) FROM {facts} SEMI JOIN erased_fact USING (row)"
-        ).fetchall()[0][0]:  # noqa: S608  # our own file
+        gone = connection.sql(f"SELECT row FROM {facts} SEMI JOIN erased_fact USING (row)")  # noqa: S608  # our own file
+        if not gone.limit(1).fetchall():
             continue
         columns = [name for name, *_ in connection.execute(f"DESCRIBE SELECT * FROM {facts}").fetchall()]  # noqa: S608  # as above
         kept = ", ".join(

@@ -120,6 +120,11 @@ class Tombstones:
         known = self.uses.get(self.digest(namespace, value), frozenset()) if self.uses else frozenset()
         return set(known - {self.digest("user_id", user) for user in users}) if known else set()
 
+    def for_reading(self) -> Tombstones:
+        """Return what it takes to tell that a line names somebody erased: workers get it with every task."""
+        retired = tuple(old.for_reading() for old in self.retired)
+        return Tombstones(self.key, self.subjects, retired=retired)
+
     def sha256(self) -> str:
         """Return a digest of all of them, for the run stamp."""
         lines = sorted(f"{row.kind} {row.digest} {row.of}" for row in self.rows)

@@ -54,6 +54,7 @@ def prepare_onto(
             keep_raw=options.keep_raw,
             timing=means.timing,
             signals=means.policy.signals,
+            tombstones=means.tombstones,
             work=work,
         )
         plan = replace(plan, learned=relearned(base, plan.learned))

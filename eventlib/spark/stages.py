@@ -16,12 +16,13 @@ from eventlib.flow import Flow
 from eventlib.ledger import Entry
 from eventlib.model import PURPOSES
 from eventlib.ordering import ORDER
-from eventlib.pseudonyms import Pseudonymiser, load_key
+from eventlib.pseudonyms import Pseudonymiser, load_keys
 from eventlib.spark.engine import SparkEngine
 from eventlib.spark.narrow import encode_on
 from eventlib.spark.session import quiet
 from eventlib.stage import StageResult
 from eventlib.timing import CLOCK_METHODS, Timing
+from eventlib.tombstones import read_tombstones, tombstone_file
 
 __all__ = ["filter_consent", "is_spark", "merge_identities", "order", "sessionize"]
 
@@ -87,9 +88,11 @@ class _Caller:
         self.stage = stage
         engine = SparkEngine(frame.sparkSession)
         self.rows = engine.hold(frame.withColumn(_ROW, f.monotonically_increasing_id()))
-        pseudonym = Pseudonymiser(load_key())
+        keys = load_keys()
+        pseudonym = Pseudonymiser(keys.current)
+        tombstones = read_tombstones(keys, [tombstone_file(keys)])
         _, narrow = encode_on(
-            engine, _canonical(stage, self.rows, needed), pseudonym, policy.impersonal_names
+            engine, _canonical(stage, self.rows, needed), pseudonym, policy.impersonal_names, tombstones
         )
         count = self.rows.count()
         self.flow = Flow(narrow, engine, policy, pseudonym, Entry(stage, count, count), as_of, timing)

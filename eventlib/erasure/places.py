@@ -1,0 +1,99 @@
+"""Where else somebody who was erased may be found: earlier versions, reports, bundles, other files."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from eventlib.erasure.search import Needles, files_in, holds
+from eventlib.publish import workplace
+
+__all__ = ["earlier_versions", "holding", "made_from", "remove_reports", "usual_places"]
+
+
+def usual_places(folder: Path) -> list[Path]:
+    """Return where bundles and reports of a dataset usually lie: beside it, and where `eventlib report` puts them."""
+    beside = [folder.resolve().parent / name for name in ("signals", "reports")]
+    return [path for path in dict.fromkeys([*beside, Path("reports").resolve()]) if path.is_dir()]
+
+
+def earlier_versions(folder: Path, needles: Needles) -> list[Path]:
+    """Return the versions of a dataset that hold one of the needles."""
+    found = sorted(
+        path for path in (folder / "versions").iterdir() if path.is_dir() and not path.is_symlink()
+    )
+    return [version for version in found if any(holds(file, needles) for file in files_in([version]))]
+
+
+def holding(places: Iterable[Path], needles: Needles, but: Sequence[Path] = ()) -> tuple[list[Path], int]:
+    """Search files; return those that hold one of the needles, and how many were looked at."""
+    passed = [path.resolve() for path in but]
+    looked, found = 0, []
+    for file in files_in(places):
+        if not any(file.resolve().is_relative_to(path) for path in passed):
+            looked += 1
+            if holds(file, needles):
+                found.append(file)
+    return found, looked
+
+
+def _json(file: Path) -> Any:
+    try:
+        return orjson.loads(file.read_bytes())
+    except (OSError, orjson.JSONDecodeError):
+        return None
+
+
+def made_from(places: Iterable[Path], run_ids: Iterable[str]) -> list[Path]:
+    """Return the folders of bundles and reports that say that they were made from one of some runs."""
+    wanted = set(run_ids)
+    found = []
+    for file in files_in(places):
+        content = _json(file) if file.name in ("manifest.json", "run.json") else None
+        prepared = content.get("prepared") if isinstance(content, dict) else None
+        if isinstance(prepared, dict) and prepared.get("run_id") in wanted:
+            found.append(file.parent)
+    return found
+
+
+def _report_of(file: Path) -> Path | None:
+    """Return the folder of the report run that a file belongs to."""
+    folder = file.parent
+    whole = (folder / "report.html").is_file() or (folder / "figures.json").is_file()
+    stamped = (folder / "run.json").is_file() or (folder / "failure.json").is_file()
+    return folder if whole and stamped else None
+
+
+def remove_reports(files: Iterable[Path]) -> tuple[list[Path], list[Path]]:
+    """Remove the report runs that files belong to, and list the others anew; return those runs, and the other files."""
+    from eventlib.report.index import index_page  # noqa: PLC0415  # only where a report holds somebody
+    from eventlib.report.publish import FAILED, LATEST, write_atomically  # noqa: PLC0415  # as above
+
+    runs, rest = set(), []
+    for file in files:
+        run = _report_of(file)
+        if run is None:
+            rest.append(file)
+        else:
+            runs.add(run)
+    roots = set()
+    for run in sorted(runs):
+        shutil.rmtree(run)
+        notebook = run.parent
+        latest = notebook / LATEST
+        left = sorted(path for path in notebook.iterdir() if path.is_dir() and not path.is_symlink())
+        if latest.is_symlink() and not latest.exists():
+            latest.unlink()
+            if left:
+                latest.symlink_to(left[-1].name)
+        if not left:
+            shutil.rmtree(notebook)
+        roots.add(notebook.parent.parent if notebook.parent.name == FAILED else notebook.parent)
+    for root in roots:
+        with workplace(root) as work:
+            write_atomically(root / "index.html", index_page(root), work)
+    return sorted(runs), rest

@@ -1,0 +1,219 @@
+"""Whom an erasure is about: from the identifiers that were given to all that is the person's, as tombstones."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import duckdb
+import orjson
+import pyarrow as pa
+
+from eventlib.consent import Subjects, subjects
+from eventlib.engine import connect, parquet
+from eventlib.errors import BadCallError
+from eventlib.evidence import Link, Pair
+from eventlib.graph import Node, is_junk, normalise
+from eventlib.incremental import Base
+from eventlib.pseudonyms import JUNK_MARK, Pseudonymiser
+from eventlib.tombstones import Tombstones
+
+__all__ = ["Reach", "named", "reach"]
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """Whom an erasure takes.
+
+    Attributes
+    ----------
+    tombstones : Tombstones
+        Those of before and of this erasure.
+    nodes : frozenset of Node
+        Identifiers, as pseudonyms, and shares of devices that are the person's.
+    rows : int
+        The valid events that are the person's.
+    files : dict of str to int
+        Of these, how many lines each log holds.
+    """
+
+    tombstones: Tombstones
+    nodes: frozenset[Node]
+    rows: int
+    files: Mapping[str, int]
+
+
+def named(identifier: str) -> tuple[str, str]:
+    """Return namespace and value of an identifier as a caller writes it.
+
+    Raises
+    ------
+    BadCallError
+        If it is no `namespace:value`, or a placeholder that strangers share.
+
+    Examples
+    --------
+    >>> named("email: Ann@Site.org ")
+    ('email', 'ann@site.org')
+    """
+    namespace, colon, value = identifier.partition(":")
+    if not colon or not namespace.strip() or not value.strip():
+        raise BadCallError(
+            f"an identifier is written namespace:value, such as user_id:u-12, not {identifier!r}"
+        )
+    if is_junk(namespace, value):
+        raise BadCallError(
+            f"{identifier!r} is a placeholder that many strangers share, and stands for nobody who could be erased"
+        )
+    return namespace, normalise(namespace, value)
+
+
+class _State:
+    """What the state of a dataset says of identifiers and rows."""
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection, base: Base) -> None:
+        self.connection, self.base = connection, base
+        connection.execute(f"CREATE TEMP VIEW fact AS SELECT * FROM {parquet(*base.facts)}")  # noqa: S608  # our own files
+        for name in ("outcome", "links", "identifiers"):
+            connection.execute(
+                f"CREATE TEMP VIEW {name} AS SELECT * FROM {parquet(base.state / f'{name}.parquet')}"  # noqa: S608  # as above
+            )
+        known = connection.execute("SELECT code, namespace, node FROM identifiers").fetchall()
+        self.identifiers = {code: (namespace, node) for code, namespace, node in known}
+
+    def pairs(self) -> list[Pair]:
+        found = self.connection.execute(
+            """SELECT anonymous, user, count(*), min(event_time) FROM fact JOIN outcome USING (row)
+               WHERE anonymous > 0 OR user > 0 GROUP BY ALL ORDER BY ALL"""
+        ).fetchall()
+        return [Pair(*map(int, row)) for row in found]
+
+    def links(self) -> list[Link]:
+        found = self.connection.execute(
+            "SELECT links, event_time FROM links JOIN outcome USING (row)"
+        ).fetchall()
+        return [Link(tuple(Node(*each) for each in orjson.loads(text)), when) for text, when in found]
+
+    def node(self, code: int) -> Node | None:
+        """Return the node of a code; None if it is junk."""
+        namespace, value = self.identifiers[code]
+        return None if value.startswith(JUNK_MARK) else Node(namespace, value)
+
+    def view_erased(self, found: Subjects) -> None:
+        """Leave `erased_pair`, the (device, user) pairs that are the person's."""
+        self.connection.register("of_pair", found.of_pair)
+        self.connection.register("erased_subject", pa.table({"subject": pa.array(found.erased, pa.int64())}))
+        self.connection.execute(
+            "CREATE TEMP TABLE erased_pair AS SELECT anonymous, user FROM of_pair SEMI JOIN erased_subject USING (subject)"
+        )
+
+    def of_sessions(self, users: Iterable[int]) -> list[tuple[int, str, str]]:
+        """Return `row, source, event_digest` of anonymous events in sessions that hold one of the person's: they may be theirs."""
+        junk = [code for code, (_, node) in self.identifiers.items() if node.startswith(JUNK_MARK)]
+        return self.connection.execute(
+            """WITH mine AS (SELECT DISTINCT anonymous, session FROM fact JOIN outcome USING (row)
+                             WHERE user IN (SELECT unnest(?::BIGINT[])) AND anonymous > 0 AND session > 0
+                               AND anonymous NOT IN (SELECT unnest(?::BIGINT[])))
+               SELECT row, source, event_digest::VARCHAR FROM fact JOIN outcome USING (row) SEMI JOIN mine USING (anonymous, session)
+               WHERE user = 0 AND (anonymous, user) NOT IN (SELECT (anonymous, user) FROM erased_pair)""",
+            [list(users), junk],
+        ).fetchall()
+
+    def view_rows(self, alone: Sequence[int]) -> None:
+        """Leave `erased`, all rows that are the person's."""
+        self.connection.register("erased_alone", pa.table({"row": pa.array(alone, pa.int64())}))
+        self.connection.execute(
+            """CREATE TEMP TABLE erased AS SELECT row FROM fact SEMI JOIN erased_pair USING (anonymous, user)
+               WHERE anonymous > 0 OR user > 0 UNION SELECT row FROM erased_alone"""
+        )
+
+    def persons(self) -> list[int]:
+        """Return the numbers of the people of whom no event is left."""
+        found = self.connection.execute(
+            """SELECT person FROM outcome LEFT JOIN erased e USING (row) WHERE person IS NOT NULL
+               GROUP BY person HAVING bool_and(e.row IS NOT NULL)"""
+        ).fetchall()
+        return [int(number) for (number,) in found]
+
+    def files(self) -> dict[str, int]:
+        """Count the person's lines by log."""
+        found = self.connection.execute(
+            "SELECT file, count(*) FROM fact SEMI JOIN erased USING (row) GROUP BY file ORDER BY file"
+        ).fetchall()
+        return {self.base.stamp["files"][file]: count for file, count in found}
+
+
+def _uses(
+    state: _State, pairs: Sequence[Pair], links: Sequence[Link], gone: frozenset[Node]
+) -> set[tuple[Node, Node]]:
+    """Return with which devices and secondary identifiers each erased user was seen."""
+    users = {node for node in gone if node.namespace == "user_id"}
+    seen: set[tuple[Node, Node]] = set()
+    for pair in pairs:
+        device, user = (state.node(code) if code else None for code in (pair.anonymous, pair.user))
+        if device and user in users:
+            seen.add((device, user))
+    for link in links:
+        mine = users.intersection(link.identifiers)
+        others = (node for node in link.identifiers if node.namespace != "user_id")
+        seen.update(
+            (other, user) for other in others for user in mine if not other.value.startswith(JUNK_MARK)
+        )
+    return seen
+
+
+def _anchors(gone: Iterable[Node]) -> set[Node]:
+    """Return erased nodes with the name under which identity knows a device whose events do not allow it."""
+    nodes = set(gone)
+    return nodes | {Node("device_only", node.value) for node in nodes if node.namespace == "anonymous_id"}
+
+
+def reach(base: Base, identifiers: Sequence[tuple[str, str]], tombstones: Tombstones, at: datetime) -> Reach:
+    """Find all that is a person's in a dataset: what the suppression graph joins to the given identifiers (S2.3).
+
+    On a device that others use too, the person's share goes, and the anonymous events of the sessions in which the person
+    was signed in, since nobody can tell that they are not theirs.
+
+    Parameters
+    ----------
+    base
+        The dataset.
+    identifiers
+        Namespace and normalised value.
+    tombstones
+        Of before.
+    at
+        When.
+    """
+    pseudonym = Pseudonymiser(tombstones.key)
+    asked = [Node(namespace, pseudonym.keyed(namespace, value)) for namespace, value in identifiers]
+    digests = {node: tombstones.digest(*node) for node in asked}
+    with connect() as connection:
+        state = _State(connection, base)
+        pairs, links = state.pairs(), state.links()
+        found = subjects(pairs, state.identifiers, links, tombstones=tombstones.asking(digests.values()))
+        gone = frozenset({found.nodes[number - 1] for number in found.erased}.union(asked))
+        state.view_erased(found)
+        users = [
+            code
+            for code in state.identifiers
+            if state.node(code) in gone and state.identifiers[code][0] == "user_id"
+        ]
+        alone = state.of_sessions(users)
+        state.view_rows([row for row, _, _ in alone])
+        return Reach(
+            tombstones.added(
+                at,
+                subjects=[tombstones.digest(*node) for node in _anchors(gone)],
+                uses=[
+                    (tombstones.digest(*one), tombstones.digest(*other))
+                    for one, other in _uses(state, pairs, links, gone)
+                ],
+                events=[(source, digest) for _, source, digest in alone],
+                persons=state.persons(),
+            ),
+            gone,
+            int(connection.execute("SELECT count(*) FROM erased").fetchall()[0][0]),
+            state.files(),
+        )

@@ -1,0 +1,270 @@
+"""`eventlib erase`: find, decide anew without the person, publish, clear what is left, prove it (S2.8)."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from eventlib.erasure.places import earlier_versions, holding, made_from, remove_reports, usual_places
+from eventlib.erasure.reach import Reach, named, reach
+from eventlib.erasure.refused import blank_refused
+from eventlib.erasure.search import Needles
+from eventlib.erasure.words import gone_words
+from eventlib.errors import BadCallError
+from eventlib.incremental import Base, open_base
+from eventlib.incremental.merging import WrittenEvents
+from eventlib.incremental.preparing import Made, add_log, erasures_of
+from eventlib.ledger import Entry
+from eventlib.model import quarantine_columns
+from eventlib.options import Means, Options, Progress, open_means, quiet, settings
+from eventlib.prepared import Prepared, load, telling_damage
+from eventlib.pseudonyms import Keys, load_keys
+from eventlib.publish import workplace
+from eventlib.replaying import options_of
+from eventlib.rows import Log
+from eventlib.stamping import publish_version
+from eventlib.tombstones import read_tombstones, tombstone_file
+
+__all__ = ["Erasure", "erase_from"]
+
+
+@dataclass(frozen=True, slots=True)
+class Erasure:
+    """What an erasure did.
+
+    Attributes
+    ----------
+    prepared : Prepared
+        The dataset without the person.
+    identifiers, events, refused : int
+        How many identifiers, valid events and quarantined lines were theirs.
+    unseen : int
+        Quarantined lines that could not be looked at, their log having moved or changed.
+    logs : dict of str to int
+        The person's lines in the logs themselves, which are not ours to change.
+    removed : list of Path
+        Versions and reports that held the person and were removed.
+    stale : list of Path
+        Bundles and reports that were made from such versions.
+    held : list of Path
+        Files that still hold them.
+    searched : int
+        Files that were searched.
+    tombstones : Path
+        What keeps them from coming back.
+    """
+
+    prepared: Prepared
+    identifiers: int
+    events: int
+    refused: int
+    unseen: int
+    logs: dict[str, int]
+    removed: list[Path]
+    stale: list[Path]
+    held: list[Path]
+    searched: int
+    tombstones: Path
+
+    @property
+    def verified(self) -> bool:
+        """Tell whether nothing was found."""
+        return not self.held
+
+    def told(self) -> list[str]:
+        """Return what to tell of it, line by line."""
+        lines = [
+            f"{self.events:,} events of {self.identifiers:,} identifiers erased, and {self.refused:,} quarantined lines",
+            f"Tombstones, which keep them from coming back: {self.tombstones}",
+            *(f"Removed, since it held them: {path}" for path in self.removed),
+            *(f"Stale, since it was made with them: {path}" for path in self.stale),
+            *(
+                f"Not eventlib's to change, and with their lines: {name} ({n:,} lines)"
+                for name, n in self.logs.items()
+            ),
+        ]
+        if self.unseen:
+            lines.append(
+                f"{self.unseen:,} quarantined lines could not be looked at: their logs have moved or changed"
+            )
+        if not self.events:
+            lines.append("No event names any of these identifiers: mind how they are written in the log")
+        found = f"Searched {self.searched:,} files, decoded and as bytes"
+        if self.verified:
+            return [*lines, f"{found}: nothing found"]
+        return [*lines, f"{found}. STILL HELD by:", *(f"  {path}" for path in self.held)]
+
+    def stamp(self, at: datetime) -> dict[str, Any]:
+        """Return what the run stamp says of it; nothing that leads to anybody."""
+        return {
+            "erased_at": at.isoformat(),
+            "identifiers": self.identifiers,
+            "events": self.events,
+            "quarantined": self.refused,
+            "removed": [path.name for path in self.removed],
+            "stale": [path.name for path in self.stale],
+            "searched_files": self.searched,
+            "verified": self.verified,
+        }
+
+
+@dataclass(slots=True)
+class _Job:
+    """What an erasure works with."""
+
+    folder: Path
+    base: Base
+    options: Options
+    means: Means
+    file: Path
+    places: list[Path]
+    identifiers: list[tuple[str, str]]
+    at: datetime = field(default_factory=lambda: datetime.now(UTC))
+
+
+def _root(folder: Path) -> Path:
+    if not (folder / "current").is_symlink():
+        raise BadCallError(
+            f"{folder} is no dataset with its versions: give what `eventlib prepare --out` was given, so that all are cleared"
+        )
+    return folder
+
+
+def _writable(file: Path) -> Path:
+    if not os.access(file.parent, os.W_OK):
+        raise BadCallError(
+            f"tombstones cannot be written to {file}: name another place with --tombstones, or EVENTLIB_TOMBSTONES for every run"
+        )
+    return file
+
+
+def _open(folder: Path, identifiers: Sequence[str], asked: Options, search: Sequence[Path] | None) -> _Job:
+    wanted = sorted({named(identifier) for identifier in identifiers})
+    if not wanted:
+        raise BadCallError("name whom to erase: --identifier namespace:value")
+    root = _root(folder)
+    missing = [path for path in search or () if not path.exists()]
+    if missing:
+        raise BadCallError(f"there is no {missing[0]} to search")
+    keys: Keys = load_keys(asked.key)
+    file = _writable(tombstone_file(keys, asked.tombstones))
+    options = replace(options_of(load(root), replace(asked, tombstones=None)), registry=None)
+    means = replace(
+        open_means(options),
+        tombstones=read_tombstones(keys, [file, root / "current" / "state" / "tombstones.parquet"]),
+    )
+    base = _open_base(root, options, means)
+    return _Job(root, base, options, means, file, [*(search or usual_places(root))], wanted)
+
+
+def _open_base(root: Path, options: Options, means: Means) -> Base:
+    current = (root / "current").resolve()
+    if not (current / "state").is_dir() or not (current / "events.parquet").is_file():
+        raise BadCallError(
+            f"{root} keeps no state to erase from, as Spark and --partitioned leave it: prepare its logs on one machine, "
+            "without --partitioned, then erase"
+        )
+    return open_base(root, settings(options, means))
+
+
+def _nothing_new(job: _Job, work: Path) -> Log:
+    """Return a log without a line."""
+    rows = work / "rows"
+    rows.mkdir()
+    return Log(
+        rows,
+        quarantine_columns(keep_raw=job.options.keep_raw).empty_table(),
+        Entry("read", 0, 0),
+        [],
+        [],
+        [],
+        learned=job.base.stamp["learned"],
+        timing=job.means.timing.tightest(job.means.timing),
+        signals=job.means.policy.signals,
+    )
+
+
+def erase_from(
+    folder: Path,
+    identifiers: Sequence[str],
+    options: Options,
+    search: Sequence[Path] | None = None,
+    progress: Progress = quiet,
+) -> Erasure:
+    """Erase a person from a prepared dataset and all that was made of it, for good.
+
+    All events of the person's identifiers, and of what the suppression graph joins to them, are withheld (C01), and
+    everything is decided anew without them; nothing of them stays in the state. Tombstones beside the key keep them from
+    coming back when their log is read again, into any dataset. Earlier versions and reports that hold them are removed;
+    bundles and reports made with them are listed as stale.
+
+    Parameters
+    ----------
+    folder
+        What `eventlib prepare --out` was given.
+    identifiers
+        `namespace:value` each, as in the log.
+    options
+        `policy`, `schemas`, `key` and `tombstones` count; the rest is as the dataset was prepared.
+    search
+        Where else to look; by default `signals` and `reports` beside the dataset, and `reports` here.
+    progress
+        Called with (stage, done, of, lines).
+
+    Raises
+    ------
+    BadCallError
+        If the dataset has no state, was prepared with another policy, key or schemas, or an identifier is a placeholder.
+    """
+    job = _open(Path(folder), identifiers, options, search)
+    progress("reach", 0, 4, 0)
+    found = reach(job.base, job.identifiers, job.means.tombstones, job.at)
+    job.means = replace(job.means, tombstones=found.tombstones)
+    with (
+        workplace(job.folder) as work,
+        telling_damage(job.base.folder),
+        ThreadPoolExecutor(1) as beside,
+        WrittenEvents(job.base.folder / "events.parquet", beside) as events,
+    ):
+        progress("decide", 1, 4, found.rows)
+        made = add_log(job.base, events, _nothing_new(job, work), job.options, job.means, work, beside)
+        refused, unseen = blank_refused(made.folder, found.tombstones)
+        needles = gone_words(job.base.folder, made.folder, {value for _, value in job.identifiers})
+        progress("search", 2, 4, found.rows)
+        return _publish(job, found, made, needles, (refused, unseen))
+
+
+def _publish(job: _Job, found: Reach, made: Made, needles: Needles, lines: tuple[int, int]) -> Erasure:
+    """Write the tombstones, publish, clear what is left and search all that stays."""
+    old = earlier_versions(job.folder, needles)
+    run_ids = [version.name for version in old]
+    stale = made_from(job.places, run_ids)
+    found.tombstones.write(job.file)  # first: whatever happens from here on, they stay erased
+    holders, _ = holding(job.places, needles, but=[job.folder])
+    reports, _ = remove_reports(holders)
+    held, searched = holding([made.folder, job.file, job.folder, *job.places], needles, but=old)
+    logs = dict(found.files)
+    own = {Path(name).resolve() for name in job.base.stamp["files"]}
+    erasure = Erasure(
+        job.base.prepared,
+        len({node for node in found.nodes if node.namespace != "device_user"}),
+        found.rows,
+        *lines,
+        logs,
+        [*old, *reports],
+        [path for path in stale if path.exists()],
+        [file for file in held if file.resolve() not in own],
+        searched,
+        job.file,
+    )
+    run = made.run | {"erasures": [*erasures_of(job.base), erasure.stamp(job.at)]}
+    prepared = publish_version(made.folder, job.folder, made.ledger, run)
+    for version in old:
+        shutil.rmtree(version)
+    return replace(erasure, prepared=prepared)

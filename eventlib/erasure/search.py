@@ -1,0 +1,171 @@
+"""Looking for identifiers in all that was written: decoded contents (Parquet, archives, HTML, JSON) and raw bytes (S2.8)."""
+
+from __future__ import annotations
+
+import gzip
+import html
+import io
+import re
+import zlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, BinaryIO, Final
+from urllib.parse import unquote
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import zstandard
+
+__all__ = ["Needles", "files_in", "holds"]
+
+_BLOCK: Final = 8 << 20
+_SHORT: Final = 6  # characters under which a text is looked for only as a whole value
+_TOKEN: Final = re.compile(r"[A-Za-z0-9_.\-]{6,}")
+_PSEUDONYM: Final = re.compile(r"[a-z]-[0-9a-f]{32}")
+_ESCAPED: Final = re.compile(r"\\u([0-9a-fA-F]{4})")
+_TEXTS: Final = (".html", ".json", ".jsonl", ".ndjson", ".ipynb", ".csv", ".md", ".txt", ".yaml")
+
+
+@dataclass(frozen=True)
+class Needles:
+    """What is looked for.
+
+    Attributes
+    ----------
+    plain : frozenset of str
+        Identifiers as they stand in logs, of any form.
+    tokens : frozenset of str
+        Pseudonyms and ids that stand alone: letters, digits, `_.-`, at least six.
+    numbers : frozenset of int
+        Keyed numbers of subjects.
+    """
+
+    plain: frozenset[str] = frozenset()
+    tokens: frozenset[str] = frozenset()
+    numbers: frozenset[int] = frozenset()
+
+    @cached_property
+    def within(self) -> re.Pattern[str] | None:
+        """Return the pattern of plain identifiers within a text, never as a part of a longer word."""
+        long = sorted((re.escape(text) for text in self.plain if len(text) >= _SHORT), key=len, reverse=True)
+        return re.compile(rf"(?<![\w.-])(?:{'|'.join(long)})(?![\w-])") if long else None
+
+    def in_text(self, text: str) -> bool:
+        """Tell whether a text holds one of them."""
+        if self.within is not None and self.within.search(text):
+            return True
+        return not (
+            self.tokens.isdisjoint(_PSEUDONYM.findall(text))
+            and self.tokens.isdisjoint(token.strip(".-_") for token in _TOKEN.findall(text))
+        )
+
+    def is_one(self, value: str) -> bool:
+        """Tell whether a whole value is one of them."""
+        return value in self.plain or value in self.tokens
+
+
+def files_in(paths: Iterable[Path]) -> Iterator[Path]:
+    """Yield the files of folders, each once, whatever names lead to it; links lead nowhere else."""
+    seen: set[Path] = set()
+    for path in paths:
+        for file in [path] if path.is_file() else sorted(path.rglob("*")):
+            if file.is_file() and not file.is_symlink() and (real := file.resolve()) not in seen:
+                seen.add(real)
+                yield file
+
+
+def holds(file: Path, needles: Needles) -> bool:
+    """Tell whether a file holds one of the needles, in its raw bytes or in what they stand for.
+
+    Raises
+    ------
+    OSError
+        If it cannot be read.
+    """
+    if file.suffix == ".parquet":
+        return _in_parquet(file, needles) or _in_bytes(file, needles)
+    return _in_bytes(file, needles) or _in_archive(file, needles)
+
+
+def _in_parquet(file: Path, needles: Needles) -> bool:
+    try:
+        opened = pq.ParquetFile(file)
+        return any(_in_column(column, needles) for batch in opened.iter_batches() for column in batch.columns)
+    except pa.ArrowException:
+        return False  # no Parquet, whatever it is called: its bytes are looked at
+
+
+def _parts(column: pa.Array) -> list[pa.Array] | None:
+    """Return the columns that a nested one is made of; None for one that is not."""
+    kind = column.type
+    if pa.types.is_dictionary(kind):
+        return [column.dictionary]
+    if pa.types.is_struct(kind):
+        return list(column.flatten())
+    return [column.flatten()] if pa.types.is_list(kind) or pa.types.is_large_list(kind) else None
+
+
+def _in_column(column: pa.Array, needles: Needles) -> bool:
+    parts, kind = _parts(column), column.type
+    if parts is not None:
+        return any(_in_column(part, needles) for part in parts)
+    if pa.types.is_int64(kind):
+        wanted = pa.array(sorted(needles.numbers), pa.int64())
+        return len(wanted) > 0 and bool(pc.any(pc.is_in(column, value_set=wanted)).as_py())
+    values = _distinct(column) if _textual(kind) else []
+    texts = [value.decode("utf-8", "replace") if isinstance(value, bytes) else value for value in values]
+    return any(map(needles.is_one, texts)) or any(map(needles.in_text, _forms("\n".join(texts))))
+
+
+def _textual(kind: pa.DataType) -> bool:
+    kinds = (pa.types.is_string, pa.types.is_large_string, pa.types.is_binary, pa.types.is_large_binary)
+    return any(told(kind) for told in kinds)
+
+
+def _distinct(column: pa.Array) -> list[Any]:
+    return [value for value in column.unique().to_pylist() if value is not None]
+
+
+def _forms(text: str) -> Iterator[str]:
+    """Yield a text as it stands, and as what it stands for in HTML, JSON and URLs."""
+    yield text
+    if "&" in text:
+        yield html.unescape(text)
+    if "\\u" in text:
+        yield _ESCAPED.sub(lambda found: chr(int(found.group(1), 16)), text)
+    if "%" in text:
+        yield unquote(text)
+
+
+def _in_stream(stream: BinaryIO, needles: Needles, *, text: bool) -> bool:
+    before = ""
+    while block := stream.read(_BLOCK):
+        found = before + block.decode("utf-8", "replace" if text else "ignore")
+        if any(map(needles.in_text, _forms(found) if text else (found,))):
+            return True
+        before = found[-4096:]  # an identifier may lie across two blocks
+    return False
+
+
+def _in_bytes(file: Path, needles: Needles) -> bool:
+    text = file.name.endswith(_TEXTS)
+    with file.open("rb") as stream:
+        return _in_stream(stream, needles, text=text)
+
+
+def _in_archive(file: Path, needles: Needles) -> bool:
+    if file.suffix not in (".gz", ".zst"):
+        return False
+    try:
+        with file.open("rb") as packed:
+            opened: Any = (
+                gzip.GzipFile(fileobj=packed)
+                if file.suffix == ".gz"
+                else zstandard.ZstdDecompressor().stream_reader(packed, read_across_frames=True)
+            )
+            return _in_stream(io.BufferedReader(opened), needles, text=True)
+    except (EOFError, gzip.BadGzipFile, zlib.error, zstandard.ZstdError):
+        return False  # no archive, whatever it is called: its bytes were looked at
