@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Prepared",
     "StageResult",
+    "erase",
     "explain",
     "filter_consent",
     "load",
@@ -43,6 +44,7 @@ __all__ = [
 _HOMES: Final = {
     "Prepared": "prepared",
     "StageResult": "stage",
+    "erase": "api",
     "explain": "api",
     "filter_consent": "stages",
     "load": "prepared",

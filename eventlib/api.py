@@ -18,6 +18,7 @@ import pyarrow as pa
 
 from eventlib.arguments import AnyPath, as_logs, as_path, check_types
 from eventlib.consent import load_policy
+from eventlib.erasure import Erasure, erase_from
 from eventlib.errors import BadCallError
 from eventlib.ledger import Ledger
 from eventlib.options import Options
@@ -33,7 +34,7 @@ from eventlib.tombstones import read_tombstones, tombstone_file
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["ReadLog", "explain", "prepare", "read", "replay"]
+__all__ = ["ReadLog", "erase", "explain", "prepare", "read", "replay"]
 
 Paths = AnyPath | Sequence[AnyPath]
 
@@ -158,6 +159,7 @@ def prepare(
     onto: AnyPath | None = None,
     master: str | None = None,
     partitioned: bool = False,
+    tombstones: AnyPath | None = None,
     clock: str = "device",
     late: Duration = "1h",
     too_late: Duration = "3d",
@@ -177,7 +179,7 @@ def prepare(
         Path of a consent policy; `default` is the shipped one.
     as_of
         The moment from which consent is looked at, in UTC unless it has a zone; by default the log's latest arrival.
-    source, engine, registry, key, schemas, plain_identifiers, keep_raw, max_rejected, master, partitioned
+    source, engine, registry, key, schemas, plain_identifiers, keep_raw, max_rejected, master, partitioned, tombstones
         As `eventlib prepare --help` says.
     onto
         A prepared dataset to which the logs are added: the result is as if all had been prepared at once (S3.6).
@@ -216,6 +218,7 @@ def prepare(
         onto=_path_of("onto", onto),
         master=master,
         partitioned=partitioned,
+        tombstones=_path_of("tombstones", tombstones),
     )
     target = _path_of("out", out) or Path(tempfile.mkdtemp(prefix="eventlib-"))
     try:
@@ -289,6 +292,47 @@ def replay(
     if out is None:
         weakref.finalize(made, shutil.rmtree, target, ignore_errors=True)
     return made
+
+
+def erase(
+    prepared: Prepared | AnyPath,
+    identifiers: Sequence[str],
+    *,
+    search: Sequence[AnyPath] | None = None,
+    policy: AnyPath = "default",
+    schemas: AnyPath | None = None,
+    key: AnyPath | None = None,
+    tombstones: AnyPath | None = None,
+) -> Erasure:
+    """Erase a person from a saved dataset, its versions, and the reports made of it, for good (S2.8).
+
+    Parameters
+    ----------
+    prepared
+        The folder that `prepare` was given as `out`, or a dataset loaded from there.
+    identifiers
+        `namespace:value` each, as in the log, such as `user_id:u-12`; what the suppression graph joins to them goes too.
+    search
+        Reports, bundles and exports to search; by default `signals` and `reports` beside the dataset, and `reports` here.
+    policy, schemas, key
+        As the dataset was prepared.
+    tombstones
+        What keeps erased people from coming back; by default beside the key.
+
+    Raises
+    ------
+    BadCallError
+        If the dataset keeps no state, was prepared in another way, or an identifier is a placeholder.
+    """
+    folder = prepared.folder.parents[1] if isinstance(prepared, Prepared) else as_path("prepared", prepared)
+    options = Options(
+        policy=policy,
+        key=_path_of("key", key),
+        schemas=_path_of("schemas", schemas),
+        tombstones=_path_of("tombstones", tombstones),
+    )
+    places = None if search is None else [as_path("search", path) for path in search]
+    return erase_from(folder, identifiers, options, places)
 
 
 def _nodes(prepared: Prepared, identifier: str, pseudonym: Pseudonymiser) -> list[tuple[str, str]]:

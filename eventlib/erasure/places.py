@@ -9,8 +9,10 @@ from typing import Any
 
 import orjson
 
+from eventlib.arrow import read_parquet
 from eventlib.erasure.search import Needles, files_in, holds
 from eventlib.publish import workplace
+from eventlib.tombstones import Tombstones
 
 __all__ = ["earlier_versions", "holding", "made_from", "remove_reports", "usual_places"]
 
@@ -21,12 +23,26 @@ def usual_places(folder: Path) -> list[Path]:
     return [path for path in dict.fromkeys([*beside, Path("reports").resolve()]) if path.is_dir()]
 
 
-def earlier_versions(folder: Path, needles: Needles) -> list[Path]:
-    """Return the versions of a dataset that hold one of the needles."""
+def _names_erased(version: Path, tombstones: Tombstones) -> bool:
+    """Tell whether a version's people include somebody who was erased, now or before, as they may where a run was cut off."""
+    people = version / "people.parquet"
+    if not people.is_file():
+        return False
+    named = read_parquet(people, ["namespace", "identifier"]).to_pylist()
+    pairs = [(row["namespace"], row["identifier"]) for row in named]
+    return any(tombstones.holds(*pair) or tombstones.names(*pair) for pair in pairs)
+
+
+def earlier_versions(folder: Path, needles: Needles, tombstones: Tombstones) -> list[Path]:
+    """Return the versions of a dataset that hold one of the needles, or name somebody who was erased before."""
     found = sorted(
         path for path in (folder / "versions").iterdir() if path.is_dir() and not path.is_symlink()
     )
-    return [version for version in found if any(holds(file, needles) for file in files_in([version]))]
+    return [
+        version
+        for version in found
+        if _names_erased(version, tombstones) or any(holds(file, needles) for file in files_in([version]))
+    ]
 
 
 def holding(places: Iterable[Path], needles: Needles, but: Sequence[Path] = ()) -> tuple[list[Path], int]:

@@ -24,7 +24,7 @@ from eventlib.ledger import Entry
 from eventlib.model import quarantine_columns
 from eventlib.options import Means, Options, Progress, open_means, quiet, settings
 from eventlib.prepared import Prepared, load, telling_damage
-from eventlib.pseudonyms import Keys, load_keys
+from eventlib.pseudonyms import Keys, Pseudonymiser, load_keys
 from eventlib.publish import workplace
 from eventlib.replaying import options_of
 from eventlib.rows import Log
@@ -46,6 +46,8 @@ class Erasure:
         How many identifiers, valid events and quarantined lines were theirs.
     unseen : int
         Quarantined lines that could not be looked at, their log having moved or changed.
+    shared : list of str
+        Identifiers of devices that others use too: their events keep them.
     logs : dict of str to int
         The person's lines in the logs themselves, which are not ours to change.
     removed : list of Path
@@ -65,6 +67,7 @@ class Erasure:
     events: int
     refused: int
     unseen: int
+    shared: list[str]
     logs: dict[str, int]
     removed: list[Path]
     stale: list[Path]
@@ -235,31 +238,43 @@ def erase_from(
         progress("decide", 1, 4, found.rows)
         made = add_log(job.base, events, _nothing_new(job, work), job.options, job.means, work, beside)
         refused, unseen = blank_refused(made.folder, found.tombstones)
-        needles = gone_words(job.base.folder, made.folder, {value for _, value in job.identifiers})
+        needles, kept = gone_words(job.base.folder, made.folder, found.nodes)
+        shared = [
+            f"{name}:{value}" for name, value in job.identifiers if _pseudonym(job, name, value) in kept
+        ]
+        plain = {value for name, value in job.identifiers if f"{name}:{value}" not in shared}
+        needles = replace(needles, plain=needles.plain | plain)
         progress("search", 2, 4, found.rows)
-        return _publish(job, found, made, needles, (refused, unseen))
+        return _publish(job, found, made, needles, (refused, unseen), shared)
 
 
-def _publish(job: _Job, found: Reach, made: Made, needles: Needles, lines: tuple[int, int]) -> Erasure:
+def _pseudonym(job: _Job, namespace: str, value: str) -> str:
+    return Pseudonymiser(job.means.key).keyed(namespace, value)
+
+
+def _publish(
+    job: _Job, found: Reach, made: Made, needles: Needles, lines: tuple[int, int], shared: list[str]
+) -> Erasure:
     """Write the tombstones, publish, clear what is left and search all that stays."""
-    old = earlier_versions(job.folder, needles)
+    old = earlier_versions(job.folder, needles, found.tombstones)
     run_ids = [version.name for version in old]
     stale = made_from(job.places, run_ids)
     found.tombstones.write(job.file)  # first: whatever happens from here on, they stay erased
     holders, _ = holding(job.places, needles, but=[job.folder])
     reports, _ = remove_reports(holders)
     held, searched = holding([made.folder, job.file, job.folder, *job.places], needles, but=old)
-    logs = dict(found.files)
+    target = job.folder / "versions" / made.run["run_id"]
     own = {Path(name).resolve() for name in job.base.stamp["files"]}
     erasure = Erasure(
         job.base.prepared,
         len({node for node in found.nodes if node.namespace != "device_user"}),
         found.rows,
         *lines,
-        logs,
+        shared,
+        dict(found.files),
         [*old, *reports],
         [path for path in stale if path.exists()],
-        [file for file in held if file.resolve() not in own],
+        [_published(file, made.folder, target) for file in held if file.resolve() not in own],
         searched,
         job.file,
     )
@@ -268,3 +283,8 @@ def _publish(job: _Job, found: Reach, made: Made, needles: Needles, lines: tuple
     for version in old:
         shutil.rmtree(version)
     return replace(erasure, prepared=prepared)
+
+
+def _published(file: Path, made: Path, target: Path) -> Path:
+    """Return where a file of a version lies once that is published."""
+    return target / file.relative_to(made) if file.is_relative_to(made) else file

@@ -1,0 +1,419 @@
+"""S2.8: whoever is erased is nowhere, stays away, and takes nobody along."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+
+from eventlib.api import prepare, replay
+from eventlib.erasure import Erasure, erase_from
+from eventlib.errors import BadCallError
+from eventlib.options import Options
+from eventlib.prepared import Prepared, load
+from eventlib.pseudonyms import Pseudonymiser, load_keys, rotate_key
+from eventlib.simulate import WorldParameters, simulate
+from eventlib.tombstones import tombstone_file
+from tests.factory import KEY, event, lenient_policy, line, link, login, write_log
+
+TABLES = ("events", "people", "sessions", "quarantine", "refused_merges", "registry")
+
+
+class Runs:
+    """Datasets of one key and policy."""
+
+    def __init__(self, tmp_path: Path, **options: Any) -> None:
+        self.tmp, self.number = tmp_path, 0
+        self.key = tmp_path / "key"
+        self.key.write_text(KEY)
+        self.policy = lenient_policy(tmp_path)
+        self.options = {"key": self.key, "policy": self.policy, "max_rejected": 1.0, **options}
+
+    def log(self, records: Sequence[object]) -> Path:
+        self.number += 1
+        return write_log(self.tmp / f"log-{self.number}.ndjson", records)
+
+    def prepare(self, logs: Sequence[Path], out: Path | None = None, **options: Any) -> Prepared:
+        self.number += 1
+        return prepare(logs, out=out or self.tmp / f"run-{self.number}", **{**self.options, **options})
+
+    def erase(self, prepared: Prepared, *identifiers: str, **options: Any) -> Erasure:
+        search = options.pop("search", [])
+        return erase_from(
+            prepared.folder.parents[1],
+            identifiers,
+            Options(key=self.key, policy=self.policy, **options),
+            search,
+        )
+
+    def pseudonym(self, namespace: str, value: str) -> str:
+        return Pseudonymiser(bytes.fromhex(KEY)).keyed(namespace, value)
+
+
+@pytest.fixture
+def runs(tmp_path: Path) -> Runs:
+    return Runs(tmp_path)
+
+
+def ids(frame: pd.DataFrame) -> list[str]:
+    return sorted(frame["event_id"])
+
+
+def assert_same(one: Prepared, other: Prepared) -> None:
+    for name in TABLES:
+        assert (one.folder / f"{name}.parquet").read_bytes() == (
+            other.folder / f"{name}.parquet"
+        ).read_bytes(), name
+    assert one.ledger.to_list() == other.ledger.to_list()
+    assert (one.run["row_digest"], one.run["withheld"]) == (other.run["row_digest"], other.run["withheld"])
+
+
+def everything(folder: Path) -> str:
+    """All that lies under a folder, as text: Parquet by its values, whatever else by its bytes."""
+    parts = []
+    for file in sorted(folder.rglob("*")):
+        if file.is_file() and not file.is_symlink():
+            parts.append(file.read_bytes().decode("utf-8", "replace"))
+            if file.suffix == ".parquet":
+                parts.append(str(pq.read_table(file, partitioning=None).to_pylist()))
+    return "\n".join(parts)
+
+
+def named_in(raw: Sequence[bytes], namespace: str) -> list[str]:
+    found = set()
+    for text in raw:
+        try:
+            record = orjson.loads(text)
+        except orjson.JSONDecodeError:
+            continue
+        if isinstance(record, dict) and isinstance(record.get(namespace), str):
+            found.add(record[namespace])
+    return sorted(found)
+
+
+@pytest.mark.parametrize("seed", [5, 11])
+def test_erasing_is_as_if_the_log_were_read_without_the_person(tmp_path: Path, seed: int) -> None:
+    """In a world of shared devices and junk logins, byte for byte; everybody else keeps their ids and events."""
+    runs = Runs(tmp_path)
+    parameters = replace(WorldParameters(), days=42, shared_device_share=0.4, junk_login_share=0.05)
+    simulate(tmp_path / "world", 3000, seed, parameters, plain=True)
+    logs = sorted((tmp_path / "world").glob("*.ndjson"))
+    before = runs.prepare(logs)
+    raw = b"".join(log.read_bytes() for log in logs).splitlines()
+    shared = set(before.people.query("rule == 'shared_device'")["person_id"])
+    people = dict(zip(before.people["identifier"], before.people["person_id"], strict=True))
+    users = [user for user in named_in(raw, "user_id") if runs.pseudonym("user_id", user) in people]
+    chosen = min(users, key=lambda user: people[runs.pseudonym("user_id", user)] not in shared)
+    person = people[runs.pseudonym("user_id", chosen)]
+    was = before.events.set_index("event_id")
+
+    done = runs.erase(before, f"user_id:{chosen}")
+    now = done.prepared.events.set_index("event_id")
+    gone = was.loc[was.index.difference(now.index)]
+    assert done.verified
+    assert done.events >= len(gone) > 0
+    assert set(was.index[was["person_id"] == person]) <= set(gone.index)
+    strangers = gone[gone["person_id"] != person]
+    assert strangers["user_id"].isna().all(), (
+        "of others, at most a device's anonymous events in the person's sessions"
+    )
+    for column in ("person_id", "anonymous_id", "user_id", "event_time", "consent_rule", "properties"):
+        pd.testing.assert_series_equal(was.loc[now.index, column], now[column])
+    assert_same(done.prepared, runs.prepare(logs))
+
+
+def test_nothing_is_left_of_the_person(runs: Runs) -> None:
+    mine = [
+        login(5, anonymous_id="a-mine", user_id="mine@site.org"),
+        event(9, anonymous_id="a-mine", event_id="e-secret-1"),
+    ]
+    theirs = [event(number, anonymous_id=f"a-{number}") for number in range(5)]
+    late = [event(20, anonymous_id="a-mine", event_id="e-secret-2", delay=9 * 86400)]
+    bad = [event(7, anonymous_id="a-mine", event_id="e-secret-3", surplus=1)]
+    linked = [link([("user_id", "mine@site.org"), ("email", "Mine@Site.org")], 6, anonymous_id="a-mine")]
+    first = runs.prepare([runs.log([*mine, *theirs, *late, *bad, *linked])], runs.tmp / "data", keep_raw=True)
+    second = runs.prepare(
+        [runs.log([event(90, anonymous_id="a-mine")])], runs.tmp / "data", keep_raw=True, onto=first.folder
+    )
+    held = everything(runs.tmp / "data")
+    words = [
+        runs.pseudonym("user_id", "mine@site.org"), runs.pseudonym("anonymous_id", "a-mine"),
+        runs.pseudonym("email", "mine@site.org"), "e-secret-1", "e-secret-2", "e-secret-3", "a-mine",
+    ]  # fmt: skip
+    assert all(word in held for word in words)
+    person = second.people.loc[second.people["identifier"] == words[1], "person_id"].iloc[0]
+
+    done = runs.erase(second, "email:mine@site.org")
+    left = everything(runs.tmp / "data") + everything(runs.key.parent / "key.tombstones.parquet")
+    assert not [word for word in [*words, person, "mine@site.org"] if word in left]
+    assert (done.events, done.refused, done.unseen, done.verified) == (5, 1, 0, True)
+    assert done.prepared.ledger.removed("consent")["C01_erased"] == 5
+    assert len(done.prepared.events) == 5
+    assert [path.name for path in done.removed] == [first.run["run_id"], second.run["run_id"]]
+    assert [file.name for file in (runs.tmp / "data" / "versions").iterdir()] == [done.prepared.run["run_id"]]
+    assert sum(done.prepared.quarantine["event_id"].isna()) == 1
+    stamped = done.prepared.run["erasures"]
+    assert [(entry["events"], entry["quarantined"], entry["verified"]) for entry in stamped] == [(5, 1, True)]
+
+
+def test_the_log_read_again_does_not_bring_them_back(runs: Runs) -> None:
+    log = runs.log([login(anonymous_id="a-1", user_id="u-1"), event(3, anonymous_id="a-2")])
+    runs.erase(runs.prepare([log]), "user_id:u-1")
+    again = runs.prepare([log])
+    assert len(again.events) == 1
+    assert again.ledger.removed("consent") == {"C01_erased": 1}
+    later = runs.prepare(
+        [runs.log([event(50, anonymous_id="a-1"), event(51, anonymous_id="a-2")])], onto=again.folder
+    )
+    assert len(later.events) == 2
+    assert later.ledger.removed("consent")["C01_erased"] == 2
+    assert (
+        replay(later, out=runs.tmp / "replayed", key=runs.key, policy=runs.policy).ledger.removed("consent")[
+            "C01_erased"
+        ]
+        == 2
+    )
+
+
+def erased_first(runs: Runs) -> None:
+    """Erase u-1, who had a-1."""
+    log = runs.log([login(anonymous_id="a-1", user_id="u-1"), event(anonymous_id="a-9")])
+    runs.erase(runs.prepare([log]), "user_id:u-1")
+
+
+def test_a_new_device_of_an_erased_user_is_theirs_too(runs: Runs) -> None:
+    erased_first(runs)
+    log = runs.log(
+        [
+            event(1, anonymous_id="a-new"),
+            login(2, anonymous_id="a-new", user_id="u-1"),
+            event(3, anonymous_id="a-9", event_id="of somebody else"),
+        ]
+    )
+    assert ids(runs.prepare([log]).events) == ["of somebody else"]
+
+
+def test_who_takes_over_an_erased_device_is_not_erased(runs: Runs) -> None:
+    """The device's own events stay away, since nobody can tell whose they are; the new owner's do not."""
+    erased_first(runs)
+    log = runs.log(
+        [
+            login(10, anonymous_id="a-1", user_id="u-2", event_id="on it"),
+            login(20, anonymous_id="a-2", user_id="u-2", event_id="elsewhere"),
+            event(30, anonymous_id="a-1", event_id="nobody's"),
+        ]
+    )
+    assert ids(runs.prepare([log]).events) == ["elsewhere", "on it"]
+
+
+def test_a_shared_device_stays_shared(runs: Runs) -> None:
+    """Else the other user would be given what the erased one did without signing in."""
+    day = 86400
+    log = runs.log(
+        [
+            login(0, anonymous_id="a-1", user_id="u-1"), event(10, anonymous_id="a-1", event_id="in session of u-1"),
+            login(day, anonymous_id="a-1", user_id="u-2"), event(day + 10, anonymous_id="a-1", event_id="in session of u-2"),
+            event(2 * day, anonymous_id="a-1", event_id="of nobody"),
+        ]
+    )  # fmt: skip
+    before = runs.prepare([log])
+    was = dict(zip(before.events["event_id"], before.events["person_id"], strict=True))
+    assert len(set(was.values())) == 3
+    done = runs.erase(before, "user_id:u-1")
+    now = dict(zip(done.prepared.events["event_id"], done.prepared.events["person_id"], strict=True))
+    assert "in session of u-1" not in now
+    assert now == {event_id: was[event_id] for event_id in now}
+    assert len(now) == 3
+    assert_same(done.prepared, runs.prepare([log]))
+
+
+def test_a_device_that_others_use_too(runs: Runs) -> None:
+    """Asked for by its own id, it loses its anonymous events; those of people who were signed in are theirs."""
+    people = [login(number, anonymous_id="kiosk", user_id=f"u-{number}") for number in range(3)]
+    log = runs.log([*people, event(9 * 86400, anonymous_id="kiosk", event_id="anonymous")])
+    done = runs.erase(runs.prepare([log], plain_identifiers=True), "anonymous_id:kiosk")
+    assert (done.shared, done.events, done.verified) == (["anonymous_id:kiosk"], 1, True)
+    assert set(done.prepared.events["anonymous_id"]) == {"kiosk"}
+    assert "anonymous" not in ids(done.prepared.events)
+
+
+def test_plain_identifiers_are_looked_for(runs: Runs) -> None:
+    mine = login(anonymous_id="one two|3", user_id="u", event_id="mine")
+    other = event(3, anonymous_id="a-2", context={"url": "https://site.org/?who=one%20two%7C3"})
+    before = runs.prepare([runs.log([mine, other])], plain_identifiers=True)
+    done = runs.erase(before, "user_id:u")
+    assert not done.verified, "somebody else's address names them"
+    assert done.held == [done.prepared.folder / "events.parquet"]
+
+
+def test_an_address_of_two_users_goes_to_neither(runs: Runs) -> None:
+    shared = [
+        link(
+            [("user_id", user), ("email", "family@site.org")], number, anonymous_id=f"a-{user}", user_id=user
+        )
+        for number, user in enumerate(["u-1", "u-2"])
+    ]
+    log = runs.log([*shared, event(9, anonymous_id="a-u-2", user_id="u-2")])
+    before = runs.prepare([log])
+    family = runs.pseudonym("email", "family@site.org")
+    assert family not in set(before.people["identifier"])
+    done = runs.erase(before, "user_id:u-1")
+    assert family not in set(done.prepared.people["identifier"])
+    assert len(done.prepared.events) == 2
+
+
+def test_numbers_of_people_are_not_given_again(runs: Runs) -> None:
+    log = runs.log([login(number, anonymous_id=f"a-{number}", user_id=f"u-{number}") for number in range(4)])
+    before = runs.prepare([log])
+    done = runs.erase(before, "user_id:u-3", "user_id:u-1")
+    more = runs.log([event(50, anonymous_id="a-new")])
+    assert sorted(done.prepared.events["person_id"]) == ["p-000001", "p-000003"]
+    for later in (runs.prepare([more], onto=done.prepared.folder), runs.prepare([log, more])):
+        assert sorted(later.events["person_id"]) == ["p-000001", "p-000003", "p-000005"]
+
+
+def test_a_new_key_does_not_bring_them_back(runs: Runs) -> None:
+    day = 86400
+    log = runs.log(
+        [
+            login(0, anonymous_id="a-1", user_id="u-1"), event(10, anonymous_id="a-1", event_id="theirs"),
+            login(day, anonymous_id="a-1", user_id="u-2", event_id="kept"), event(day, anonymous_id="a-2", event_id="kept too"),
+        ]
+    )  # fmt: skip
+    before = runs.prepare([log])
+    runs.erase(before, "user_id:u-1")
+    rotate_key(runs.key)
+    rotate_key(runs.key)
+    assert ids(runs.prepare([log]).events) == ["kept", "kept too"]
+    assert ids(runs.prepare([log], engine="duckdb").events) == ["kept", "kept too"]
+    lines = runs.key.read_text().splitlines()
+    runs.key.write_text(lines[0] + "\n")
+    with pytest.raises(BadCallError, match=r"under a key that .* does not hold"):
+        runs.prepare([log])
+
+
+def test_an_erasure_that_was_cut_off_is_taken_up(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Killed between tombstones and publication: no run from then on has the person, and erasing again clears the rest."""
+    log = runs.log([login(anonymous_id="a-1", user_id="u-1"), event(3, anonymous_id="a-2")])
+    before = runs.prepare([log])
+
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("eventlib.erasure.run.publish_version", stop)
+    with pytest.raises(KeyboardInterrupt):
+        runs.erase(before, "user_id:u-1")
+    monkeypatch.undo()
+    monkeypatch.setenv("EVENTLIB_KEY_FILE", str(runs.key))
+    assert len(load(before.folder).events) == 2
+    later = runs.prepare(
+        [runs.log([event(50, anonymous_id="a-2")])], before.folder.parents[1], onto=before.folder
+    )
+    assert len(later.events) == 2
+    done = runs.erase(later, "user_id:u-1")
+    assert done.removed == [before.folder]
+    assert runs.pseudonym("user_id", "u-1") not in everything(before.folder.parents[1])
+
+
+def test_an_identifier_that_no_event_names(runs: Runs) -> None:
+    before = runs.prepare([runs.log([event(anonymous_id="a-1")])])
+    done = runs.erase(before, "user_id:u-9")
+    assert (done.events, done.verified, len(done.prepared.events)) == (0, True, 1)
+    assert any("No event names" in told for told in done.told())
+
+
+@pytest.mark.parametrize(
+    ("identifier", "said"),
+    [
+        ("u-1", "namespace:value"),
+        ("user_id:", "namespace:value"),
+        ("user_id:undefined", "placeholder"),
+        ("email:test@example.com", "placeholder"),
+    ],
+)
+def test_what_nobody_can_be_erased_by(runs: Runs, identifier: str, said: str) -> None:
+    before = runs.prepare([runs.log([event()])])
+    with pytest.raises(BadCallError, match=said):
+        runs.erase(before, identifier)
+
+
+def test_bad_calls(runs: Runs, tmp_path: Path) -> None:
+    before = runs.prepare([runs.log([event()])])
+    whole = before.folder.parents[1]
+    with pytest.raises(BadCallError, match="no dataset with its versions"):
+        erase_from(before.folder, ["user_id:u-1"], Options(key=runs.key, policy=runs.policy))
+    with pytest.raises(BadCallError, match="--identifier"):
+        erase_from(whole, [], Options(key=runs.key, policy=runs.policy))
+    with pytest.raises(BadCallError, match="prepared by the policy"):
+        erase_from(whole, ["user_id:u-1"], Options(key=runs.key))
+    other = tmp_path / "other"
+    other.write_text("cd" * 32)
+    with pytest.raises(BadCallError, match="key of pseudonyms"):
+        erase_from(whole, ["user_id:u-1"], Options(key=other, policy=runs.policy))
+    with pytest.raises(BadCallError, match="to search"):
+        runs.erase(before, "user_id:u-1", search=[tmp_path / "nowhere"])
+    with pytest.raises(BadCallError, match="cannot be written"):
+        runs.erase(before, "user_id:u-1", tombstones=tmp_path / "nowhere" / "file.parquet")
+    partitioned = runs.prepare([runs.log([event()])], partitioned=True)
+    with pytest.raises(BadCallError, match="keeps no state"):
+        runs.erase(partitioned, "user_id:u-1")
+    with pytest.raises(BadCallError, match="no tombstones in"):
+        runs.prepare([runs.log([event()])], tombstones=tmp_path / "none.parquet")
+    assert not tombstone_file(load_keys(runs.key)).exists()
+
+
+def report_run(folder: Path, text: str, run_id: str) -> Path:
+    folder.mkdir(parents=True)
+    (folder / "report.html").write_text(text)
+    (folder / "figures.json").write_text("[]")
+    (folder / "run.json").write_text(
+        orjson.dumps({"prepared": {"run_id": run_id}, "ended": "2026-10-01"}).decode()
+    )
+    return folder
+
+
+def test_reports_bundles_and_other_files(runs: Runs, tmp_path: Path) -> None:
+    before = runs.prepare(
+        [runs.log([login(anonymous_id="a-1", user_id="u-1"), event(3, anonymous_id="a-2")])]
+    )
+    run_id = before.run["run_id"]
+    reports, signals = tmp_path / "reports", tmp_path / "signals" / "versions" / "b-1"
+    clean = report_run(reports / "01_quality" / "r-1", "<p>nothing</p>", run_id)
+    dirty = report_run(reports / "01_quality" / "r-2", f"<p>{runs.pseudonym('user_id', 'u-1')}</p>", run_id)
+    (reports / "01_quality" / "latest").symlink_to("r-2")
+    signals.mkdir(parents=True)
+    (signals / "manifest.json").write_text(orjson.dumps({"prepared": {"run_id": run_id}}).decode())
+    done = runs.erase(before, "user_id:u-1", search=[reports, tmp_path / "signals"])
+    assert done.verified
+    assert done.removed == [before.folder, dirty]
+    assert set(done.stale) == {clean, signals}
+    assert (reports / "01_quality" / "latest").resolve() == clean.resolve()
+    assert "r-2" not in (reports / "index.html").read_text()
+
+    notes = tmp_path / "notes.csv"
+    notes.write_text(f"{runs.pseudonym('anonymous_id', 'a-2')},called\n")
+    held = runs.erase(done.prepared, "anonymous_id:a-2", search=[notes])
+    assert (held.held, held.verified) == ([notes], False)
+    assert any("STILL HELD" in told for told in held.told())
+
+
+def test_a_quarantined_line_is_not_recovered(runs: Runs) -> None:
+    """Not by replay, and not where its log has moved."""
+    broken = line(event(anonymous_id="a-1", event_id="theirs"))[:-9] + b"\n"
+    other = line(event(anonymous_id="a-2", event_id="other", surplus=1))
+    log = runs.log([broken, other, event(4, anonymous_id="a-3")])
+    before = runs.prepare([log])
+    done = runs.erase(before, "anonymous_id:a-1")
+    assert (done.refused, done.prepared.quarantine["event_id"].fillna("").tolist()) == (1, ["", "other"])
+    again = replay(done.prepared, out=runs.tmp / "replayed", key=runs.key, policy=runs.policy)
+    assert again.ledger.to_list() == done.prepared.ledger.to_list()
+    log.rename(runs.tmp / "moved.ndjson")
+    lost = replay(done.prepared, out=runs.tmp / "lost", key=runs.key, policy=runs.policy)
+    assert lost.quarantine["digest"].isna().tolist() == [True, False]
+    assert lost.ledger.rows_in == done.prepared.ledger.rows_in
