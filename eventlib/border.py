@@ -17,7 +17,7 @@ from eventlib.consent.signals import Said, SignalReader, least, stated
 from eventlib.geo.traffic import classify_agent, classify_engine
 from eventlib.model import EVENT_COLUMNS, PURPOSES
 
-__all__ = ["BORDER_COLUMNS", "FLAGS", "border_row", "fingerprint", "to_table"]
+__all__ = ["BORDER_COLUMNS", "CONSENT_FLAGS", "FLAGS", "border_row", "fingerprint", "to_table"]
 
 _TIME: Final = EVENT_COLUMNS.field("occurred_at").type
 _NOT_IN_FINGERPRINT: Final = ("sent_at", "received_at", "consent")
@@ -29,6 +29,10 @@ _ENVELOPE: Final = (
 )  # fmt: skip
 _CONTEXT: Final = ("ai_engine", "agent", "url", "referrer", "user_agent")
 
+CONSENT_FLAGS: Final = ("has_consent", "gpc", "us_opt_out", "us_notice", "known_child", "undecoded_signal")
+"""What a consent object says beside its purposes: `us_opt_out` of sale, sharing or targeted advertising; `us_notice` that notice
+was given and nothing opted out of; `known_child` that there is no valid opt-in for a child."""
+
 BORDER_COLUMNS: Final = pa.schema(
     [
         *(EVENT_COLUMNS.field(name) for name in _ENVELOPE),
@@ -39,10 +43,7 @@ BORDER_COLUMNS: Final = pa.schema(
         EVENT_COLUMNS.field("jurisdiction"),
         # 1 granted, 0 refused, null not said
         *(pa.field(f"said_{purpose}", pa.int8()) for purpose in PURPOSES),
-        pa.field("has_consent", pa.bool_()),
-        pa.field("gpc", pa.bool_()),
-        pa.field("us_opt_out", pa.bool_()),  # of sale, sharing or targeted advertising
-        pa.field("undecoded_signal", pa.bool_()),
+        *(pa.field(name, pa.bool_()) for name in CONSENT_FLAGS),
         pa.field("notice_version", pa.string()),
         pa.field("consent_updated_at", _TIME),
         pa.field("minted_id", pa.bool_()),  # the record had no id of its own (S1.9)
@@ -126,6 +127,8 @@ def border_row(
         bool(consent),  # an empty object is no signal
         read.gpc,
         read.us_opt_out,
+        read.us_notice,
+        read.known_child,
         read.damaged,
         said("notice_version"),
         said("updated_at"),

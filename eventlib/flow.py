@@ -11,6 +11,7 @@ import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from eventlib.border import CONSENT_FLAGS
 from eventlib.consent import RULES, Policy, Subjects, decide, subjects
 from eventlib.engine import Engine, Frame
 from eventlib.evidence import Link, read_pairs
@@ -35,10 +36,7 @@ _ONLY_CONSENT: Final = frozenset(
     {
         "name_key",
         "erased",
-        "has_consent",
-        "gpc",
-        "us_opt_out",
-        "undecoded_signal",
+        *CONSENT_FLAGS,
         "notice_key",
         "updated",
         "observed",

@@ -17,7 +17,7 @@ import duckdb
 import orjson
 import pyarrow as pa
 
-from eventlib.border import BORDER_COLUMNS
+from eventlib.border import BORDER_COLUMNS, CONSENT_FLAGS
 from eventlib.engine import Engine, Frame, parquet, quoted
 from eventlib.graph import is_junk, normalise
 from eventlib.model import PURPOSES
@@ -43,7 +43,8 @@ __all__ = [
 ]
 
 _SAID: Final = ", ".join(f"said_{purpose}" for purpose in PURPOSES)
-COPY_ORDER: Final = f"""sent NULLS LAST, jurisdiction NULLS LAST, {_SAID}, has_consent, gpc, us_opt_out, undecoded_signal,
+_FLAGS: Final = ", ".join(CONSENT_FLAGS)
+COPY_ORDER: Final = f"""sent NULLS LAST, jurisdiction NULLS LAST, {_SAID}, {_FLAGS},
   notice_version NULLS LAST, updated NULLS LAST"""
 """What tells copies of an event apart that agree in their fingerprint, over the relation `fact`."""
 _BLOCK: Final = 64  # bytes of a SHA-256 block, to which HMAC pads its key
@@ -58,8 +59,8 @@ class Narrow:
     events : Frame
         On the engine that runs the stages.
         One row per event, Int64 columns: `row, event_key, name_key, source_key, channel_key, anonymous, user, device,
-        occurred, sent, received, true_time, sequence, copies, fingerprint_key, copy_key, jurisdiction_key, said_*, has_consent,
-        gpc, us_opt_out, undecoded_signal, notice_key, updated, observed`. Codes are from 1; 0 is none (`device`: null).
+        occurred, sent, received, true_time, sequence, copies, fingerprint_key, copy_key, jurisdiction_key, said_*, those of
+        `CONSENT_FLAGS`, notice_key, updated, observed`. Codes are from 1; 0 is none (`device`: null).
     identifiers : pyarrow.Table
         `code, namespace, value, digest, node` of anonymous_id and user_id: the raw value where this run read it, its
         pseudonym, and the pseudonym of its normalised form (S4.1), after `JUNK_MARK` where it is junk. Codes rise
@@ -303,7 +304,7 @@ SELECT w.row, keyed('event_id:'::BLOB || encode(w.event_id)) AS event_digest,
        coalesce(a.code, 0) AS anonymous, coalesce(u.code, 0) AS user,
        epoch_us(occurred_at) AS occurred, epoch_us(sent_at) AS sent, epoch_us(received_at) AS received,
        epoch_us(true_at) AS true_time, w.sequence,
-       {_SAID}, has_consent, gpc, us_opt_out, undecoded_signal, epoch_us(consent_updated_at) AS updated,
+       {_SAID}, {_FLAGS}, epoch_us(consent_updated_at) AS updated,
        CASE observation WHEN 'owned' THEN 1 WHEN 'probe' THEN 2 WHEN 'platform_report' THEN 3 ELSE 0 END::TINYINT AS observed,
        w.digest AS line_digest, w.file, w.line, w.byte_offset, w.byte_length
 FROM wide w
@@ -468,8 +469,7 @@ SELECT f.row, e.event_key, coalesce(n.code, 0) AS name_key, coalesce(s.code, 0) 
        f.occurred, f.sent, f.received, f.true_time, coalesce(f.sequence, {NO_SEQUENCE}) AS sequence,
        coalesce(copies, 1) AS copies, coalesce(fingerprint_key, 0) AS fingerprint_key, coalesce(copy_key, 0) AS copy_key,
        coalesce(j.code, 0) AS jurisdiction_key, {", ".join(f"said_{p}::BIGINT AS said_{p}" for p in PURPOSES)},
-       has_consent::BIGINT AS has_consent, gpc::BIGINT AS gpc, us_opt_out::BIGINT AS us_opt_out,
-       undecoded_signal::BIGINT AS undecoded_signal,
+       {", ".join(f"{name}::BIGINT AS {name}" for name in CONSENT_FLAGS)},
        coalesce(v.code, 0) AS notice_key, f.updated, f.observed::BIGINT AS observed
 FROM fact f JOIN event_code e USING (row)
 LEFT JOIN code_source s ON s.value = f.source

@@ -46,7 +46,7 @@ __all__ = [
     "write_state",
 ]
 
-FORMAT: Final = 2
+FORMAT: Final = 3
 """Changes whenever state that was written before can no longer be taken up."""
 
 OUTCOME: Final = (

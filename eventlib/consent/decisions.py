@@ -73,6 +73,8 @@ def _rules(purpose: str, policy: Policy, codes: _Codes, as_of: int) -> Iterator[
     yield nw.col("erased") == 1, 1, False
     if policy.retention_days is not None:
         yield nw.col("event_time") < as_of - policy.retention_days * DAY, 2, False
+    child = nw.col("known_child") == 1
+    yield (child & ~opt_out if purpose == "analytics" else child), 3, False
     damaged = nw.col("undecoded_signal") == 1
     yield (damaged & ~opt_out if purpose in ("analytics", "identity") else damaged), 4, False
     yield nw.col(f"opted_out_{purpose}") == 1, 5, False
@@ -88,7 +90,8 @@ def _rules(purpose: str, policy: Policy, codes: _Codes, as_of: int) -> Iterator[
     yield _other_basis(purpose, policy, codes, as_of), 11, True
     yield missing, 14, False
     nothing = then == NOTHING
-    yield opt_out & (nw.col("notice_key") > 0) & nothing, 12, True
+    noticed = (nw.col("notice_key") > 0) | (nw.col("us_notice") == 1)
+    yield opt_out & noticed & nothing, 12, True
     if purpose == "analytics":
         yield opt_out & nothing, 13, True
     yield nothing, 13, False
@@ -200,6 +203,14 @@ def _opted_out(purpose: str, us_opt_out: frozenset[str], opt_out: nw.Expr) -> nw
     return told | (nw.col("us_opt_out") == 1) if purpose in us_opt_out else told
 
 
+def _valid(purpose: str, opt_out: nw.Expr) -> nw.Expr:
+    """What is said, but for a child's own grant: without a valid opt-in it opens no other event either."""
+    said = nw.col(f"said_{purpose}")
+    void = (nw.col("known_child") == 1) & (said == 1)
+    void = void & ~opt_out if purpose == "analytics" else void
+    return nw.when(~void | said.is_null()).then(said)
+
+
 def _mark(
     frame: Frame, policy: Policy, names: Mapping[int, str], codes: _Codes, notices: Mapping[int, str]
 ) -> Frame:
@@ -235,6 +246,7 @@ def _mark(
         has_purposes=_flag(said),
         stated_at=said_when,
         **{f"opted_out_{p}": _flag(_opted_out(p, us_opt_out, opt_out)) for p in PURPOSES},
+        **{f"said_{p}": _valid(p, opt_out) for p in PURPOSES},
     )
     return marked.with_columns(
         said_at=nw.when(nw.col("stated_at") < nw.col("received"))

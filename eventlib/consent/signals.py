@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from typing import Any, Final, NamedTuple
@@ -14,6 +14,7 @@ from eventlib.consent.decoders import (
     InvalidSignalError,
     TcString,
     UsOptOuts,
+    decode_categories,
     decode_google,
     decode_gpp,
     decode_tcf,
@@ -26,19 +27,20 @@ __all__ = ["Read", "Said", "SignalReader", "Signals", "least", "signal_reader", 
 _US_OPT_OUT: Final = frozenset({"advertising", "personalization"})
 _REMEMBERED: Final = 4096
 _LONGEST: Final = 2048  # a longer string is decoded each time: what is remembered stays under 10 MB
-_TCF_SECTION: Final = 2
+_TCF_SECTION, _US_PRIVACY_SECTION = 2, 6
 _TCF_PURPOSES: Final = frozenset(range(1, 25))
+_CONSENT_REQUIRED: Final = 1  # the type of a publisher restriction that asks for what we ask for anyway
 
 Said = tuple[int | None, ...]
 """What is said of each purpose, in their order: 1 granted, 0 refused, None nothing."""
 
 _NOTHING: Final[Said] = (None,) * len(PURPOSES)
-_SIGNALS: Final = ("tcf", "us_privacy", "google", "gpp")
+_SIGNALS: Final = ("tcf", "us_privacy", "google", "gpp", "categories")
 _STATED: Final[Mapping[object, int]] = {True: 1, False: 0}
 
 
 class Read(NamedTuple):
-    """What a consent object says.
+    """What a consent object says, or one signal of it.
 
     Attributes
     ----------
@@ -48,14 +50,21 @@ class Read(NamedTuple):
         The Global Privacy Control was sent, in a field of its own or in a GPP string.
     us_opt_out : bool
         A US signal says that sale, sharing or targeted advertising were opted out of.
+    us_notice : bool or None
+        A US signal says that notice was given; False: one says that it was not, None: none speaks of it. Of a whole object
+        it is True only if nothing was opted out of either, and never None (C12).
+    known_child : bool
+        It is about a child without a valid opt-in (C03).
     damaged : bool
         A signal cannot be read (C04).
     """
 
-    said: Said
-    gpc: bool
-    us_opt_out: bool
-    damaged: bool
+    said: Said = _NOTHING
+    gpc: bool = False
+    us_opt_out: bool = False
+    us_notice: bool | None = None
+    known_child: bool = False
+    damaged: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,26 +77,42 @@ class Signals:
         By purpose the TCF purposes that must all be granted; none: a TC string says nothing of it.
     google : tuple of (str, frozenset of str)
         By purpose the consent mode types.
+    categories : tuple of (str, frozenset of str)
+        By purpose the categories of Segment and Snowplow.
     us_opt_out : frozenset of str
         The purposes that an opt-out under a US law refuses.
+    tcf_vendor : int or None
+        The vendor whose consent a TC string must hold too, and whose restrictions count.
+    tcf_publisher : bool
+        Whether the string's publisher segment must grant the TCF purposes too.
     """
 
     tcf: tuple[tuple[str, frozenset[int]], ...] = ()
     google: tuple[tuple[str, frozenset[str]], ...] = ()
+    categories: tuple[tuple[str, frozenset[str]], ...] = ()
     us_opt_out: frozenset[str] = _US_OPT_OUT
+    tcf_vendor: int | None = None
+    tcf_publisher: bool = False
 
     @classmethod
     def of(cls, content: Mapping[str, Any]) -> Signals:
         """Read the `signals` section of a policy."""
-        tcf, google = (
+        tcf, google, categories = (
             tuple(
                 (purpose, frozenset(needed))
                 for purpose, needed in (content.get(name) or {}).items()
                 if needed
             )
-            for name in ("tcf", "google")
+            for name in ("tcf", "google", "categories")
         )
-        return cls(tcf, google, frozenset(content.get("us_opt_out", _US_OPT_OUT)))
+        return cls(
+            tcf,
+            google,
+            categories,
+            frozenset(content.get("us_opt_out", _US_OPT_OUT)),
+            content.get("tcf_vendor"),
+            bool(content.get("tcf_publisher")),
+        )
 
 
 def stated(purposes: Mapping[str, object] | None) -> Said:
@@ -110,63 +135,113 @@ class SignalReader:
             "us_privacy": self._us_privacy,
             "google": self._google,
             "gpp": self._gpp,
+            "categories": self._categories,
         }
         self._remembered: Callable[[str, str], Read] = lru_cache(_REMEMBERED)(self._decoded)
 
     def read(self, consent: Mapping[str, Any]) -> Read:
         """Read a consent object of the envelope."""
-        said, gpc = stated(consent.get("purposes")), bool(consent.get("gpc"))
+        stated_here = Read(
+            stated(consent.get("purposes")),
+            gpc=bool(consent.get("gpc")),
+            us_notice=False,
+            known_child=consent.get("known_child") == "no_consent",
+        )
         found = [
             (self._remembered if len(text) <= _LONGEST else self._decoded)(name, text)
             for name in _SIGNALS
             if (value := consent.get(name)) is not None
             for text in [_text(name, value, consent)]
         ]
-        if not found:
-            return Read(said, gpc, us_opt_out=False, damaged=False)
-        damaged = any(each.damaged for each in found)
-        said = least([said, *(each.said for each in found)])
-        if damaged:  # whoever wrote this meant to say more than can be read
-            said = tuple(0 if x == 0 else None for x in said)
-        return Read(
-            said, gpc or any(each.gpc for each in found), any(each.us_opt_out for each in found), damaged
-        )
+        return _joined(stated_here, found) if found else stated_here
 
     def _decoded(self, name: str, text: str) -> Read:
         try:
             return self._decoders[name](text)
         except InvalidSignalError:
-            return Read(_NOTHING, gpc=False, us_opt_out=False, damaged=True)
+            return Read(damaged=True)
 
     def _tcf(self, text: str) -> Read:
-        return Read(self._of_tcf(decode_tcf(text)), gpc=False, us_opt_out=False, damaged=False)
+        return Read(self._of_tcf(decode_tcf(text)))
 
     def _of_tcf(self, string: TcString) -> Said:
         granted = string.purpose_consents
         # a string states every purpose: what it does not grant was not chosen, or taken back
-        return _meant(self.signals.tcf, granted, _TCF_PURPOSES - granted)
+        refused = _TCF_PURPOSES - granted
+        if self.signals.tcf_publisher:
+            granted &= string.publisher_tc.purpose_consents if string.publisher_tc else frozenset()
+            refused = _TCF_PURPOSES - granted
+        if self.signals.tcf_vendor is not None:
+            barred, deselected = _of_vendor(string, self.signals.tcf_vendor)
+            granted -= barred
+            refused = _TCF_PURPOSES if deselected else refused
+        return _meant(self.signals.tcf, granted, refused)
 
     def _google(self, text: str) -> Read:
         mode = decode_google(orjson.loads(text))
-        said = _meant(self.signals.google, mode.granted, mode.refused)
-        return Read(said, gpc=False, us_opt_out=False, damaged=False)
+        return Read(_meant(self.signals.google, mode.granted, mode.refused))
+
+    def _categories(self, text: str) -> Read:
+        found = decode_categories(orjson.loads(text))
+        refused = found.refused
+        if found.others_refused:
+            mapped = frozenset[str]().union(*(needed for _, needed in self.signals.categories))
+            refused |= mapped - found.granted
+        return Read(_meant(self.signals.categories, found.granted, refused))
 
     def _us_privacy(self, text: str) -> Read:
-        return _us([decode_us_privacy(text).opt_outs])
+        return _us({_US_PRIVACY_SECTION: decode_us_privacy(text).opt_outs})
 
     def _gpp(self, text: str) -> Read:
         sections, applicable = orjson.loads(text)
         found: Gpp = decode_gpp(sections)
-        opt_outs = [section.opt_outs for section in found.us]
+        opt_outs = {section.section_id: section.opt_outs for section in found.us}
         if found.us_privacy is not None:
-            opt_outs.append(found.us_privacy.opt_outs)
-        us = _us(opt_outs)
-        said = _NOTHING
-        if found.tcf is not None:
-            said = self._of_tcf(found.tcf)
-            if applicable and _TCF_SECTION not in applicable:  # what does not apply may refuse, and not grant
-                said = tuple(0 if x == 0 else None for x in said)
-        return Read(said, us.gpc, us.us_opt_out, damaged=False)
+            opt_outs[_US_PRIVACY_SECTION] = found.us_privacy.opt_outs
+        us = _us(opt_outs, applicable)
+        if found.undecoded and us.us_notice:  # nobody knows what the others opted out of
+            us = us._replace(us_notice=None)
+        if found.tcf is None:
+            return us
+        said = self._of_tcf(found.tcf)
+        if applicable and _TCF_SECTION not in applicable:  # what does not apply may refuse, and not grant
+            said = _refusals(said)
+        return us._replace(said=said)
+
+
+def _joined(own: Read, found: list[Read]) -> Read:
+    """Join what an object says itself and what its signals say: whatever restricts counts, whoever says it."""
+    damaged = any(each.damaged for each in found)
+    said = least([own.said, *(each.said for each in found)])
+    gpc, us_opt_out = own.gpc or any(each.gpc for each in found), any(each.us_opt_out for each in found)
+    noticed = {each.us_notice for each in found}
+    return Read(
+        said=_refusals(said) if damaged else said,  # whoever wrote this meant to say more than can be read
+        gpc=gpc,
+        us_opt_out=us_opt_out,
+        us_notice=True in noticed and False not in noticed and not (damaged or gpc or us_opt_out),
+        known_child=own.known_child or any(each.known_child for each in found),
+        damaged=damaged,
+    )
+
+
+def _refusals(said: Said) -> Said:
+    """Return what is refused, and nothing else."""
+    return tuple(0 if x == 0 else None for x in said)
+
+
+def _of_vendor(string: TcString, vendor: int) -> tuple[frozenset[int], bool]:
+    """Return the purposes for which a vendor has no consent, and whether the person deselected the vendor."""
+    if string.disclosed_vendors is not None and not string.disclosed_vendors >> vendor & 1:
+        return _TCF_PURPOSES, False  # nobody was asked
+    if not string.vendor_consents >> vendor & 1:
+        return _TCF_PURPOSES, True
+    restricted = (
+        entry.purpose
+        for entry in string.publisher_restrictions
+        if entry.kind != _CONSENT_REQUIRED and entry.vendors >> vendor & 1
+    )
+    return frozenset(restricted), False
 
 
 def _meant(
@@ -184,17 +259,22 @@ def _meant(
     return tuple(map(meant, PURPOSES))
 
 
-def _us(opt_outs: Iterable[UsOptOuts]) -> Read:
-    opted_out = gpc = False
-    for each in opt_outs:
-        opted_out = opted_out or True in (each.sale, each.sharing, each.targeted_advertising)
-        gpc = gpc or each.gpc is True
-    return Read(_NOTHING, gpc, opted_out, damaged=False)
+def _us(sections: Mapping[int, UsOptOuts], applicable: Sequence[int] | None = None) -> Read:
+    """Read US sections by their ids; one that does not apply may say what restricts, and no more."""
+    every = sections.values()
+    notices = {number: each.notice for number, each in sections.items()}
+    given = any(notice for number, notice in notices.items() if not applicable or number in applicable)
+    return Read(
+        gpc=any(each.gpc is True for each in every),
+        us_opt_out=any(True in (each.sale, each.sharing, each.targeted_advertising) for each in every),
+        us_notice=False if False in notices.values() else given or None,
+        known_child=any(each.known_child and not each.child_consent for each in every),
+    )
 
 
 def _text(name: str, value: Any, consent: Mapping[str, Any]) -> str:
     """Return a signal as one text, by which it is remembered."""
-    if name == "google":
+    if name in ("google", "categories"):
         return orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()
     if name == "gpp":
         return orjson.dumps([value, consent.get("gpp_sid")]).decode()

@@ -9,7 +9,7 @@ from typing import Any, Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from eventlib.border import BORDER_COLUMNS
+from eventlib.border import BORDER_COLUMNS, CONSENT_FLAGS
 from eventlib.model import PURPOSES
 from eventlib.narrow import Narrow, digest_identifiers, hmac_pads, name_plainly
 from eventlib.pseudonyms import Pseudonymiser
@@ -26,10 +26,7 @@ _CONSENT: Final = (
     "sent_at",
     "jurisdiction",
     *_SAID,
-    "has_consent",
-    "gpc",
-    "us_opt_out",
-    "undecoded_signal",
+    *CONSENT_FLAGS,
     "notice_version",
     "consent_updated_at",
 )
@@ -252,7 +249,7 @@ def _narrow_columns() -> list[Any]:
         .when(f.col("observation") == "platform_report", 3)
         .otherwise(0)
     )
-    plain = ("has_consent", "gpc", "us_opt_out", "undecoded_signal", *_SAID)
+    plain = (*CONSENT_FLAGS, *_SAID)
     return [
         "row",
         "event_key",

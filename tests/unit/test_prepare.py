@@ -46,6 +46,10 @@ def lines() -> list[bytes]:
             updated=chance.choice([-50, None, 90_000]),
             training=chance.choice([True, False, None]),
         )
+        if number % 8 == 0:  # devices of their own, or they would follow what they said elsewhere
+            device, said = 100 + number, {"jurisdiction": "US-CA", "us_privacy": "1YNN"}
+        if number % 12 == 0:
+            said = {**said, "known_child": "no_consent", "categories": {"analytics": True, "*": False}}
         made.append(
             event(
                 seconds,

@@ -51,7 +51,19 @@ def one(tmp_path: Path, said: object, **options: Any) -> str:
         ({**consent(), "us_privacy": "1YNN"}, "C10 C10 C10 C10 C10"),
         ({**consent("US-CA"), "us_privacy": "1YYN"}, "C10 C10 C10 C05 C05"),
         ({"jurisdiction": "US-CA", "us_privacy": "1YYN"}, "C13 C13 C13 C05 C05"),
-        ({"jurisdiction": "US-CA", "us_privacy": "1YNN"}, "C13 C13 C13 C13 C13"),
+        ({"jurisdiction": "US-CA", "us_privacy": "1YNN"}, "C12 C12 C12 C12 C12"),
+        ({"jurisdiction": "US-CA", "us_privacy": "1NNN"}, "C13 C13 C13 C13 C13"),
+        ({"jurisdiction": "EEA", "us_privacy": "1YNN"}, "withheld C14_default"),
+        ({**consent(), "known_child": "no_consent"}, "withheld C03_child"),
+        ({**consent("US-CA"), "known_child": "no_consent"}, "C10 C03 C03 C03 C03"),
+        ({**consent("US-CA", analytics=False), "known_child": "no_consent"}, "withheld C06_denied_then"),
+        (
+            {"jurisdiction": "US-CA", "notice_version": "1", "known_child": "no_consent"},
+            "C12 C03 C03 C03 C03",
+        ),
+        ({**consent(), "known_child": "consent"}, "C10 C10 C10 C10 C10"),
+        ({**consent("US-CA"), "known_child": "no_consent", "tcf": "CP"}, "C13 C03 C03 C03 C03"),
+        ({**consent(), "categories": {"analytics": "maybe"}}, "withheld C04_invalid_signal"),
         (consent(updated=-400 * DAY), "withheld C08_stale"),
         (consent("US-CA", updated=-400 * DAY), "C10 C10 C10 C10 C10"),
         (consent(jurisdiction=None), "C10 C10 C10 C10 C10"),
@@ -211,6 +223,22 @@ def test_opt_out_signal_reaches_the_persons_other_events_and_devices(tmp_path: P
 )
 def test_a_damaged_signal_denies_whatever_else_is_granted(tmp_path: Path, signal: dict[str, Any]):
     assert one(tmp_path, {**consent(), **signal}) == "withheld C04_invalid_signal"
+
+
+@pytest.mark.parametrize("jurisdiction", ["EEA", "US-CA"])
+def test_being_a_child_is_said_of_one_event_and_its_own_grant_opens_no_other(
+    tmp_path: Path, jurisdiction: str
+):
+    child = {**consent(jurisdiction, updated=None), "known_child": "no_consent"}
+    elsewhere = [
+        event(50, consent=None),
+        event(60, anonymous_id="a-2", consent=consent(jurisdiction, updated=-9)),
+        login(70, anonymous_id="a-2", user_id="u-1", consent=consent(jurisdiction, updated=-9)),
+    ]
+    kept = rules(tmp_path, [login(0, user_id="u-1", consent=child), *elsewhere])
+    assert [kept.get(e["event_id"]) for e in elsewhere[1:]] == ["C10 C10 C10 C10 C10"] * 2
+    # without a jurisdiction of its own the event is judged as opt-in; analytics was granted where a child's grant of it counts
+    assert kept.get(elsewhere[0]["event_id"]) == {"EEA": None, "US-CA": "C10 C13 C13 C13 C13"}[jurisdiction]
 
 
 def test_impersonal_event_needs_no_consent_unless_it_carries_an_identifier(tmp_path: Path):
