@@ -24,11 +24,23 @@ _SLOW = settings(
     ],  # an example takes half a second: shrinking would take minutes
 )
 
+_SIGNALS: list[dict[str, Any]] = [
+    {},
+    {},
+    {"us_privacy": "1YNN"},
+    {"us_privacy": "1YYN"},
+    {"us_privacy": "1yyn"},
+    {"gpc": True},
+    {"known_child": "no_consent"},
+    {"categories": {"analytics": True, "*": False}},
+    {"gpp": "DBABLA~BVVqAAAAAqA.YA"},
+]
 _said = st.none() | st.builds(
-    lambda jurisdiction, updated, said: consent(jurisdiction, updated, **said),
+    lambda jurisdiction, updated, said, signal: {**consent(jurisdiction, updated, **said), **signal},
     st.sampled_from(["EEA", "US-CA", None]),
     st.sampled_from([-5.0, 50.0, None]),
     st.dictionaries(st.sampled_from(PURPOSES), st.sampled_from([True, False, None])),
+    st.sampled_from(_SIGNALS),
 )
 _events = st.lists(
     st.builds(
