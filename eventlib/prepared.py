@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import os
 import shutil
 from collections.abc import Iterator
@@ -203,16 +202,9 @@ class Prepared:
         return target
 
     def _repr_html_(self) -> str:
-        rows = "".join(
-            f"<tr><td>{html.escape(entry.stage)}</td><td>{entry.rows_in:,}</td><td>{entry.rows_out:,}</td>"
-            f"<td>{html.escape(', '.join(f'{code} {count:,}' for code, count in entry.to_dict()['removed'].items()))}</td></tr>"
-            for entry in self.ledger
-        )
-        return (
-            f"<p><b>Prepared dataset</b> {html.escape(str(self.run['run_id']))}: {self.ledger.rows_in:,} lines in, "
-            f"{self.ledger.rows_out:,} events kept</p><table><thead><tr><th>stage</th><th>rows in</th><th>rows out</th>"
-            f"<th>removed</th></tr></thead><tbody>{rows}</tbody></table>"
-        )
+        from eventlib.report.tables import html_ledger  # noqa: PLC0415 - only where it is displayed
+
+        return html_ledger(self.ledger, str(self.run["run_id"]))
 
 
 def load(folder: str | os.PathLike[str]) -> Prepared:

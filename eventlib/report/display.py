@@ -142,7 +142,9 @@ def record(
         raise BadCallError(f"record: {name!r} is not a snake_case name, such as 'kept_share'")
     if (lower is None) != (upper is None):
         raise BadCallError(f"record {name!r}: give both bounds of the interval, or neither")
-    headline = Headline(name, _plain(value), _plain(lower), _plain(upper), unit, label)
+    shown = _plain(value)
+    shown = safe.clean(shown) if isinstance(shown, str) else shown
+    headline = Headline(name, shown, _plain(lower), _plain(upper), safe.clean(unit), safe.clean(label))
     _publish({FIGURE_MIME: asdict(headline), "text/plain": ""})
     return headline
 
@@ -219,13 +221,12 @@ def _in_words(value: object) -> str:
 
 def _headline_html(headline: Headline) -> str:
     interval = f"<small>{safe.escape_html(headline.interval)}</small>" if headline.interval else ""
-    text = safe.escape_html(safe.clean(headline.text) if isinstance(headline.value, str) else headline.text)
-    return f"<div><dt>{safe.escape_html(headline.title)}</dt><dd>{text} {interval}</dd></div>"
+    return f"<div><dt>{safe.escape_html(headline.title)}</dt><dd>{safe.escape_html(headline.text)} {interval}</dd></div>"
 
 
 def _definition_list(items: Mapping[str, object], name: str) -> str:
     rows = "".join(
-        f"<div><dt>{safe.escape_html(key)}</dt><dd>{safe.escape_html(value)}</dd></div>"
+        f"<div><dt>{safe.escape_html(key)}</dt><dd>{safe.escape_html(safe.clean(str(value)))}</dd></div>"
         for key, value in items.items()
     )
     return f'<dl class="{name}">{rows}</dl>'
@@ -258,7 +259,7 @@ def show_summary(
     notes = "".join(f"<li>{safe.escape_html(safe.clean(text))}</li>" for text in warnings if text)
     in_force = {key: _in_words(value) for key, value in (parameters or {}).items()}
     html = (
-        f'<section class="summary" aria-label="Summary"><p class="question">{safe.escape_html(question)}</p>'
+        f'<section class="summary" aria-label="Summary"><p class="question">{safe.escape_html(safe.clean(question))}</p>'
         f'<dl class="headlines">{cards}</dl>{_definition_list(counts, "rows")}'
         + (
             f'<div class="warnings" role="note"><p>Before you use this</p><ul>{notes}</ul></div>'
@@ -268,7 +269,7 @@ def show_summary(
         + (_definition_list(in_force, "parameters") if in_force else "")
         + "</section>"
     )
-    _publish({"text/html": html, "text/plain": question})
+    _publish({"text/html": html, "text/plain": safe.clean(question)})
 
 
 _LEFT: Final = ' style="text-align:left"'  # JupyterLab puts all cells to the right
@@ -285,12 +286,14 @@ _FROM_PREPARED: Final = (
     "seed",
     "row_digest",
 )
+_DIGESTS: Final = frozenset(("sha256", "row_digest", "digest", "run_id", "code_version", "libraries"))
+"""What the stamp has of our own making: long, mixed, and no token."""
 
 
 def _stamp(run: Mapping[str, Any], parameters: Mapping[str, object]) -> dict[str, Any]:
     """Everything that is needed to make this report again (NOTEBOOKS 3)."""
     now = dt.datetime.now(dt.UTC)
-    return {
+    stamp = {
         "run_id": os.environ.get(RUN_ID_VARIABLE) or f"{now:%Y%m%dT%H%M%SZ}-{uuid.uuid4().hex[:6]}",
         "started": _STARTED.isoformat(timespec="seconds"),
         "ended": now.isoformat(timespec="seconds"),
@@ -299,6 +302,8 @@ def _stamp(run: Mapping[str, Any], parameters: Mapping[str, object]) -> dict[str
         "prepared": {key: run[key] for key in _FROM_PREPARED if key in run},
         "status": "completed",
     }
+    cleaned: dict[str, Any] = safe.clean_tree(stamp, _DIGESTS)
+    return cleaned
 
 
 def _inputs_table(inputs: Sequence[Mapping[str, Any]]) -> str:

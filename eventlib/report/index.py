@@ -115,9 +115,7 @@ def _figures(runs: Sequence[Run]) -> str:
     rows = []
     for figure in runs[-1].figures:
         headline = _headline(figure)
-        text = safe.escape_html(
-            safe.clean(headline.text) if isinstance(headline.value, str) else headline.text
-        )
+        text = safe.escape_html(headline.text)
         interval = f"<small>{safe.escape_html(headline.interval)}</small>" if headline.interval else ""
         trend = _trend(runs, headline.name)
         rows.append(f"<div><dt>{safe.escape_html(headline.title)}</dt><dd>{text}{trend}{interval}</dd></div>")

@@ -6,7 +6,6 @@ import math
 from typing import TYPE_CHECKING, Final
 
 from eventlib.report.plots import DASHES, GREY, INK, PALETTE, SYMBOLS, empty, error_bars, figure
-from eventlib.report.safe import clean, escape_plotly
 from eventlib.report.tables import format_value
 
 if TYPE_CHECKING:
@@ -217,7 +216,6 @@ def scores(frame: pd.DataFrame, name: str, subtitle: str = "", most: int = 24) -
         subtitle = f"{subtitle}; the best and the worst {most // 2} of {len(ranked)} with enough evidence"
         ranked = ranked.iloc[[*range(most // 2), *range(len(ranked) - most // 2, len(ranked))]]
     ranked = ranked.assign(row=range(len(ranked)))
-    subtitle = escape_plotly(clean(subtitle))  # it names the engine, which is an event's word
     fig = figure(title, subtitle, "score, 1 = average page, 90 % interval", height=200 + 26 * len(ranked))
     _forest(fig, ranked, "theta", "word")
     _rows(fig, list(ranked["content_id"]))
@@ -237,7 +235,6 @@ def stages(frame: pd.DataFrame, names: Sequence[str], subtitle: str = "", most: 
     if len(ranked) > most:
         ranked = ranked.iloc[[*range(most // 2), *range(len(ranked) - most // 2, len(ranked))]]
     labels = [str(item) for item in ranked["content_id"]]
-    subtitle = escape_plotly(clean(subtitle))
     fig = figure(title, subtitle, "part of the log score, 0 = average", height=210 + 26 * len(ranked))
     for stage in names:
         colour, pattern = _STAGE_LOOK[stage]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any, Final
 
-from eventlib.report import safe
 from eventlib.report.plots import DASHES, GREY, INK, PALETTE, SYMBOLS, empty, error_bars, figure, heatmap
 from eventlib.report.tables import format_value
 
@@ -135,9 +134,8 @@ def transition_graph(frame: pd.DataFrame, subtitle: str = "", least: float = 0.1
     )
     for name, (x, y) in places.items():
         shift = 20 if y >= 0 else -20
-        text = safe.escape_plotly(safe.clean(name))
         fig.add_annotation(
-            x=x, y=y, text=text, showarrow=False, yshift=shift, bgcolor="rgba(255,255,255,0.9)"
+            x=x, y=y, text=name, showarrow=False, yshift=shift, bgcolor="rgba(255,255,255,0.9)"
         )
     fig.update_xaxes(visible=False, range=[-0.7, len(names) - 0.3])
     fig.update_yaxes(visible=False, range=[-1.4, 1.75])

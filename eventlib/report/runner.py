@@ -22,8 +22,10 @@ from eventlib.publish import workplace
 from eventlib.report import publish as reports
 from eventlib.report.display import FIGURE_MIME, RUN_ID_VARIABLE, RUN_MIME
 from eventlib.report.index import index_page
+from eventlib.report.outputs import clean_notebook
 from eventlib.report.page import check_page, render_page, title_of
 from eventlib.report.parameters import choose, read_files, read_parameters
+from eventlib.report.safe import clean
 from eventlib.resources import notebooks_dir
 
 if TYPE_CHECKING:
@@ -33,7 +35,7 @@ if TYPE_CHECKING:
 
 __all__ = ["run_reports"]
 
-PATH_PARAMETERS: Final = ("prepared",)
+PATH_PARAMETERS: Final = ("prepared", "out")
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +107,14 @@ def _tasks(
     return tasks
 
 
+def _save(notebook: NotebookNode, path: Path) -> None:
+    """Save an executed notebook as it may be published."""
+    import nbformat  # noqa: PLC0415 - only where notebooks run
+
+    clean_notebook(notebook, PATH_PARAMETERS)
+    nbformat.write(notebook, path)  # type: ignore[no-untyped-call]  # not annotated
+
+
 def _outputs(notebook: NotebookNode, mime: str) -> list[dict[str, Any]]:
     outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
     return [dict(output.data[mime]) for output in outputs if mime in output.get("data", {})]
@@ -138,7 +148,8 @@ def _execute(task: _Task, run: _Run, target: Path, on_cell: Callable[..., None])
         )
     except papermill.PapermillExecutionError as error:
         kind = GateRefusedError if error.ename == GateRefusedError.__name__ else NotebookFailedError
-        raise kind(f"{task.name}: {error.ename} in cell {error.exec_count}: {error.evalue}") from error
+        said = clean(str(error.evalue))  # it may quote an event
+        raise kind(f"{task.name}: {error.ename} in cell {error.exec_count}: {said}") from error
     except CellTimeoutError:
         raise NotebookFailedError(f"{task.name}: a cell ran over {run.timeout} s") from None
     except (DeadKernelError, RuntimeError) as error:
@@ -183,7 +194,9 @@ def _page_of_failure(folder: Path, name: str) -> None:
     executed = folder / f"{name}.ipynb"
     if executed.is_file() and not (folder / "report.html").is_file():
         with contextlib.suppress(EventlibError, OSError, ValueError):
-            reports.write_text(folder / "report.html", render_page(_read(executed)))
+            notebook = _read(executed)
+            _save(notebook, executed)
+            reports.write_text(folder / "report.html", render_page(notebook))
 
 
 def _run_one(task: _Task, run: _Run, on_cell: Callable[..., None]) -> Path:
@@ -192,7 +205,9 @@ def _run_one(task: _Task, run: _Run, on_cell: Callable[..., None]) -> Path:
     folder.mkdir()
     started = _now()
     try:
-        notebook = _execute(task, run, folder / f"{task.name}.ipynb", on_cell)
+        target = folder / f"{task.name}.ipynb"
+        notebook = _execute(task, run, target, on_cell)
+        _save(notebook, target)
         _write_report(task, run, notebook, folder, started)
     except EventlibError as error:
         _page_of_failure(folder, task.name)

@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-__all__ = ["MAX_ROWS", "format_value", "html_table", "ids_in", "plain_rows"]
+    from eventlib.ledger import Ledger
+
+__all__ = ["MAX_ROWS", "format_value", "html_ledger", "html_table", "ids_in", "plain_rows"]
 
 MAX_ROWS: Final = 20
 _MISSING: Final = "—"
@@ -98,9 +100,14 @@ def ids_in(frame: pd.DataFrame) -> frozenset[str]:
 
 def _cell(value: object, spec: str | Callable[[Any], str] | None, column: str, *, ours: bool) -> str:
     text = format_value(value, spec)
-    if isinstance(value, str) and not ours:
-        text = safe.clean_id(text) if _is_id(column) else safe.clean(text)
+    if not ours and not isinstance(value, numbers.Real | dt.date):  # lists and the like hold text too
+        text = safe.shorten(safe.clean_id(text) if _is_id(column) else safe.clean(text))
     return safe.escape_html(text)
+
+
+def _heading(column: str) -> str:
+    """Columns may be named by values, such as an engine's."""
+    return safe.escape_html(safe.shorten(safe.clean(column.replace("_", " "))))
 
 
 def plain_rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
@@ -153,7 +160,7 @@ def html_table(
         column: ' class="num"' if right[column] else ' class="txt" style="text-align:left"'
         for column in columns
     }
-    head = "".join(f'<th scope="col"{align[c]}>{safe.escape_html(c.replace("_", " "))}</th>' for c in columns)
+    head = "".join(f'<th scope="col"{align[c]}>{_heading(c)}</th>' for c in columns)
     body = "".join(
         "<tr>"
         + "".join(f"<td{align[c]}>{_cell(row[c], formats.get(c), c, ours=c in ids)}</td>" for c in columns)
@@ -163,7 +170,27 @@ def html_table(
     more = len(frame) - len(rows)
     empty = f'<tr><td colspan="{max(len(columns), 1)}">none</td></tr>' if not rows else ""
     note = f'<p class="more">{more:,} more</p>' if more > 0 else ""
-    caption_html = f"<caption>{safe.escape_html(caption)}</caption>" if caption else ""
+    caption = safe.escape_html(safe.clean(caption))
+    caption_html = f"<caption>{caption}</caption>" if caption else ""
     table = f"<table>{caption_html}<thead><tr>{head}</tr></thead><tbody>{body}{empty}</tbody></table>"
-    label = safe.escape_html(caption or "table")
-    return f'<div class="table" tabindex="0" role="group" aria-label="{label}">{table}{note}</div>'
+    return (
+        f'<div class="table" tabindex="0" role="group" aria-label="{caption or "table"}">{table}{note}</div>'
+    )
+
+
+def html_ledger(ledger: Ledger, run_id: str) -> str:
+    """Return a dataset's accounting as a live notebook shows it."""
+    import pandas as pd  # noqa: PLC0415 - there already wherever a dataset is
+
+    rows = [
+        (
+            entry.stage,
+            entry.rows_in,
+            entry.rows_out,
+            ", ".join(f"{code} {n:,}" for code, n in entry.to_dict()["removed"].items()),
+        )
+        for entry in ledger
+    ]
+    frame = pd.DataFrame(rows, columns=["stage", "rows_in", "rows_out", "removed"])
+    caption = f"Prepared dataset {run_id}: {ledger.rows_in:,} lines in, {ledger.rows_out:,} events kept"
+    return html_table(frame, caption)

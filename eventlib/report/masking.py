@@ -1,0 +1,224 @@
+"""What a report must not repeat of an event's text: addresses, numbers, tokens, queries (S10).
+
+A net, not a proof. Text is looked at twice: as it is written, and as a reader or a browser would take it
+(percent-encoding and entities undone, full-width forms made plain, invisible characters gone). Every pattern
+is linear in the text: its start is anchored or its repeats are possessive.
+"""
+
+from __future__ import annotations
+
+import html
+import re
+import unicodedata
+from typing import Final
+from urllib.parse import unquote, urlsplit, urlunsplit
+
+__all__ = ["CONTROLS", "is_card", "mask_text", "mask_url"]
+
+CONTROLS: Final = re.compile(
+    # C0 but tab and newline, DEL and C1, then the characters that reorder, hide or tag text
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180e\u200b\u200e\u200f\u2028\u2029"
+    "\u202a-\u202e\u2060-\u206f\u3164\ufeff\uffa0\ufff9-\ufffb\ufffe\uffff\ud800-\udfff\U000e0000-\U000e0fff]"
+)
+_INVISIBLE: Final = re.compile(f"{CONTROLS.pattern[:-1]}\u200c\u200d\ufe00-\ufe0f\ufffd]")  # kept in emoji
+_DASHES: Final = re.compile("[\u2010-\u2015\u2212\u2043\ufe58\uff0d]")
+_AT: Final = re.compile(r"\s?[\[(]\s?at\s?[\])]\s?", re.IGNORECASE)
+_DOT: Final = re.compile(r"\s?[\[(]\s?dot\s?[\])]\s?", re.IGNORECASE)
+_MARK: Final = "[masked]"
+_ROUNDS: Final = 5
+_LONGEST: Final = 20_000
+"""Characters of a text that are looked at: no report shows more."""
+
+_URL: Final = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]{0,30}://[^\s<>\"'`]+")
+_QUERY: Final = re.compile(r"[?#;][^\s?#;=<>\"'`]{1,64}=[^\s<>\"'`]*")
+_UTM: Final = re.compile(r"utm_\w{1,30}=.*", re.IGNORECASE | re.DOTALL)
+_LOCAL: Final = r"\w.!$%&'*+^`{|}~-"
+_EMAIL: Final = re.compile(
+    rf"(?:(?<![{_LOCAL}])[{_LOCAL}]++|\"[^\"\s]{{1,64}}\")@(?:[\w-]++(?:\.[\w-]++)++|\[[\d.:a-fA-F]{{3,45}}\])"
+)
+_TOKEN: Final = re.compile(
+    r"eyJ[\w-]{8,}+\.[\w-]{4,}+(?:\.[\w-]*+)?"  # JSON Web Token
+    r"|(?<![^\W_])(?:(?:sk|pk|rk|whsec)[-_]|gh[opsur]_|github_pat_|glpat-|xox[abeprs]-|AKIA|AIza)[\w-]{12,}+"
+    r"|(?i:\bbearer\s+)[^\s\[]\S{7,}+"
+    r"|(?i:(?:password|passwd|pwd|secret|token|api_?-?key|session_?id)=)[^\s\[&;,]{4,}+"
+    r"|(?<![\w-])(?P<long>[\w-]{32,}+)"
+)
+_UUID: Final = r"(?<![\w-])[\da-fA-F]{8}-(?:[\da-fA-F]{4}-){3}[\da-fA-F]{12}(?![\w-])"
+_DAY: Final = (
+    r"(?<![\w-])\d{4}-\d\d-\d\d(?:[ T]\d\d:\d\d(?::\d\d(?:[.,]\d{1,9})?)?(?:Z|[+-]\d\d:?\d\d)?)?(?!\d|-\d)"
+)
+_NUMBER: Final = re.compile(
+    rf"(?P<keep>{_UUID}|{_DAY})"
+    r"|\+\d(?:[\s().·/-]{0,3}\d){7,}+"
+    r"|(?<!\d)\(?\d(?:[\s().·-]{0,3}\d){7,}+"
+)
+_PLAIN: Final = re.compile(rf"-?(?:\d{{1,7}}|\d{{1,3}}(?:,\d{{3}})+)\.\d+(?:e[+-]?\d+)?|{_DAY}")
+_CARD_DIGITS: Final = (15, 16, 19)  # 13 and 14 are article numbers' too
+
+
+def _luhn(digits: str) -> bool:
+    doubled = (int(digit) * (1 + index % 2) for index, digit in enumerate(reversed(digits)))
+    return sum(value - 9 * (value > 9) for value in doubled) % 10 == 0
+
+
+def is_card(digits: str) -> bool:
+    """Return whether these digits may be a card's number, and hardly an article's."""
+    return len(digits) in _CARD_DIGITS and _luhn(digits)
+
+
+def _is_attached(match: re.Match[str]) -> bool:
+    """Return whether a number is part of a name (`c-142`, `20261003T10`) or of another number."""
+    before, after = match.string[max(match.start() - 2, 0) : match.start()], match.string[match.end() :][:1]
+    named = before[-1:].isalpha() or before[-1:] == "_" or (before[-1:] == "-" and before[:1].isalnum())
+    decimal = before[-1:] in (".", ",", ":") and before[:1].isdigit()
+    return named or decimal or after.isalpha() or after == "_"
+
+
+def _mask_number(match: re.Match[str]) -> str:
+    text = match.group()
+    if match["keep"]:
+        return text
+    digits = "".join(character for character in text if character.isdecimal())
+    attached = _is_attached(match)
+    if is_card(digits) or (not attached and 13 <= len(digits) <= 19 and _luhn(digits)):
+        return "[card]"
+    if attached and not text.startswith("+") and len(digits) <= 19:
+        return text
+    if len(digits) > 19:
+        return "[number]"
+    return "[phone]" if len(digits) >= 9 or not text.isdigit() else text
+
+
+def _mask_token(match: re.Match[str]) -> str:
+    text = match["long"]
+    if text is None:
+        return "[token]"
+    mixed = any(map(str.isdigit, text)) and any(map(str.isalpha, text))
+    return "[token]" if mixed and not re.fullmatch(_UUID, text) else text
+
+
+def _mask_plain(text: str) -> str:
+    """Mask what tells on somebody wherever it stands, addresses of pages apart."""
+    masked = _EMAIL.sub("[e-mail]", text) if "@" in text else text
+    return _NUMBER.sub(_mask_number, _TOKEN.sub(_mask_token, masked))
+
+
+def _as_read(text: str) -> str | None:
+    """Return the text as a reader or a browser takes it; None if it is wrapped too often to tell."""
+    for _ in range(_ROUNDS):
+        plain = unquote(html.unescape(text)) if "%" in text or "&" in text else text
+        plain = _INVISIBLE.sub("", plain if plain.isascii() else unicodedata.normalize("NFKC", plain))
+        plain = _DOT.sub(".", _AT.sub("@", _DASHES.sub("-", plain)))
+        plain = re.sub(r"%(?:25)++", "%", plain)
+        if plain == text:
+            return text
+        text = plain
+    return None
+
+
+def _mask_free(text: str) -> str:
+    return _mask_plain(_QUERY.sub(_mask_query, text))
+
+
+def _is_telling(text: str) -> bool:
+    """Return whether text says more to whoever undoes its wrapping than masks find as it is written."""
+    read = _as_read(text)
+    return read is None or (read != text and _mask_free(read) != read)
+
+
+def _mask_piece(text: str) -> str:
+    return _MARK if _is_telling(text) else _mask_plain(text)
+
+
+def _mask_part(text: str) -> str:
+    """Mask free text; what is wrapped is shown unwrapped, so that what is masked in it can be told."""
+    return _mask_free((_as_read(text) or _MARK) if _is_telling(text) else text)
+
+
+def _utm_only(query: str) -> str:
+    return "&".join(_mask_piece(pair) for pair in re.split("[&;#]", query) if _UTM.fullmatch(pair))
+
+
+def _cut(text: str) -> str:
+    """Return the text without the last word that fits, where it is too long: half a secret is one."""
+    if len(text) <= _LONGEST:
+        return text
+    words = text[: _LONGEST - 1].rsplit(None, 1)
+    return f"{words[0]}…"
+
+
+def _mask_url_once(url: str) -> str:
+    try:
+        parts = urlsplit(url.strip())
+        host, port = parts.hostname or "", f":{parts.port}" if parts.port else ""
+    except ValueError:
+        return "[malformed URL]"
+    if parts.scheme.lower() not in ("", "http", "https"):
+        return f"{parts.scheme}:{_MARK}"
+    if _mask_piece(host) != host:
+        host = "masked"
+    path = "/".join(_mask_piece(piece.split(";")[0]) for piece in parts.path.split("/"))
+    return urlunsplit(
+        (parts.scheme, f"[{host}]{port}" if ":" in host else host + port, path, _utm_only(parts.query), "")
+    )
+
+
+def mask_url(url: str) -> str:
+    """Return a URL without user information, fragment and every query key but `utm_*` (S10).
+
+    Examples
+    --------
+    >>> mask_url("https://ann:pw@shop.example/a?utm_source=x&email=a%40b.example#step-2")
+    'https://shop.example/a?utm_source=x'
+    >>> mask_url("javascript:alert(1)")
+    'javascript:[masked]'
+    """
+    url = _cut(url)
+    for _ in range(_ROUNDS):
+        masked = _mask_url_once(url)
+        if masked == url:
+            return masked
+        url = masked
+    return _MARK
+
+
+def _mask_query(match: re.Match[str]) -> str:
+    kept = _utm_only(match.group()[1:]) if match.group()[0] == "?" else ""
+    return f"?{kept}" if kept else ""
+
+
+def _mask_once(text: str) -> str:
+    pieces: list[str] = []
+    end = 0
+    for match in _URL.finditer(text):
+        pieces += [_mask_part(text[end : match.start()]), mask_url(match.group())]
+        end = match.end()
+    masked = "".join([*pieces, _mask_part(text[end:])])
+    return _mask_part(masked) if _is_telling(masked) else masked
+
+
+def mask_text(text: str) -> str:
+    r"""Mask e-mail addresses, phone and card numbers and tokens in free text; shorten the URLs in it (S10).
+
+    Masking is a net, not a proof: it catches the common forms, and dates and plain counts pass.
+
+    Examples
+    --------
+    >>> mask_text("call +49 151 2345 6789 or write to ann@mail.example")
+    'call [phone] or write to [e-mail]'
+    >>> mask_text("4111 1111 1111 1111 on 2026-10-03")
+    '[card] on 2026-10-03'
+    >>> mask_text("see https://shop.example/cart?session=1 now")
+    'see https://shop.example/cart now'
+    >>> mask_text("/u/ann%2540mail.example"), mask_text("ann\uff20mail.example")
+    ('/u/[e-mail]', '[e-mail]')
+    """
+    if (text.isascii() and text.isalpha()) or _PLAIN.fullmatch(text):
+        return text
+    text = _cut(text)
+    for _ in range(_ROUNDS):
+        masked = _mask_once(text)
+        if masked == text:
+            return masked
+        text = masked
+    return _MARK
