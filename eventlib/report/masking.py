@@ -47,11 +47,14 @@ _UUID: Final = r"(?<![\w-])[\da-fA-F]{8}-(?:[\da-fA-F]{4}-){3}[\da-fA-F]{12}(?![
 _DAY: Final = (
     r"(?<![\w-])\d{4}-\d\d-\d\d(?:[ T]\d\d:\d\d(?::\d\d(?:[.,]\d{1,9})?)?(?:Z|[+-]\d\d:?\d\d)?)?(?!\d|-\d)"
 )
+_TIME: Final = r"(?<![\w:])\d\d?:\d\d:\d\d(?:[.,]\d{1,9})?(?!\d)"
+_NEXT: Final = r"(?!(?<!\d)\d{4}-\d\d-\d\d(?!\d))\d"  # a date is no part of the number before it
 _NUMBER: Final = re.compile(
-    rf"(?P<keep>{_UUID}|{_DAY})"
-    r"|\+\d(?:[\s().·/-]{0,3}\d){7,}+"
-    r"|(?<!\d)\(?\d(?:[\s().·-]{0,3}\d){7,}+"
+    rf"(?P<keep>{_UUID}|{_DAY}|{_TIME})"
+    rf"|\+\d(?:[\s().·/-]{{0,3}}{_NEXT}){{7,}}+"
+    rf"|(?<!\d)\(?\d(?:[\s().·-]{{0,3}}{_NEXT}){{7,}}+"
 )
+_ID_DIGITS: Final = re.compile(r"[1-9]\d*(?:-[1-9]\d*)*|\d+")
 _PLAIN: Final = re.compile(rf"-?(?:\d{{1,7}}|\d{{1,3}}(?:,\d{{3}})+)\.\d+(?:e[+-]?\d+)?|{_DAY}")
 _CARD_DIGITS: Final = (15, 16, 19)  # 13 and 14 are article numbers' too
 
@@ -66,12 +69,13 @@ def is_card(digits: str) -> bool:
     return len(digits) in _CARD_DIGITS and _luhn(digits)
 
 
-def _is_attached(match: re.Match[str]) -> bool:
+def _is_name_part(match: re.Match[str]) -> bool:
     """Return whether a number is part of a name (`c-142`, `20261003T10`) or of another number."""
     before, after = match.string[max(match.start() - 2, 0) : match.start()], match.string[match.end() :][:1]
     named = before[-1:].isalpha() or before[-1:] == "_" or (before[-1:] == "-" and before[:1].isalnum())
     decimal = before[-1:] in (".", ",", ":") and before[:1].isdigit()
-    return named or decimal or after.isalpha() or after == "_"
+    attached = named or decimal or after.isalpha() or after == "_"
+    return attached and _ID_DIGITS.fullmatch(match.group()) is not None
 
 
 def _mask_number(match: re.Match[str]) -> str:
@@ -79,14 +83,12 @@ def _mask_number(match: re.Match[str]) -> str:
     if match["keep"]:
         return text
     digits = "".join(character for character in text if character.isdecimal())
-    attached = _is_attached(match)
-    if is_card(digits) or (not attached and 13 <= len(digits) <= 19 and _luhn(digits)):
+    is_name = _is_name_part(match)
+    if is_card(digits) or (not is_name and 13 <= len(digits) <= 19 and _luhn(digits)):
         return "[card]"
-    if attached and not text.startswith("+") and len(digits) <= 19:
-        return text
     if len(digits) > 19:
         return "[number]"
-    return "[phone]" if len(digits) >= 9 or not text.isdigit() else text
+    return "[phone]" if not is_name and (len(digits) >= 9 or not text.isdigit()) else text
 
 
 def _mask_token(match: re.Match[str]) -> str:
@@ -144,7 +146,7 @@ def _cut(text: str) -> str:
     if len(text) <= _LONGEST:
         return text
     words = text[: _LONGEST - 1].rsplit(None, 1)
-    return f"{words[0]}…"
+    return f"{words[0] if words else ''}…"
 
 
 def _mask_url_once(url: str) -> str:
