@@ -11,6 +11,7 @@ from types import MappingProxyType
 
 import duckdb
 
+from eventlib.consent_counts import count_consent, embedded_facts
 from eventlib.engine import MEMORY, SPARK, chosen_engine, connect, engine
 from eventlib.errors import BadCallError
 from eventlib.flow import Flow
@@ -25,7 +26,7 @@ from eventlib.schema import registry as schema_registry
 from eventlib.sources.files import least_space
 from eventlib.staging import run_stages
 from eventlib.stamping import publish_version, stamp, state_stamp
-from eventlib.state import new_state, outcome, retries, segments, write_state
+from eventlib.state import new_state, outcome, retries, write_state
 from eventlib.writing import place_kept, row_digest, write_events, write_quarantine, write_sessions
 
 __all__ = ["prepare_log", "prepare_to"]
@@ -131,7 +132,7 @@ def _prepare(
         outcome(connection, flow.gone)
         found = {
             "row_digest": row_digest(connection),
-            "withheld": segments(connection),
+            **count_consent(embedded_facts(connection, means.policy), means.policy, flow.as_of),
             "duplicates": retries(connection),
         }
         told = state_stamp(log, options, means, flow.as_of, flow.latest)

@@ -68,6 +68,7 @@ def stamp(log: Log, options: Options, policy: Policy, flow: Flow, started: datet
         "passed_over": log.passed_over,
         "parameters": parameters,
         "policy": {"file": policy.name, "version": policy.version, "sha256": policy.digest},
+        "policy_terms": _terms(policy),
         "schema_versions": schemas.versions(),
         "superseded": schemas.superseded(),
         "judged_by": log.judged_by,
@@ -76,6 +77,28 @@ def stamp(log: Log, options: Options, policy: Policy, flow: Flow, started: datet
         "python": platform.python_version(),
         "code_version": version("eventlib"),
         "seed": None,
+    }
+
+
+def _terms(policy: Policy) -> dict[str, Any]:
+    """Return what of a policy a report must tell: who answers for which basis and until when, and the limits of age."""
+    bases = [
+        {
+            "sources": sorted(basis.sources) if basis.sources is not None else None,
+            "jurisdictions": sorted(basis.jurisdictions) if basis.jurisdictions is not None else None,
+            "purposes": sorted(basis.purposes),
+            "basis": basis.basis,
+            "owner": basis.owner,
+            "expires": datetime.fromtimestamp(basis.expires / 1_000_000, UTC).date().isoformat(),
+        }
+        for basis in policy.bases
+    ]
+    return {
+        "bases": bases,
+        "opt_out": sorted(policy.opt_out),
+        "grant_max_age_days": policy.grant_max_age_days,
+        "retention_days": policy.retention_days,
+        "superseded_notices": sorted(policy.superseded_notices),
     }
 
 

@@ -28,10 +28,9 @@ from eventlib.errors import BadCallError
 from eventlib.model import PURPOSES
 from eventlib.prepared import read_json
 from eventlib.resources import schemas_dir
-from eventlib.tombstones import NONE, Tombstones
+from eventlib.tombstones import ERASED, NONE, Tombstones
 
 __all__ = [
-    "ERASED",
     "FORMAT",
     "KEPT",
     "OUTCOME",
@@ -41,7 +40,6 @@ __all__ = [
     "retries",
     "rewrite_inputs",
     "schemas_digest",
-    "segments",
     "share_facts",
     "write_state",
 ]
@@ -104,16 +102,6 @@ def outcome(connection: duckdb.DuckDBPyConnection, gone: Sequence[pa.Table]) -> 
     connection.execute("CREATE TEMP VIEW fate AS SELECT row, removed_by, subject FROM outcome")
 
 
-def segments(connection: duckdb.DuckDBPyConnection, facts: str = "fact") -> list[dict[str, Any]]:
-    """Count what was withheld by jurisdiction and rule (S2.7), never fewer than ten subjects (S7.10)."""
-    rows = connection.execute(
-        f"""SELECT coalesce(jurisdiction, 'unknown') AS jurisdiction, removed_by AS rule, count(*) AS events
-           FROM fate JOIN {facts} USING (row) WHERE subject IS NOT NULL
-           GROUP BY ALL HAVING count(DISTINCT subject) >= 10 ORDER BY ALL"""  # noqa: S608  # our own rows
-    ).fetchall()
-    return [{"jurisdiction": place, "rule": rule, "events": events} for place, rule, events in rows]
-
-
 _RETRY_GAPS: Final = """CASE WHEN waited < 60e6 THEN 'under 1 min' WHEN waited < 3600e6 THEN '1 to 60 min'
      WHEN waited < 86400e6 THEN '1 to 24 h' ELSE 'over 1 day' END"""
 
@@ -130,8 +118,6 @@ def retries(connection: duckdb.DuckDBPyConnection, facts: str = "fact") -> list[
     ).fetchall()
     return [{"source": source, "gap": gap, "events": events} for source, gap, events in rows]
 
-
-ERASED: Final = "C01_erased"
 
 _LEFT: Final = {"anonymous": "0", "user": "0"}
 

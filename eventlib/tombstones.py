@@ -24,7 +24,18 @@ from eventlib.errors import BadCallError
 from eventlib.graph import normalise
 from eventlib.pseudonyms import Keys, Pseudonymiser, key_check
 
-__all__ = ["NONE", "TOMBSTONES_VARIABLE", "Tombstones", "anchor_of", "read_tombstones", "tombstone_file"]
+__all__ = [
+    "ERASED",
+    "NONE",
+    "TOMBSTONES_VARIABLE",
+    "Tombstones",
+    "anchor_of",
+    "read_tombstones",
+    "tombstone_file",
+]
+
+ERASED: Final = "C01_erased"
+"""What the ledger says of an erased event."""
 
 TOMBSTONES_VARIABLE: Final = "EVENTLIB_TOMBSTONES"
 _SCHEMA: Final = pa.schema(

@@ -54,11 +54,12 @@ def withheld_by_segment(run: dict[str, object]) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        `jurisdiction`, `rule`, `events`.
+        `segment`, `rule`, `events`.
     """
     counted = run.get("withheld")
     rows = counted if isinstance(counted, list) else []
-    return pd.DataFrame(rows, columns=["jurisdiction", "rule", "events"])
+    frame = pd.DataFrame(rows, columns=["by", "segment", "rule", "events"])
+    return frame[frame["by"] == "jurisdiction"].drop(columns="by").reset_index(drop=True)
 
 
 def decisions(events: pd.DataFrame) -> pd.DataFrame:

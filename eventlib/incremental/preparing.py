@@ -103,7 +103,7 @@ def add_log(
         check_written(added.written.result(), added.ledger)
         moved = compare(why, before, published(connection, made))
     run = stamp(whole, options, means.policy, added.flow, started)
-    run |= {"row_digest": added.row_digest, "withheld": added.withheld, "duplicates": added.duplicates}
+    run |= {"row_digest": added.row_digest, **added.consent, "duplicates": added.duplicates}
     built_on = base.prepared.run["run_id"]
     run["onto"] = {"run_id": built_on, "recomputed": added.affected}
     (made / "restatement.json").write_bytes(as_json(moved, built_on, run["run_id"]))

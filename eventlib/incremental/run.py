@@ -18,6 +18,7 @@ import numpy as np
 import pyarrow as pa
 
 from eventlib.arrow import write_parquet
+from eventlib.consent_counts import count_consent, embedded_facts
 from eventlib.engine import chosen_engine, engine, parquet
 from eventlib.flow import Flow
 from eventlib.incremental.affected import find_affected
@@ -45,7 +46,7 @@ from eventlib.restatement import view_rows
 from eventlib.rows import Log
 from eventlib.schema import Registry
 from eventlib.schema import registry as schema_registry
-from eventlib.state import KEPT, OUTCOME, new_state, retries, segments, share_facts
+from eventlib.state import KEPT, OUTCOME, new_state, retries, share_facts
 from eventlib.tombstones import Tombstones
 from eventlib.writing import digest_rows, events_in_order, marked_names
 
@@ -64,8 +65,8 @@ class Added:
         The stages, as run on the affected rows.
     row_digest : str
         Of all written events.
-    withheld : list of dict
-        Withheld events by jurisdiction and rule.
+    consent : dict
+        What `eventlib.consent_counts` tells of all logs.
     duplicates : list of dict
         Removed copies by producer and time after the first.
     affected : int
@@ -77,7 +78,7 @@ class Added:
     ledger: Ledger
     flow: Flow
     row_digest: str
-    withheld: list[dict[str, Any]]
+    consent: dict[str, Any]
     duplicates: list[dict[str, Any]]
     affected: int
     written: Future[int]
@@ -398,6 +399,7 @@ def add_rows(
     tables.write_people(people)
     tables.write_sessions()
     tables.write_quarantine(log.quarantine, late)
-    counts = segments(connection, "all_fact"), retries(connection, "all_fact")
+    consent = count_consent(embedded_facts(connection, policy, "all_fact"), policy, moment)
+    counts = consent, retries(connection, "all_fact")
     run.view_moved()
     return Added(ledger, flow, run.row_digest(), *counts, rows - log.entry.rows_out, written)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import narwhals as nw
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from eventlib.consent_counts import Facts, count_consent
 from eventlib.engine import connect
 from eventlib.flow import Flow
 from eventlib.options import Means, Options, Progress, microseconds
@@ -21,6 +23,7 @@ from eventlib.spark.rows import read_rows_on
 from eventlib.spark.session import failures_told, open_session, quiet
 from eventlib.spark.writing import row_digest_on, write_events_on
 from eventlib.staging import run_stages
+from eventlib.tombstones import ERASED
 from eventlib.writing import write_quarantine, write_sessions
 
 __all__ = ["prepare_on", "read_on"]
@@ -77,7 +80,7 @@ def _prepare(
     progress("publish", 5, 6, log.entry.rows_in)
     found = {
         "row_digest": row_digest_on(engine.session, wide, kept),
-        "withheld": _segments(engine, flow),
+        **count_consent(_facts(engine, flow), means.policy, flow.as_of),
         "spark": {"version": engine.session.version, "master": engine.session.sparkContext.master},
     }
     return flow, found
@@ -101,20 +104,42 @@ def _placed(wide: Any, late: pa.Table) -> pa.Table:
     return wide.join(rows, "row").select(*columns).toArrow()
 
 
-def _segments(engine: SparkEngine, flow: Flow) -> list[dict[str, Any]]:
-    """Count what was withheld by jurisdiction and rule (S2.7), never fewer than ten subjects (S7.10)."""
-    from pyspark.sql import functions as f  # noqa: PLC0415  # an optional engine
-
+def _facts(engine: SparkEngine, flow: Flow) -> Facts:
+    """Return the narrow frame and what was withheld of it as `eventlib.consent_counts` asks for them."""
     gone = pa.concat_tables(flow.gone)
-    withheld = gone.filter(pc.is_valid(gone["subject"])).select(["row", "removed_by", "subject"])
     with quiet():
-        removed = engine.session.createDataFrame(withheld)
-    places = nw.to_native(flow.narrow.events).select("row", "jurisdiction_key")
-    counted = removed.join(places, "row").groupBy("jurisdiction_key", "removed_by")
-    rows = counted.agg(f.count("*").alias("events"), f.countDistinct("subject").alias("subjects")).collect()
-    said = sorted(
-        (flow.narrow.jurisdictions.get(row["jurisdiction_key"], "unknown"), row["removed_by"], row["events"])
-        for row in rows
-        if row["subjects"] >= 10
-    )
-    return [{"jurisdiction": place, "rule": rule, "events": events} for place, rule, events in said]
+        withheld = engine.session.createDataFrame(
+            gone.filter(pc.is_valid(gone["subject"])).select(["row", "removed_by", "subject"])
+        )
+        erased = engine.session.createDataFrame(
+            gone.filter(pc.equal(gone["removed_by"], ERASED)).select(["row"])
+        )
+    narrow, policy = flow.narrow, flow.policy
+    there = nw.to_native(narrow.events).join(erased, "row", "left_anti")
+    relations: dict[str, Any] = {"fact": there, "withheld": withheld}
+
+    def rows(query: str) -> list[tuple[Any, ...]]:
+        return [tuple(row) for row in engine.session.sql(query, **_used(query, relations)).collect()]
+
+    def keep(name: str, query: str) -> None:
+        relations[name] = engine.hold(engine.session.sql(query, **_used(query, relations)))
+
+    def codes(names: Mapping[int, str], of: Collection[str]) -> str:
+        return ", ".join(str(code) for code, name in names.items() if name in of) or "NULL"
+
+    assumed = {s for s, place in policy.source_jurisdictions.items() if place in policy.opt_out}
+    columns = {
+        "jurisdiction": "jurisdiction_key",
+        "source": "source_key",
+        "notice": "notice_key",
+        "nobody": f"""anonymous = 0 AND user = 0 AND coalesce(name_key IN ({codes(narrow.names, policy.impersonal_always)})
+                      OR (name_key IN ({codes(narrow.names, policy.impersonal_unless_owned)}) AND observed IN (2, 3)), false)""",
+        "opt_out": f"""coalesce(jurisdiction_key IN ({codes(narrow.jurisdictions, policy.opt_out)}), false)
+                       OR (jurisdiction_key = 0 AND coalesce(source_key IN ({codes(narrow.sources, assumed)}), false))""",
+    }
+    names = {"jurisdiction": narrow.jurisdictions, "source": narrow.sources, "notice": narrow.notices}
+    return Facts(rows, keep, columns, names)
+
+
+def _used(query: str, relations: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: frame for name, frame in relations.items() if f"{{{name}}}" in query}

@@ -50,7 +50,7 @@ def logs(lines: list[bytes], tmp_path_factory: pytest.TempPathFactory) -> Path:
 def assert_same(one: Prepared, other: Prepared) -> None:
     assert one.run["row_digest"] == other.run["row_digest"]
     assert one.ledger.to_list() == other.ledger.to_list()
-    for name in ("inputs", "repairs", "withheld", "judged_by"):
+    for name in ("inputs", "repairs", "withheld", "consent", "judged_by"):
         assert one.run[name] == other.run[name], name
     for name in TABLES:
         left, right = (getattr(found, name) for found in (one, other))

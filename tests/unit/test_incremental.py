@@ -64,7 +64,7 @@ def assert_same(added: Prepared, whole: Prepared) -> None:
         one, other = (found.folder / f"{name}.parquet" for found in (added, whole))
         assert one.read_bytes() == other.read_bytes(), f"{name}: {pq.read_table(one)} {pq.read_table(other)}"
     assert added.ledger.to_list() == whole.ledger.to_list()
-    for name in ("row_digest", "withheld", "duplicates", "inputs"):
+    for name in ("row_digest", "withheld", "consent", "duplicates", "inputs"):
         assert added.run[name] == whole.run[name]
 
 
