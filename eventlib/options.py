@@ -13,7 +13,7 @@ from typing import Any, Final
 from eventlib.arguments import check_types
 from eventlib.consent import Policy, load_policy
 from eventlib.engine import AUTO, SPARK, check_engine
-from eventlib.errors import BadCallError
+from eventlib.errors import BadCallError, DataRefusedError
 from eventlib.pseudonyms import Keys, key_check, load_keys
 from eventlib.state import schemas_digest
 from eventlib.timing import LENGTHS, Duration, Timing
@@ -29,6 +29,7 @@ __all__ = [
     "open_means",
     "open_tombstones",
     "quiet",
+    "recheck_tombstones",
     "settings",
 ]
 
@@ -142,6 +143,21 @@ def open_means(options: Options, *folders: Path) -> Means:
         options.timing(),
         open_tombstones(keys, options, *folders),
     )
+
+
+def recheck_tombstones(options: Options, means: Means) -> None:
+    """Refuse to publish who was erased while the run was under way.
+
+    Raises
+    ------
+    DataRefusedError
+        If somebody was.
+    """
+    now = open_tombstones(load_keys(options.key), options)
+    if not set(now.all_rows()) <= set(means.tombstones.all_rows()):
+        raise DataRefusedError(
+            "somebody was erased while this run was under way; nothing was published: run it again"
+        )
 
 
 def microseconds(moment: datetime | None) -> int | None:

@@ -16,7 +16,16 @@ from eventlib.engine import MEMORY, SPARK, chosen_engine, connect, engine
 from eventlib.errors import BadCallError
 from eventlib.flow import Flow
 from eventlib.narrow import encode
-from eventlib.options import Logs, Means, Options, Progress, microseconds, open_means, quiet
+from eventlib.options import (
+    Logs,
+    Means,
+    Options,
+    Progress,
+    microseconds,
+    open_means,
+    quiet,
+    recheck_tombstones,
+)
 from eventlib.prepared import Prepared
 from eventlib.pseudonyms import Pseudonymiser
 from eventlib.publish import enough_space, workplace
@@ -126,6 +135,7 @@ def _prepare(
 
         flow, found = prepare_on(log, options, means, made, progress)
         run = stamp(log, options, means.policy, flow, started) | found | {**note}
+        recheck_tombstones(options, means)
         return publish_version(made, out, flow.ledger, run)
     with connect(spill=work / "spill", memory_limit=MEMORY) as connection:
         flow = _run(log, options, means, connection, made, progress)
@@ -138,6 +148,7 @@ def _prepare(
         told = state_stamp(log, options, means, flow.as_of, flow.latest)
         write_state(connection, made / "state", told, flow.narrow.tombstones)
     run = stamp(log, options, means.policy, flow, started) | found | {**note}
+    recheck_tombstones(options, means)
     return publish_version(made, out, flow.ledger, run)
 
 

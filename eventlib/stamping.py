@@ -6,6 +6,7 @@ import os
 import platform
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
@@ -35,6 +36,11 @@ _LIBRARIES: Final = (
     "pyarrow",
     "scipy",
 )
+
+
+@cache
+def _versions() -> dict[str, str]:
+    return {name: version(name) for name in _LIBRARIES}
 
 
 def run_id(started: datetime) -> str:
@@ -73,7 +79,7 @@ def stamp(log: Log, options: Options, policy: Policy, flow: Flow, started: datet
         "superseded": schemas.superseded(),
         "judged_by": log.judged_by,
         "engine": flow.engine.name,
-        "libraries": {name: version(name) for name in _LIBRARIES},
+        "libraries": _versions(),
         "python": platform.python_version(),
         "code_version": version("eventlib"),
         "seed": None,

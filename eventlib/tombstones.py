@@ -7,6 +7,7 @@ to be shared, though no event of theirs is left to show it.
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import hmac
 import os
@@ -177,9 +178,7 @@ class Tombstones:
         if not self.retired:
             return self
         known = sorted({(namespace, normalise(namespace, value)) for namespace, value in identifiers})
-        return replace(
-            self.with_rows(row for old in self.retired for row in old.under(self, known)), retired=()
-        )
+        return self.with_rows(row for old in self.retired for row in old.under(self, known))
 
     def under(self, other: Tombstones, known: Sequence[tuple[str, str]]) -> Iterator[_Row]:
         """Yield these under another key, as far as normalised identifiers tell; numbers stay as they are."""
@@ -205,17 +204,31 @@ class Tombstones:
         """Return the digest of a normalised identifier."""
         return self.digest(namespace, Pseudonymiser(self.key).keyed(namespace, identifier))
 
+    def all_rows(self) -> list[_Row]:
+        """Return what is written: these, and those of retired keys."""
+        return [*self.rows, *(row for old in self.retired for row in old.rows)]
+
     def write(self, file: Path) -> None:
-        """Write the file, for its owner alone, in one step."""
-        rows = sorted(self.rows, key=lambda row: (row.erased_at, row.kind, row.digest, row.of or ""))
-        table = table_of([{name: getattr(row, name) for name in _SCHEMA.names} for row in rows], _SCHEMA)
-        aside = file.with_name(f".{file.name}.{os.getpid()}")
-        try:
-            write_parquet(aside, table.to_batches(), _SCHEMA)
-            aside.chmod(0o600)
-            aside.replace(file)
-        finally:
-            aside.unlink(missing_ok=True)
+        """Write a file of these alone, for its owner alone, in one step."""
+        _write(self.all_rows(), file)
+
+    def keep(self, file: Path) -> None:
+        """Add these to a file, whatever other erasures write to it meanwhile."""
+        with file.with_name(f".{file.name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            _write([*(_read(file) if file.exists() else ()), *self.all_rows()], file)
+
+
+def _write(rows: Iterable[_Row], file: Path) -> None:
+    ordered = sorted(set(rows), key=lambda row: (row.erased_at, row.key, row.kind, row.digest, row.of or ""))
+    table = table_of([{name: getattr(row, name) for name in _SCHEMA.names} for row in ordered], _SCHEMA)
+    aside = file.with_name(f".{file.name}.{os.getpid()}")
+    try:
+        write_parquet(aside, table.to_batches(), _SCHEMA)
+        aside.chmod(0o600)
+        aside.replace(file)
+    finally:
+        aside.unlink(missing_ok=True)
 
 
 NONE: Final = Tombstones()

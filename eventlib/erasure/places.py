@@ -14,13 +14,19 @@ from eventlib.erasure.search import Needles, files_in, holds
 from eventlib.publish import workplace
 from eventlib.tombstones import Tombstones
 
-__all__ = ["earlier_versions", "holding", "made_from", "remove_reports", "usual_places"]
+__all__ = ["earlier_versions", "holding", "keeps_state", "made_from", "remove_reports", "usual_places"]
 
 
 def usual_places(folder: Path) -> list[Path]:
     """Return where bundles and reports of a dataset usually lie: beside it, and where `eventlib report` puts them."""
     beside = [folder.resolve().parent / name for name in ("signals", "reports")]
     return [path for path in dict.fromkeys([*beside, Path("reports").resolve()]) if path.is_dir()]
+
+
+def keeps_state(folder: Path) -> bool:
+    """Tell whether a dataset's current version can be decided anew without its logs."""
+    current = (folder / "current").resolve()
+    return (current / "state" / "state.json").is_file() and (current / "events.parquet").is_file()
 
 
 def _names_erased(version: Path, tombstones: Tombstones) -> bool:

@@ -16,10 +16,11 @@ from eventlib.errors import BadCallError
 from eventlib.evidence import Link, Pair
 from eventlib.graph import Node, is_junk, normalise
 from eventlib.incremental import Base
+from eventlib.prepared import Prepared
 from eventlib.pseudonyms import JUNK_MARK, Pseudonymiser
 from eventlib.tombstones import Tombstones
 
-__all__ = ["Reach", "named", "reach"]
+__all__ = ["Reach", "named", "people_of", "reach"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,3 +218,18 @@ def reach(base: Base, identifiers: Sequence[tuple[str, str]], tombstones: Tombst
             int(connection.execute("SELECT count(*) FROM erased").fetchall()[0][0]),
             state.files(),
         )
+
+
+def people_of(prepared: Prepared, identifiers: Sequence[tuple[str, str]], key: bytes) -> set[Node]:
+    """Return what a dataset's people table says belongs to given identifiers, and these; all that is known without state."""
+    pseudonym = Pseudonymiser(key)
+    plain = bool(prepared.run["parameters"]["plain_identifiers"])
+    asked = {Node(namespace, pseudonym.keyed(namespace, value)) for namespace, value in identifiers}
+    people = prepared.people
+    named = zip(people["namespace"], people["identifier"], people["person_id"], strict=True)
+    rows = [
+        (Node(space, pseudonym.keyed(space, identifier) if plain else identifier), person)
+        for space, identifier, person in named
+    ]
+    persons = {person for node, person in rows if node in asked}
+    return asked | {node for node, person in rows if person in persons}

@@ -11,12 +11,19 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from eventlib.erasure.places import earlier_versions, holding, made_from, remove_reports, usual_places
-from eventlib.erasure.reach import Reach, named, reach
+from eventlib.erasure.places import (
+    earlier_versions,
+    holding,
+    keeps_state,
+    made_from,
+    remove_reports,
+    usual_places,
+)
+from eventlib.erasure.reach import Reach, named, people_of, reach
 from eventlib.erasure.refused import blank_refused
 from eventlib.erasure.search import Needles
 from eventlib.erasure.words import gone_words
-from eventlib.errors import BadCallError
+from eventlib.errors import BadCallError, DataRefusedError
 from eventlib.incremental import Base, open_base
 from eventlib.incremental.merging import WrittenEvents
 from eventlib.incremental.preparing import Made, add_log, erasures_of
@@ -147,33 +154,34 @@ def _writable(file: Path) -> Path:
     return file
 
 
-def _open(folder: Path, identifiers: Sequence[str], asked: Options, search: Sequence[Path] | None) -> _Job:
+def _asked(
+    root: Path, identifiers: Sequence[str], options: Options, search: Sequence[Path] | None
+) -> tuple[list[tuple[str, str]], Keys, Path, list[Path]]:
+    """Check a call; return the identifiers, the keys, where tombstones go, and where else to look."""
     wanted = sorted({named(identifier) for identifier in identifiers})
     if not wanted:
         raise BadCallError("name whom to erase: --identifier namespace:value")
-    root = _root(folder)
     missing = [path for path in search or () if not path.exists()]
     if missing:
         raise BadCallError(f"there is no {missing[0]} to search")
-    keys: Keys = load_keys(asked.key)
-    file = _writable(tombstone_file(keys, asked.tombstones))
+    keys = load_keys(options.key)
+    return (
+        wanted,
+        keys,
+        _writable(tombstone_file(keys, options.tombstones)),
+        [*(search or usual_places(root))],
+    )
+
+
+def _open(root: Path, identifiers: Sequence[str], asked: Options, search: Sequence[Path] | None) -> _Job:
+    wanted, keys, file, places = _asked(root, identifiers, asked, search)
     options = replace(options_of(load(root), replace(asked, tombstones=None)), registry=None)
     means = replace(
         open_means(options),
         tombstones=read_tombstones(keys, [file, root / "current" / "state" / "tombstones.parquet"]),
     )
-    base = _open_base(root, options, means)
-    return _Job(root, base, options, means, file, [*(search or usual_places(root))], wanted)
-
-
-def _open_base(root: Path, options: Options, means: Means) -> Base:
-    current = (root / "current").resolve()
-    if not (current / "state").is_dir() or not (current / "events.parquet").is_file():
-        raise BadCallError(
-            f"{root} keeps no state to erase from, as Spark and --partitioned leave it: prepare its logs on one machine, "
-            "without --partitioned, then erase"
-        )
-    return open_base(root, settings(options, means))
+    base = open_base(root, settings(options, means))
+    return _Job(root, base, options, means, file, places, wanted)
 
 
 def _nothing_new(job: _Job, work: Path) -> Log:
@@ -223,8 +231,12 @@ def erase_from(
     Raises
     ------
     BadCallError
-        If the dataset has no state, was prepared with another policy, key or schemas, or an identifier is a placeholder.
+        If the dataset was prepared with another policy, key or schemas, or an identifier is a placeholder.
+    DataRefusedError
+        If the dataset keeps no state and must be prepared again first.
     """
+    if not keeps_state(_root(Path(folder))):
+        return _without_state(Path(folder), identifiers, options, search)
     job = _open(Path(folder), identifiers, options, search)
     progress("reach", 0, 4, 0)
     found = reach(job.base, job.identifiers, job.means.tombstones, job.at)
@@ -259,7 +271,7 @@ def _publish(
     old = earlier_versions(job.folder, needles, found.tombstones)
     run_ids = [version.name for version in old]
     stale = made_from(job.places, run_ids)
-    found.tombstones.write(job.file)  # first: whatever happens from here on, they stay erased
+    found.tombstones.keep(job.file)  # first: whatever happens from here on, they stay erased
     holders, _ = holding(job.places, needles, but=[job.folder])
     reports, _ = remove_reports(holders)
     held, searched = holding([made.folder, job.file, job.folder, *job.places], needles, but=old)
@@ -288,3 +300,43 @@ def _publish(
 def _published(file: Path, made: Path, target: Path) -> Path:
     """Return where a file of a version lies once that is published."""
     return target / file.relative_to(made) if file.is_relative_to(made) else file
+
+
+def _without_state(
+    root: Path, identifiers: Sequence[str], options: Options, search: Sequence[Path] | None
+) -> Erasure:
+    """Erase from a dataset that keeps no state: its next run leaves them out, then what is left is cleared."""
+    wanted, keys, file, places = _asked(root, identifiers, options, search)
+    prepared = load(root)
+    nodes = people_of(prepared, wanted, keys.current)
+    before = read_tombstones(keys, [file])
+    tombstones = before.added(datetime.now(UTC), subjects=[before.digest(*node) for node in nodes])
+    tombstones.keep(file)
+    pseudonyms = {node.value for node in nodes}
+    needles = Needles(frozenset(value for _, value in wanted), frozenset(pseudonyms))
+    old = earlier_versions(root, needles, tombstones)
+    if prepared.folder in old:
+        raise DataRefusedError(
+            f"{root} keeps no state to erase from, as Spark and --partitioned leave it. The tombstones are written to {file}: "
+            f"prepare its logs again into {root}, which leaves them out, then erase again to clear the versions before"
+        )
+    stale = made_from(places, [version.name for version in old])
+    reports, _ = remove_reports(holding(places, needles, but=[root])[0])
+    for version in old:
+        shutil.rmtree(version)
+    held, searched = holding([file, root, *places], needles)
+    logs = {Path(entry["file"]).resolve() for entry in prepared.run["inputs"]}
+    return Erasure(
+        prepared,
+        len(wanted),
+        0,
+        0,
+        0,
+        [],
+        {},
+        [*old, *reports],
+        [path for path in stale if path.exists()],
+        [path for path in held if path.resolve() not in logs],
+        searched,
+        file,
+    )

@@ -56,9 +56,11 @@ def gone_words(before: Path, after: Path, nodes: Iterable[Node]) -> tuple[Needle
     )
     with connect() as connection:
         words = connection.execute(f"({_words(before)}) EXCEPT ({_words(after)})").fetchall()
-        used = connection.execute(
-            f"SELECT node FROM {parquet(after / 'state' / 'identifiers.parquet')}"
-        ).fetchall()  # our own file
+        used = (
+            connection.sql(f"FROM {parquet(after / 'state' / 'identifiers.parquet')}")
+            .select("node")
+            .fetchall()
+        )
         numbers = connection.execute(" EXCEPT ".join(f"({each})" for each in outcomes)).fetchall()
     shared = frozenset(erased.intersection(node for (node,) in used))
     texts = {word for (word,) in words if word} | erased - shared

@@ -14,7 +14,7 @@ from eventlib.incremental.base import Base, open_base, refuse_known, relearned
 from eventlib.incremental.merging import WrittenEvents
 from eventlib.incremental.run import add_rows
 from eventlib.ledger import Ledger
-from eventlib.options import Logs, Means, Options, Progress, settings
+from eventlib.options import Logs, Means, Options, Progress, recheck_tombstones, settings
 from eventlib.prepared import Prepared, telling_damage
 from eventlib.publish import enough_space, workplace
 from eventlib.refusals import check_written, refuse_rejected, refuse_withheld
@@ -63,6 +63,7 @@ def prepare_onto(
         progress("add", 1, 6, log.entry.rows_in)
         made = add_log(base, events, log, options, means, work, beside)
         refuse_withheld(made.ledger, means.policy, log)
+        recheck_tombstones(options, means)
         return publish_version(made.folder, out, made.ledger, made.run | {"erasures": erasures_of(base)})
 
 

@@ -14,9 +14,10 @@ import pytest
 
 from eventlib.api import prepare, replay
 from eventlib.erasure import Erasure, erase_from
-from eventlib.errors import BadCallError
+from eventlib.errors import BadCallError, DataRefusedError
 from eventlib.options import Options
 from eventlib.prepared import Prepared, load
+from eventlib.preparing import prepare_to
 from eventlib.pseudonyms import Pseudonymiser, load_keys, rotate_key
 from eventlib.simulate import WorldParameters, simulate
 from eventlib.tombstones import tombstone_file
@@ -298,6 +299,42 @@ def test_a_new_key_does_not_bring_them_back(runs: Runs) -> None:
         runs.prepare([log])
 
 
+def test_an_erasure_after_a_rotation_forgets_none_before_it(runs: Runs) -> None:
+    log = runs.log([login(anonymous_id=f"a-{n}", user_id=f"u-{n}", event_id=f"e-{n}") for n in range(3)])
+    runs.erase(runs.prepare([log]), "user_id:u-0")
+    rotate_key(runs.key)
+    done = runs.erase(runs.prepare([log]), "user_id:u-1")
+    assert ids(done.prepared.events) == ids(runs.prepare([log]).events) == ["e-2"]
+
+
+def test_a_dataset_without_state_is_prepared_again(runs: Runs) -> None:
+    log = runs.log([login(anonymous_id="a-1", user_id="u-1"), event(3, anonymous_id="a-2", event_id="other")])
+    before = runs.prepare([log], runs.tmp / "data", partitioned=True)
+    with pytest.raises(DataRefusedError, match="keeps no state"):
+        runs.erase(before, "anonymous_id:a-1")
+    assert before.folder.is_dir()
+    after = runs.prepare([log], runs.tmp / "data", partitioned=True)
+    assert ids(after.events) == ["other"]
+    done = runs.erase(after, "anonymous_id:a-1")
+    assert (done.removed, done.verified) == ([before.folder], True)
+    assert runs.pseudonym("user_id", "u-1") not in everything(runs.tmp / "data")
+
+
+def test_a_run_under_way_does_not_publish_who_was_erased(runs: Runs) -> None:
+    log = runs.log([login(anonymous_id="a-1", user_id="u-1"), event(3, anonymous_id="a-2")])
+    before = runs.prepare([log])
+
+    def meanwhile(stage: str, *_: int) -> None:
+        if stage == "identity":
+            runs.erase(before, "user_id:u-1")
+
+    options = Options(key=runs.key, policy=runs.policy)
+    with pytest.raises(DataRefusedError, match="while this run was under way"):
+        prepare_to([log], runs.tmp / "other", options, meanwhile)
+    assert not (runs.tmp / "other" / "current").exists()
+    assert len(prepare_to([log], runs.tmp / "other", options).events) == 1
+
+
 def test_an_erasure_that_was_cut_off_is_taken_up(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
     """Killed between tombstones and publication: no run from then on has the person, and erasing again clears the rest."""
     log = runs.log([login(anonymous_id="a-1", user_id="u-1"), event(3, anonymous_id="a-2")])
@@ -360,9 +397,6 @@ def test_bad_calls(runs: Runs, tmp_path: Path) -> None:
         runs.erase(before, "user_id:u-1", search=[tmp_path / "nowhere"])
     with pytest.raises(BadCallError, match="cannot be written"):
         runs.erase(before, "user_id:u-1", tombstones=tmp_path / "nowhere" / "file.parquet")
-    partitioned = runs.prepare([runs.log([event()])], partitioned=True)
-    with pytest.raises(BadCallError, match="keeps no state"):
-        runs.erase(partitioned, "user_id:u-1")
     with pytest.raises(BadCallError, match="no tombstones in"):
         runs.prepare([runs.log([event()])], tombstones=tmp_path / "none.parquet")
     assert not tombstone_file(load_keys(runs.key)).exists()
