@@ -15,7 +15,7 @@ Poisson likelihood.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -60,6 +60,7 @@ CURVE: Final = {
     "clicks": "int64",
     "shows": "int64",
     "swap_clicks": "int64",
+    "people": "int64",
     "status": "object",
 }
 """Columns of `Exposure.frame` and their dtypes."""
@@ -102,7 +103,7 @@ class Exposure:
     frame
         One row per slot and rank: `slot, rank, exposure` (rank 1 of the main slot = 1), `log_se`, `lower`,
         `upper` (interval of `level`), `all_pairs` (comparison), `clicks, shows` (all), `swap_clicks` (those
-        that inform), `status` (reference | estimated | imprecise | not connected).
+        that inform), `people` (who saw it there), `status` (reference | estimated | imprecise | not connected).
     covariance
         Of log exposure, in the order of `frame`; NaN where a position is not connected.
     connected
@@ -334,10 +335,11 @@ def estimate_exposure(
         return Exposure(
             name, empty, np.empty((0, 0)), connected=False, usable=False, reasons=("no citation was shown",)
         )
-    return _estimate(name, swaps, max_log_se, level)
+    seen_by = rows["person_id"] if "person_id" in rows else pd.Series(np.arange(len(rows)))
+    return _estimate(name, swaps, pd.Series(seen_by.to_numpy()), max_log_se, level)
 
 
-def _estimate(name: str, swaps: Swaps, max_log_se: float, level: float) -> Exposure:
+def _estimate(name: str, swaps: Swaps, seen_by: pd.Series[Any], max_log_se: float, level: float) -> Exposure:
     shows, clicks = swaps.matrices()
     joined = _joined(shows, clicks)
     width = len(joined)
@@ -354,6 +356,8 @@ def _estimate(name: str, swaps: Swaps, max_log_se: float, level: float) -> Expos
     frame["all_pairs"] = pairs
     frame["clicks"], frame["shows"] = clicks.sum(axis=0).astype(int), shows.sum(axis=0).astype(int)
     frame["swap_clicks"] = clicks[informs].sum(axis=0).astype(int)
+    people = seen_by.groupby(swaps.position).nunique()
+    frame["people"] = people.reindex(range(width), fill_value=0).to_numpy(dtype=np.int64)
     reasons, connected = _reasons(frame, max_log_se)
     known = frame[frame["exposure"].notna()]
     return Exposure(

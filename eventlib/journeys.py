@@ -9,6 +9,7 @@ import pandas as pd
 from scipy import sparse
 from scipy.special import ndtri
 
+from eventlib.geo.cells import SMALL_CELL, hide_small_cells, merge_small_bands, small_cells
 from eventlib.intervals import wilson
 
 if TYPE_CHECKING:
@@ -17,22 +18,18 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 __all__ = [
-    "MIN_PEOPLE",
     "arrivals",
     "funnel",
     "funnel_by_arrival",
     "group_sizes",
     "human_events",
-    "largest_people",
+    "identifiers_of_people",
     "last_share",
     "refusals",
     "step_matrix",
     "time_to_convert",
     "transitions",
 ]
-
-MIN_PEOPLE: Final = 10
-"""Under so many distinct people nothing is shown (S7.10)."""
 
 _Z90: Final = float(ndtri(0.95))
 
@@ -125,7 +122,11 @@ def _shares(frame: pd.DataFrame) -> pd.DataFrame:
     ]  # all of those at the first step, by definition
     before = np.r_[first, counts[:-1]]
     frame["from_previous"] = np.divide(counts, before, out=np.full(len(counts), np.nan), where=before > 0)
-    small = counts < MIN_PEOPLE
+    return _without(frame, counts < SMALL_CELL)
+
+
+def _without(frame: pd.DataFrame, small: npt.NDArray[np.bool_]) -> pd.DataFrame:
+    """Empty the cells of a funnel that may not be shown."""
     frame.loc[small, ["share", "lower", "upper", "from_previous"]] = np.nan
     frame.loc[small, "people"] = pd.NA
     return frame
@@ -154,7 +155,8 @@ def funnel_by_arrival(events: pd.DataFrame, steps: Sequence[str]) -> pd.DataFram
     Returns
     -------
     pandas.DataFrame
-        `counted_by`, `arrival`, then the columns of `funnel`.
+        `counted_by`, `arrival`, then the columns of `funnel`. A step that under 10 people of one arrival reached is
+        null for the other too: all visitors less one is the other.
     """
     frames = []
     for noun, by in (("people", "person_id"), ("devices", "anonymous_id")):
@@ -164,7 +166,9 @@ def funnel_by_arrival(events: pd.DataFrame, steps: Sequence[str]) -> pd.DataFram
             part = events[(arrival == name).to_numpy(dtype=bool, na_value=False)]
             frames.append(funnel(part, steps, by).assign(counted_by=noun, arrival=name))
     columns = ["counted_by", "arrival", "step", "people", "share", "lower", "upper", "from_previous"]
-    return pd.concat(frames, ignore_index=True)[columns]
+    frame = pd.concat(frames, ignore_index=True)[columns]
+    hidden = frame["people"].isna().groupby([frame["counted_by"], frame["step"]]).transform("any")
+    return _without(frame, hidden.to_numpy(dtype=bool))
 
 
 def last_share(compared: pd.DataFrame, arrival: str) -> tuple[float | None, float | None, float | None]:
@@ -221,7 +225,7 @@ def transitions(events: pd.DataFrame, draws: int = 200, seed: int = 0) -> pd.Dat
     -------
     pandas.DataFrame
         `source`, `target` (`(end)` ends the session), `moves`, `people`, `share` of moves from `source`, with
-        `lower`, `upper` (90 %); edges that under 10 people took are left out.
+        `lower`, `upper` (90 %); edges that under 10 people took are left out, and the next rarest of their source.
     """
     pairs = _pairs(events)
     columns = ["source", "target", "moves", "people", "share", "lower", "upper"]
@@ -240,7 +244,7 @@ def transitions(events: pd.DataFrame, draws: int = 200, seed: int = 0) -> pd.Dat
     shares = _bootstrap(counts, owner, draws, seed)
     edges["share"] = edges["moves"] / edges.groupby("source")["moves"].transform("sum")
     edges["lower"], edges["upper"] = np.nanquantile(shares, [0.05, 0.95], axis=0)
-    kept = edges[edges["people"] >= MIN_PEOPLE]
+    kept, _ = hide_small_cells(edges, "people", within=["source"])
     return kept.sort_values("moves", ascending=False, ignore_index=True)[columns]
 
 
@@ -251,22 +255,36 @@ def step_matrix(events: pd.DataFrame, steps: int = 8) -> pd.DataFrame:
     -------
     pandas.DataFrame
         One row per event (and `(end)`, sessions that are over), one column per step `1…steps`: shares of all
-        sessions. Events that under 10 people have in these steps are left out.
+        sessions. Cells of under 10 people are null, and the next smallest of their step with them; events without any
+        other are left out.
     """
     pairs = _pairs(events)
     columns = list(range(1, steps + 1))
     if pairs.empty:
         return pd.DataFrame(columns=["event_name", *columns])
     pairs["step"] = pairs.groupby("session").cumcount() + 1
-    early = pairs[pairs["step"] <= steps]
-    enough = early.groupby("source")["unit"].nunique() >= MIN_PEOPLE
-    counts = pd.crosstab(early["source"], early["step"]).reindex(columns=columns, fill_value=0)
-    sessions = pairs["session"].nunique()
-    shares = counts / sessions
-    shares.loc["(end)"] = 1 - shares.sum()
-    shares = shares[[bool(enough.get(name, name == "(end)")) for name in shares.index]]
-    shares.index.name = "event_name"
-    return shares.reset_index()
+    early = pd.concat([pairs[pairs["step"] <= steps], _ended(pairs, steps)], ignore_index=True)
+    cells = (
+        early.groupby(["source", "step"])
+        .agg(people=("unit", "nunique"), n=("session", "nunique"))
+        .reset_index()
+    )
+    cells["share"] = cells["n"] / pairs["session"].nunique()
+    small = small_cells(cells["people"].to_numpy(), cells["step"].to_numpy())
+    wide = (
+        cells.pivot_table(index="source", columns="step", values="share").reindex(columns=columns).fillna(0.0)
+    )
+    for source, step in cells.loc[small, ["source", "step"]].itertuples(index=False):
+        wide.loc[source, step] = np.nan
+    shown = wide[wide.gt(0).any(axis=1)].rename_axis("event_name").rename_axis(None, axis=1)
+    return shown.loc[sorted(shown.index, key=lambda name: (name == "(end)", name))].reset_index()
+
+
+def _ended(pairs: pd.DataFrame, steps: int) -> pd.DataFrame:
+    """Return a row per session and step after its last."""
+    ends = pairs.groupby("session").agg(unit=("unit", "first"), step=("step", "max")).reset_index()
+    after = [ends[ends["step"] < step].assign(step=step, source="(end)") for step in range(2, steps + 1)]
+    return pd.concat(after, ignore_index=True) if after else ends.head(0)
 
 
 def time_to_convert(events: pd.DataFrame, goal: str = "conversion_complete") -> pd.DataFrame:
@@ -278,7 +296,8 @@ def time_to_convert(events: pd.DataFrame, goal: str = "conversion_complete") -> 
     Returns
     -------
     pandas.DataFrame
-        `arrival`, `days`, `share`, `lower`, `upper` (90 %), `at_risk`; empty where under 10 people converted.
+        `arrival`, `days`, `share`, `lower`, `upper` (90 %), `at_risk`; empty where under 10 people converted. The curve
+        is known at each tenth conversion: a step of it would be one person's time.
     """
     unit = pd.Series(_unit(events, "person_id").to_numpy())
     time = pd.Series(pd.DatetimeIndex(events["event_time"]))
@@ -290,7 +309,7 @@ def time_to_convert(events: pd.DataFrame, goal: str = "conversion_complete") -> 
     frames = []
     for arrival in ("AI answer", "other"):
         mine = (how == arrival).to_numpy(dtype=bool)
-        if int(converted[mine].notna().sum()) >= MIN_PEOPLE:
+        if int(converted[mine].notna().sum()) >= SMALL_CELL:
             curve = _kaplan_meier(
                 waited[mine].to_numpy(dtype=np.float64), converted[mine].notna().to_numpy(dtype=bool)
             )
@@ -308,9 +327,11 @@ def _kaplan_meier(waited: npt.NDArray[np.floating[Any]], happened: npt.NDArray[n
     log = np.log(np.clip(survival, 1e-12, 1 - 1e-12))
     spread = np.exp(_Z90 * greenwood / np.abs(log))
     bounds = (1 - survival ** (1 / spread), 1 - survival**spread)
-    return pd.DataFrame(
+    curve = pd.DataFrame(
         {"days": times, "share": 1 - survival, "lower": bounds[0], "upper": bounds[1], "at_risk": at_risk}
     )
+    tens = np.cumsum(events) // SMALL_CELL
+    return curve[np.diff(tens, prepend=0) > 0].reset_index(drop=True)
 
 
 def group_sizes(people: pd.DataFrame) -> pd.DataFrame:
@@ -319,21 +340,38 @@ def group_sizes(people: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        `identifiers` (1, 2, 3, 4, 5 to 9, 10 or more), `people`, `share`.
+        `identifiers` (1, 2, 3, 4, 5 to 9, 10 or more; bands of under 10 people are merged), `people`, `share`.
     """
-    sizes = people.groupby("person_id").size() if len(people) else pd.Series(dtype=int)
-    bands = pd.cut(sizes, [0, 1, 2, 3, 4, 9, np.inf], labels=["1", "2", "3", "4", "5 to 9", "10 or more"])
-    counts = bands.value_counts(sort=False)
-    share = counts / max(len(sizes), 1)
-    return pd.DataFrame(
-        {"identifiers": counts.index.astype(str), "people": counts.to_numpy(), "share": share.to_numpy()}
+    sizes = people.groupby("person_id").size() if len(people) else pd.Series(dtype="int64")
+    bands = [(1, 1), (2, 2), (3, 3), (4, 4), (5, 9), (10, None)]
+    band = np.searchsorted([low for low, _ in bands], sizes.to_numpy(), side="right").astype(np.int64) - 1
+    merged = merge_small_bands(band, sizes.index.to_numpy(), bands)
+    counts = [int(mine.sum()) for _, mine in merged]
+    share = np.array(counts, dtype=np.float64) / max(len(sizes), 1)
+    return pd.DataFrame({"identifiers": [name for name, _ in merged], "people": counts, "share": share})
+
+
+def identifiers_of_people(people: pd.DataFrame) -> pd.DataFrame:
+    """Return how many people have how many devices and accounts, most people first.
+
+    Returns
+    -------
+    pandas.DataFrame
+        `devices`, `accounts` (ids of any other kind), `people`, `share`; combinations of under 10 people are left out,
+        and the next rarest with them (S7.10).
+    """
+    is_device = people["namespace"] == "anonymous_id"
+    who = people["person_id"]
+    counts = pd.DataFrame(
+        {"devices": is_device.groupby(who).sum(), "accounts": (~is_device).groupby(who).sum()}
+    ).astype("int64")
+    named = pd.DataFrame(
+        {name: np.where(counts[name] > 2, "3 or more", counts[name].astype(str)) for name in counts}
     )
-
-
-def largest_people(people: pd.DataFrame, most: int = 10) -> pd.DataFrame:
-    """Return the people with the most identifiers, for `el.explain`: `person_id`, `identifiers`."""
-    sizes = people.groupby("person_id").size().rename("identifiers")
-    return sizes.sort_values(ascending=False, kind="stable").head(most).reset_index()
+    cells = named.groupby(["devices", "accounts"]).size().rename("people").reset_index()
+    cells["share"] = cells["people"] / max(len(counts), 1)
+    shown, _ = hide_small_cells(cells, "people")
+    return shown.sort_values("people", ascending=False, kind="stable", ignore_index=True)
 
 
 def refusals(refused_merges: pd.DataFrame) -> pd.DataFrame:
@@ -342,7 +380,22 @@ def refusals(refused_merges: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        `rule`, `pairs`, `events` (the evidence behind them), most pairs first.
+        `rule`, `pairs`, `events` (the evidence behind them), most pairs first; rules that concern under 10 identifiers
+        are one row with the next rarest, if that is enough.
     """
-    counts = refused_merges.groupby("rule").agg(pairs=("rule", "size"), events=("events", "sum"))
-    return counts.sort_values("pairs", ascending=False).reset_index()
+    columns = ["rule", "pairs", "events"]
+    ids = _refused_ids(refused_merges).groupby("rule")["id"].nunique()
+    small = ids.index[small_cells(ids.to_numpy())]
+    rule = refused_merges["rule"].astype("object")
+    rule = rule.where(~rule.isin(list(small)), "rare rules together")
+    pooled = refused_merges.assign(rule=rule)
+    enough = _refused_ids(pooled).groupby("rule")["id"].nunique() >= SMALL_CELL
+    counts = pooled.groupby("rule").agg(pairs=("rule", "size"), events=("events", "sum"))
+    shown = counts[enough.reindex(counts.index, fill_value=False)].reset_index()
+    return shown.sort_values("pairs", ascending=False, kind="stable", ignore_index=True)[columns]
+
+
+def _refused_ids(refused_merges: pd.DataFrame) -> pd.DataFrame:
+    """Return the identifiers that each rule concerns, both sides of each pair."""
+    sides = [refused_merges[["rule", f"{side}_identifier"]] for side in ("left", "right")]
+    return pd.concat([side.set_axis(["rule", "id"], axis=1) for side in sides], ignore_index=True)

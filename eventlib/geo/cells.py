@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-__all__ = ["SMALL_CELL", "clustered_share", "hide_small_cells"]
+__all__ = ["SMALL_CELL", "clustered_share", "hide_small_cells", "merge_small_bands", "small_cells"]
 
 Floats: TypeAlias = NDArray[np.float64]
 
@@ -21,8 +21,88 @@ SMALL_CELL: Final = 10
 """Distinct people (probes: prompt-days) below which nothing is shown (S7.10)."""
 
 
+def small_cells(
+    people: NDArray[Any], group: NDArray[Any] | None = None, k: int = SMALL_CELL, *, nobody: bool = False
+) -> NDArray[np.bool_]:
+    """Tell which cells may not be shown: fewer than k people, and the next smallest of the same group with them.
+
+    Parameters
+    ----------
+    people
+        Distinct people per cell.
+    group
+        Which total each cell adds to; one for all if None.
+    k
+        Fewest people of a cell that is shown.
+    nobody
+        A cell of no people is shown: it is about nobody.
+
+    Examples
+    --------
+    >>> small_cells(np.array([4, 12, 30, 0])).tolist(), small_cells(np.array([4, 12, 30, 0]), nobody=True).tolist()
+    ([True, True, False, True], [True, True, False, False])
+    """
+    count: Floats = np.asarray(people, dtype=np.float64)
+    about_nobody = (count == 0) & nobody
+    small: NDArray[np.bool_] = (count < k) & ~about_nobody
+    group = np.zeros(len(count)) if group is None else group
+    for part in np.unique(group[small]):
+        rest = np.flatnonzero((group == part) & ~small & ~about_nobody)
+        if len(rest):
+            small[rest[np.argmin(count[rest])]] = True
+    return small
+
+
+def merge_small_bands(
+    band: NDArray[np.int64], unit: NDArray[Any], bands: Sequence[tuple[int, int | None]], k: int = SMALL_CELL
+) -> list[tuple[str, NDArray[np.bool_]]]:
+    """Merge neighbouring bands of a count until k people stand behind each; the highest first, into lower ones.
+
+    Parameters
+    ----------
+    band
+        Per row, the number of its band; below 0 in none.
+    unit
+        Per row, whose it is.
+    bands
+        First and last value of each band, None for no end.
+
+    Returns
+    -------
+    list
+        Name of each band that is left, and its rows; none if there are fewer than k people.
+
+    Examples
+    --------
+    >>> rows = merge_small_bands(np.array([0] * 12 + [1] * 8 + [2] * 3), np.arange(23), [(1, 1), (2, 3), (4, None)])
+    >>> [(name, int(mine.sum())) for name, mine in rows]
+    [('1', 12), ('2 or more', 11)]
+    """
+    found: list[tuple[int, int]] = []
+    last = len(bands) - 1
+    for first in range(last, -1, -1):
+        if len(set(unit[(band >= first) & (band <= last)])) >= k:
+            found.insert(0, (first, last))
+            last = first - 1
+    if found:  # what is left below is fewer than k people: they go with the lowest
+        found[0] = (0, found[0][1])
+    names = [_band_name(bands[first][0], bands[end][1]) for first, end in found]
+    return [(name, (band >= first) & (band <= end)) for name, (first, end) in zip(names, found, strict=True)]
+
+
+def _band_name(low: int, high: int | None) -> str:
+    if high is None:
+        return f"{low} or more"
+    return str(low) if low == high else f"{low} to {high}"
+
+
 def hide_small_cells(
-    frame: pd.DataFrame, base: str, within: Sequence[str] = (), k: int = SMALL_CELL
+    frame: pd.DataFrame,
+    base: str,
+    within: Sequence[str] = (),
+    k: int = SMALL_CELL,
+    *,
+    nobody: bool = False,
 ) -> tuple[pd.DataFrame, int]:
     """Leave out cells with fewer than k people, and the next smallest of the same group with them.
 
@@ -36,6 +116,8 @@ def hide_small_cells(
         The column that counts distinct people.
     within
         The columns whose totals are shown elsewhere; none for one total over all cells.
+    k, nobody
+        As in `small_cells`.
 
     Returns
     -------
@@ -51,17 +133,8 @@ def hide_small_cells(
     """
     if frame.empty:
         return frame, 0
-    count = frame[base].to_numpy(dtype=np.float64)
-    small = count < k
-    group = (
-        frame.groupby(list(within), sort=False, dropna=False).ngroup().to_numpy()
-        if within
-        else np.zeros(len(frame))
-    )
-    for part in np.unique(group[small]):
-        rest = np.flatnonzero((group == part) & ~small)
-        if len(rest):
-            small[rest[np.argmin(count[rest])]] = True
+    group = frame.groupby(list(within), sort=False, dropna=False).ngroup().to_numpy() if within else None
+    small = small_cells(frame[base].to_numpy(dtype=np.float64), group, k, nobody=nobody)
     return frame[~small].reset_index(drop=True), int(small.sum())
 
 

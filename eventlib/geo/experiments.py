@@ -254,8 +254,12 @@ def _judge(
     page = int(pages.contents.get_indexer(pd.Index([edit["content_id"]]))[0])
     if why := _untestable(edit, rules):
         return {"state": "not testable", "reason": why}, np.empty(0)
-    if page < 0 or _people(pages, page, (edit["after_from"], edit["after_to"])) < SMALL_CELL:
-        return {"state": "too little data", "reason": f"fewer than {SMALL_CELL} people since"}, np.empty(0)
+    for side, words in (("after", "since"), ("before", "before")):
+        if page < 0 or _people(pages, page, (edit[f"{side}_from"], edit[f"{side}_to"])) < SMALL_CELL:
+            return {
+                "state": "too little data",
+                "reason": f"fewer than {SMALL_CELL} people {words}",
+            }, np.empty(0)
     found = _compare(pages, edited, edit, rules)
     others = edited & (pages.shared[page] > rules.most_shared) & (np.arange(len(edited)) != page)
     told: dict[str, object] = {

@@ -9,6 +9,7 @@ import pandas as pd
 
 from eventlib.columns import analysable
 from eventlib.exposure import CURVE, shown_citations
+from eventlib.geo import visibility
 from eventlib.geo.cells import SMALL_CELL, clustered_share, hide_small_cells
 from eventlib.geo.engagement import Score
 from eventlib.geo.visibility import page_visibility
@@ -29,6 +30,8 @@ __all__ = [
     "probed",
     "ranking",
     "refused",
+    "site_visibility",
+    "spec_disagreement",
     "stages",
     "top_pages",
     "verdicts",
@@ -52,6 +55,21 @@ def top_pages(
     return wide.loc[order]
 
 
+def site_visibility(
+    shows: pd.DataFrame, answers: pd.DataFrame, own: Collection[str], *, spec: Spec = "paper"
+) -> pd.DataFrame:
+    """Return `visibility.engine_visibility` of engines probed on 10 prompt-days or more (S7.10)."""
+    table = visibility.engine_visibility(shows, answers, own, spec=spec)
+    return hide_small_cells(table, "prompt_days", within=["measure"])[0]
+
+
+def spec_disagreement(shows: pd.DataFrame, answers: pd.DataFrame) -> pd.DataFrame:
+    """Return `visibility.spec_disagreement` of engines probed on 10 prompt-days or more."""
+    shown = site_visibility(shows, answers, ())["engine"]
+    found = visibility.spec_disagreement(shows, answers)
+    return found[found["engine"].isin(list(shown))].reset_index(drop=True)
+
+
 def leading(scores: Sequence[Score]) -> Score:
     """Return the score that shows most of the way from answer to reader, of those with pages.
 
@@ -65,8 +83,10 @@ def leading(scores: Sequence[Score]) -> Score:
 
 
 def exposure(score: Score) -> pd.DataFrame:
-    """Return the exposure curve that a score rests on; empty where it has none."""
-    return score.exposure.frame if score.exposure is not None else pd.DataFrame(columns=list(CURVE))
+    """Return the exposure curve that a score rests on, places that under 10 people saw left out; empty where it has none."""
+    if score.exposure is None:
+        return pd.DataFrame(columns=list(CURVE))
+    return hide_small_cells(score.exposure.frame, "people", within=["slot"])[0]
 
 
 def click_rates(frames: Mapping[str, pd.DataFrame], most: int = 10) -> pd.DataFrame:

@@ -2,10 +2,12 @@
 
 from eventlib.quality.account import (
     caveats,
+    common_values,
     daily_volume,
     ledger_frame,
     meaning,
     overview,
+    people,
     session_sizes,
 )
 from eventlib.quality.assess import Assessment, assess
@@ -45,6 +47,7 @@ __all__ = [
     "clashes",
     "clock_offsets",
     "clock_summary",
+    "common_values",
     "coverage_by",
     "daily_volume",
     "delay_percentiles",
@@ -59,6 +62,7 @@ __all__ = [
     "offset_bands",
     "over_tracking",
     "overview",
+    "people",
     "rejections",
     "reported_actions",
     "retries",

@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import pandas as pd
+
+from eventlib.geo.cells import SMALL_CELL, hide_small_cells, merge_small_bands
 
 if TYPE_CHECKING:
     from eventlib.ledger import Ledger
     from eventlib.prepared import Prepared
 
-__all__ = ["caveats", "daily_volume", "ledger_frame", "meaning", "overview", "session_sizes"]
+__all__ = [
+    "caveats",
+    "common_values",
+    "daily_volume",
+    "ledger_frame",
+    "meaning",
+    "overview",
+    "people",
+    "session_sizes",
+]
 
 _MEANINGS: Final = {
     "blank_line": "an empty line",
@@ -68,9 +79,11 @@ def overview(events: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        `event_name`, `events`, `devices`, `people`, `sources`, `first`, `last`, most events first.
+        `event_name`, `events`, `devices`, `people`, `sources`, `first`, `last`, most events first; events of under
+        10 people are left out, and those of the next fewest with them; events about nobody are there.
     """
     grouped = events.groupby("event_name")
+    units = _units(events).groupby(events["event_name"]).nunique()
     frame = grouped.agg(
         events=("event_id", "size"),
         devices=("anonymous_id", "nunique"),
@@ -80,7 +93,53 @@ def overview(events: pd.DataFrame) -> pd.DataFrame:
     ).reset_index()
     sources = {name: ", ".join(sorted(part.dropna().unique())) for name, part in grouped["source"]}
     frame.insert(4, "sources", [sources[name] for name in frame["event_name"]])
-    return frame.sort_values("events", ascending=False, ignore_index=True)
+    shown, _ = hide_small_cells(frame.assign(units=frame["event_name"].map(units)), "units", nobody=True)
+    return shown.drop(columns="units").sort_values("events", ascending=False, ignore_index=True)
+
+
+def _units(events: pd.DataFrame) -> pd.Series[Any]:
+    """Return who each event is about: the person where known, else the device; null is nobody."""
+    return events["person_id"].astype("object").fillna(events["anonymous_id"].astype("object"))
+
+
+def people(events: pd.DataFrame) -> int | None:
+    """Return how many people there are, None for under 10 (S7.10)."""
+    count = int(events["person_id"].nunique())
+    return count if count >= SMALL_CELL else None
+
+
+def common_values(events: pd.DataFrame, chosen: pd.DataFrame, most: int = 3) -> pd.DataFrame:
+    """Return which values the properties of one event often have; what under 10 people sent is not told.
+
+    Parameters
+    ----------
+    events
+        A prepared dataset's events.
+    chosen
+        What `el.properties` gives of one event.
+    most
+        Values per property.
+
+    Returns
+    -------
+    pandas.DataFrame
+        `property`, `type`, `filled` (share of the events), `values` (how many different ones), `commonest` (those of 10
+        people or more, or of 10 events about nobody).
+    """
+    rows = []
+    for name in chosen.columns.difference(events.columns, sort=False):
+        text = chosen[name].dropna().astype(str)
+        counts = pd.DataFrame({"value": text, "unit": _units(chosen).reindex(text.index)}).groupby("value")[
+            "unit"
+        ]
+        known = counts.agg(["size", "nunique"])
+        enough = known["nunique"].where(known["nunique"] > 0, known["size"]) >= SMALL_CELL
+        known = known[enough]
+        top = known.sort_values("size", ascending=False, kind="stable").head(most).index
+        said = ", ".join(str(value) for value in top)
+        share = len(text) / max(len(chosen), 1)
+        rows.append((name, str(chosen[name].dtype).split("[")[0].split("<")[0], share, text.nunique(), said))
+    return pd.DataFrame(rows, columns=["property", "type", "filled", "values", "commonest"])
 
 
 def daily_volume(events: pd.DataFrame, by: str = "source") -> pd.DataFrame:
@@ -112,11 +171,14 @@ def daily_volume(events: pd.DataFrame, by: str = "source") -> pd.DataFrame:
 
 
 def session_sizes(sessions: pd.DataFrame) -> pd.DataFrame:
-    """Return sessions by how many events they hold: `events` (a band), `sessions`, `share`."""
-    labels = ["1", "2", "3 to 5", "6 to 10", "11 to 20", "21 to 50", "over 50"]
-    bands = pd.cut(sessions["events"].astype(float), [0, 1, 2, 5, 10, 20, 50, np.inf], labels=labels)
-    counts = bands.value_counts(sort=False).to_numpy()
-    return pd.DataFrame({"events": labels, "sessions": counts, "share": counts / max(len(sessions), 1)})
+    """Return sessions by how many events they hold: `events` (bands, merged where under 10 people), `sessions`, `share`."""
+    bands = [(1, 1), (2, 2), (3, 5), (6, 10), (11, 20), (21, 50), (51, None)]
+    sizes = sessions["events"].to_numpy(dtype=np.int64)
+    band = np.searchsorted([low for low, _ in bands], sizes, side="right").astype(np.int64) - 1
+    merged = merge_small_bands(band, _units(sessions).to_numpy(), bands)
+    counts = [int(mine.sum()) for _, mine in merged]
+    share = np.array(counts, dtype=np.float64) / max(len(sessions), 1)
+    return pd.DataFrame({"events": [name for name, _ in merged], "sessions": counts, "share": share})
 
 
 def caveats(prepared: Prepared) -> list[str]:

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import norm
 
+from eventlib.geo.cells import SMALL_CELL
 from eventlib.ranking.evaluation import Z90, Z95
 
 if TYPE_CHECKING:
@@ -28,9 +29,6 @@ __all__ = [
 
 TRUST_TREND: Final = 0.3
 """A click model with trust bias .2 at rank 1 (falling as 1/rank) shows about this trend where it is called none."""
-
-SMALL_CELL: Final = 10
-"""Under this many people nothing is shown (S7.10)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 
 from eventlib.exposure import CURVE
-from eventlib.ranking.checks import SMALL_CELL, calibration_bins
+from eventlib.geo.cells import hide_small_cells
+from eventlib.ranking.checks import calibration_bins
 from eventlib.ranking.evaluation import LOGGING
 from eventlib.ranking.features import CELL, FEATURES
 from eventlib.ranking.judge import SHUFFLED
@@ -83,7 +84,7 @@ def caveats(ranking: Ranking) -> list[str]:
 def counts(ranking: Ranking) -> pd.DataFrame:
     """Return `engine, answers, shows, clicks, people, used` per owned engine; engines under ten people left out."""
     found = ranking.impressions.counts()
-    found = found[found["people"] >= SMALL_CELL].reset_index(drop=True)
+    found, _ = hide_small_cells(found, "people")
     return found.assign(used=found["engine"] == ranking.engine)
 
 
@@ -114,6 +115,7 @@ def removed(ranking: Ranking) -> pd.DataFrame:
 def exposure_table(ranking: Ranking) -> pd.DataFrame:
     """Return the exposure curve before the cut, with `used` for the places that the ranker learned from."""
     frame = pd.DataFrame(columns=list(CURVE)) if ranking.exposure is None else ranking.exposure.frame
+    frame, _ = hide_small_cells(frame, "people", within=["slot"])  # (S7.10)
     places = set(ranking.judged.places) if ranking.judged else set()
     used = [f"{slot} {rank}" in places for slot, rank in zip(frame["slot"], frame["rank"], strict=True)]
     return frame.drop(columns=["swap_clicks", "status"]).assign(used=used)

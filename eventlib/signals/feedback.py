@@ -13,9 +13,9 @@ import numpy as np
 import pandas as pd
 
 from eventlib.columns import texts
+from eventlib.geo.cells import SMALL_CELL
 from eventlib.ranking.features import CONTENT_FEATURES
 from eventlib.ranking.impressions import allows_training
-from eventlib.signals.table import SMALL_CELL
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

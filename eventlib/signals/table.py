@@ -11,6 +11,7 @@ import pandas as pd
 import pyarrow as pa
 
 from eventlib.exposure import conditional_fit, harvest_swaps
+from eventlib.geo.cells import SMALL_CELL
 from eventlib.ranking.evaluation import Z90, place_names
 from eventlib.ranking.features import CELL, read_contents
 from eventlib.ranking.judge import DEBIASED
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from eventlib.ranking.features import Contents
     from eventlib.ranking.pipeline import Judged, Ranking, Tables
 
-__all__ = ["SIGNAL_SCHEMA", "SMALL_CELL", "SignalTable", "build_signals", "strongest"]
+__all__ = ["SIGNAL_SCHEMA", "SignalTable", "build_signals", "strongest"]
 
 _TIME: Final = pa.timestamp("us", tz="UTC")
 SIGNAL_SCHEMA: Final = pa.schema(
@@ -46,9 +47,6 @@ SIGNAL_SCHEMA: Final = pa.schema(
 
 STAGES: Final = "click"
 """What the signal speaks of: a click once examined. Citing and satisfaction are not in it."""
-
-SMALL_CELL: Final = 10
-"""Evidence of fewer people is not given out (S7.10)."""
 
 REFITS: Final = 30
 """Bootstrap refits behind each interval; a standard deviation from 30 is known to about an eighth."""

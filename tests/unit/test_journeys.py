@@ -59,14 +59,15 @@ def test_arrival_is_by_person_and_the_site_assistant_is_no_arrival():
     events = pd.concat(
         [
             people(12, "page_view", prefix="ai", engine="chatgpt"),
+            people(12, "page_view", "conversion_complete", prefix="buys", engine="chatgpt"),
             people(12, "page_view", "conversion_complete", prefix="own", engine="site_assistant"),
         ]
     )
     frame = journeys.funnel_by_arrival(events, ["page_view", "conversion_complete"])
     counted = frame.set_index(["counted_by", "arrival", "step"])["people"]
-    assert counted["people", "AI answer", "page_view"] == 12
+    assert counted["people", "AI answer", "page_view"] == 24
     assert counted["people", "other", "conversion_complete"] == 12
-    assert journeys.last_share(frame, "AI answer") == (None, None, None)
+    assert journeys.last_share(frame, "AI answer")[0] == 0.5
     assert journeys.last_share(frame, "other")[0] == 1
 
 
@@ -81,11 +82,12 @@ def test_the_bootstrap_draws_people_and_repeats_itself():
     # one person makes half of all moves: an interval that counted moves would be far too narrow
     busy = log(*[("busy", name, float(i)) for i, name in enumerate(["page_view", "passage_copy"] * 30)])
     calm = people(30, "page_view", "page_exit")
-    events = pd.concat([busy, calm])
+    rest = people(15, "page_view", "user_logout", prefix="r")  # left out with the one person's move
+    events = pd.concat([busy, calm, rest])
     frame = journeys.transitions(events)
     edge = frame[(frame["source"] == "page_view") & (frame["target"] == "page_exit")].iloc[0]
-    assert edge["share"] == pytest.approx(0.5)
-    low, high = wilson([30], [60])
+    assert edge["share"] == pytest.approx(0.4)
+    low, high = wilson([30], [75])
     assert edge["upper"] - edge["lower"] > 2 * (high - low)[0]
     pd.testing.assert_frame_equal(frame, journeys.transitions(events))
 
@@ -128,11 +130,70 @@ def test_agents_heartbeats_and_what_is_not_allowed_are_no_steps():
 
 
 def test_people_by_number_of_identifiers():
-    table = pd.DataFrame({"person_id": ["p-1"] * 3 + ["p-2"], "identifier": list("abcd")})
-    sizes = journeys.group_sizes(table).set_index("identifiers")["people"]
-    assert sizes[["1", "3"]].tolist() == [1, 1]
-    assert int(sizes.sum()) == 2
-    assert journeys.largest_people(table)["person_id"].tolist() == ["p-1", "p-2"]
+    sizes = journeys.group_sizes(identified(15 * [1] + 12 * [2] + 8 * [3] + 2 * [7])).set_index("identifiers")
+    assert sizes["people"].to_dict() == {"1": 15, "2": 12, "3 or more": 10}
+    assert sizes["share"].sum() == pytest.approx(1)
+    assert journeys.group_sizes(identified([1] * 9)).empty
+
+
+def test_nobody_is_listed_alone_for_having_many_identifiers():
+    kinds = journeys.identifiers_of_people(identified(30 * [1] + 20 * [2] + 12 * [4] + [9]))
+    assert kinds[["devices", "accounts", "people"]].to_numpy().tolist() == [
+        ["1", "0", 30],
+        ["1", "1", 20],
+        ["1", "3 or more", 13],
+    ]
+    assert journeys.identifiers_of_people(identified(30 * [1] + 20 * [2] + 2 * [3]))["people"].tolist() == [
+        30
+    ]
+
+
+def identified(sizes: list[int]) -> pd.DataFrame:
+    """People with so many identifiers each: a device, the rest accounts."""
+    rows = [
+        (f"p-{n}", "anonymous_id" if i == 0 else "user_id", f"{n}-{i}")
+        for n, size in enumerate(sizes)
+        for i in range(size)
+    ]
+    return pd.DataFrame(rows, columns=["person_id", "namespace", "identifier"])
+
+
+def test_rules_that_concern_few_stand_together():
+    rows = [
+        (rule, f"{rule}-{n}", f"{rule}-u{n}", 2)
+        for rule, size in (("a", 20), ("b", 7), ("c", 3))
+        for n in range(size)
+    ]
+    refused = pd.DataFrame(rows, columns=["rule", "left_identifier", "right_identifier", "events"])
+    assert journeys.refusals(refused)[["rule", "pairs"]].to_numpy().tolist() == [
+        ["a", 20],
+        ["rare rules together", 10],
+    ]
+    assert journeys.refusals(refused[refused["rule"] == "c"]).empty
+
+
+def test_a_hidden_arrival_hides_the_other():
+    few = log(*[(f"c-{n}", "page_view", float(n)) for n in range(5)], engine="chatgpt")
+    compared = journeys.funnel_by_arrival(pd.concat([few, people(30, "page_view")]), ["page_view"])
+    assert compared["people"].isna().all()
+    assert journeys.last_share(compared, "other") == (None, None, None)
+
+
+def test_a_small_cell_of_the_step_matrix_takes_the_next_smallest_with_it():
+    parts = [people(30, "page_view"), people(20, "user_login"), people(4, "passage_copy")]
+    units = [
+        part.assign(**{c: part[c] + f"-{i}" for c in ("anonymous_id", "person_id", "session_id")})
+        for i, part in enumerate(parts)
+    ]
+    matrix = journeys.step_matrix(pd.concat(units), steps=1).set_index("event_name")
+    assert matrix[1].to_dict() == {"page_view": pytest.approx(30 / 54)}
+
+
+def test_no_step_of_the_curve_is_one_person():
+    rows = [(f"c-{n}", "page_view", 0.0) for n in range(25)]
+    rows += [(f"c-{n}", "conversion_complete", 10.0 * (n + 1)) for n in range(25)]
+    curve = journeys.time_to_convert(log(*rows))
+    assert curve["share"].tolist() == pytest.approx([10 / 25, 20 / 25])
 
 
 def test_an_interval_covers_what_it_says():
