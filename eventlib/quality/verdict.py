@@ -86,13 +86,15 @@ class Finding:
     figure: str
 
 
-def limits(changes: Sequence[str] = ()) -> dict[str, Limit]:
+def limits(changes: Sequence[str] = (), known: Mapping[str, Limit] = LIMITS) -> dict[str, Limit]:
     """Return the limits by area, some of them changed.
 
     Parameters
     ----------
     changes
         Texts `area=look:act`, shares from 0 to 1.
+    known
+        The areas and their defaults.
 
     Raises
     ------
@@ -107,7 +109,7 @@ def limits(changes: Sequence[str] = ()) -> dict[str, Limit]:
     Traceback (most recent call last):
     eventlib.errors.BadCallError: unknown area 'schemas'. Did you mean 'schema'? ...
     """
-    chosen = dict(LIMITS)
+    chosen = dict(known)
     for change in changes:
         area, _, shares = change.partition("=")
         if area not in chosen:

@@ -1,12 +1,11 @@
-"""Figures of notebooks 00 to 02: what came in, what was removed, how it was measured, what consent left."""
+"""Figures of notebooks 00 and 01: what came in, what was removed, how it was measured."""
 
 from __future__ import annotations
 
 import datetime as dt
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from eventlib.model import PURPOSES
-from eventlib.report.plots import HATCH, PALETTE, SYMBOLS, bars, empty, figure, heatmap, interval_bars, lines
+from eventlib.report.plots import HATCH, PALETTE, bars, empty, figure, interval_bars, lines
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -16,13 +15,10 @@ if TYPE_CHECKING:
 
 __all__ = [
     "clocks",
-    "composition",
-    "consent_map",
     "delays",
     "hidden",
     "late",
     "payload",
-    "purposes",
     "rejected_along",
     "volume",
     "waterfall",
@@ -226,79 +222,4 @@ def payload(frame: pd.DataFrame, stop: pd.DataFrame, rows: int = 20) -> go.Figur
         flagged="could_stop",
     )
     fig.update_xaxes(nticks=4)
-    return fig
-
-
-def purposes(frame: pd.DataFrame, subtitle: str = "") -> go.Figure:
-    """Return by purpose which rule decided which share of the kept events (`withheld.decisions`)."""
-    import plotly.graph_objects as go  # noqa: PLC0415 - as above
-
-    title = "What the kept events may be used for, and by which rule"
-    if frame.empty:
-        return empty(title, "no event was kept")
-    fig = figure(title, subtitle, "share of kept events", height=430)
-    patterns = ("", "/", "x", ".", "+", "-", "|", "\\")
-    for index, ((denied, rule), part) in enumerate(
-        frame.assign(denied=~frame["allowed"]).groupby(["denied", "rule"])
-    ):
-        fig.add_trace(
-            go.Bar(
-                y=list(part["purpose"]),
-                x=[float(item) for item in part["share"]],
-                orientation="h",
-                name=f"{rule} {'denies' if denied else 'allows'}",
-                marker={
-                    "color": PALETTE[index % len(PALETTE)],
-                    "pattern": {
-                        "shape": patterns[1 + index % 7] if denied else "",
-                        **HATCH,
-                    },
-                },
-                text=[f"{rule} {item:.0%}" if item >= 0.06 else "" for item in part["share"]],
-                textposition="inside",
-                insidetextanchor="middle",
-            )
-        )
-    fig.update_xaxes(tickformat=".0%", range=[0, 1])
-    fig.update_yaxes(type="category", categoryarray=list(reversed(PURPOSES)), ticks="")
-    fig.update_layout(barmode="stack", margin={"t": 130})
-    return fig
-
-
-def consent_map(frame: pd.DataFrame, subtitle: str = "") -> go.Figure:
-    """Return which share of devices allows each purpose (`withheld.allowed_by_jurisdiction`)."""
-    title = "Devices that allow each purpose, by jurisdiction"
-    if frame.empty:
-        return empty(title, "under 10 devices in every jurisdiction: not shown")
-    sizes = frame.drop_duplicates("jurisdiction").set_index("jurisdiction")["devices"]
-    wide = frame.pivot_table(
-        index="jurisdiction", columns="purpose", values="share", sort=False, dropna=False
-    )
-    wide.index = wide.index.map(lambda name: f"{name} (n = {int(sizes[name]):,})")
-    return heatmap(wide, title=title, subtitle=subtitle, x="purpose", y="jurisdiction")
-
-
-def composition(frame: pd.DataFrame, purpose: str, subtitle: str = "") -> go.Figure:
-    """Return who is in the log against who is left for a purpose (`withheld.composition`)."""
-    import plotly.graph_objects as go  # noqa: PLC0415 - as above
-
-    title = f"Who is in the log, and who is left for {purpose}"
-    if frame.empty:
-        return empty(title, "no event about a person was kept")
-    fig = figure(title, subtitle, "share of events about people", height=190 + 34 * len(frame))
-    labels = [str(item) for item in frame["jurisdiction"]]
-    for kept, allowed, label in zip(frame["kept_share"], frame["allowed_share"], labels, strict=True):
-        line: dict[str, Any] = {"color": "#9a9a9a", "width": 3}
-        fig.add_trace(
-            go.Scatter(x=[kept, allowed], y=[label, label], mode="lines", line=line, showlegend=False)
-        )
-    for index, (column, name) in enumerate(
-        (("kept_share", "in the log"), ("allowed_share", f"left for {purpose}"))
-    ):
-        marker = {"symbol": SYMBOLS[index], "size": 12, "color": PALETTE[index]}
-        values = [float(item) for item in frame[column]]
-        fig.add_trace(go.Scatter(x=values, y=labels, mode="markers", marker=marker, name=name))
-    fig.update_xaxes(tickformat=".0%", rangemode="tozero")
-    fig.update_yaxes(type="category", autorange="reversed")
-    fig.update_layout(margin={"t": 110})
     return fig
