@@ -15,7 +15,7 @@ from eventlib.privacy.funnel import asked, withdrawn
 from eventlib.privacy.stamped import asked_total, counted
 from eventlib.privacy.statements import running_out
 from eventlib.privacy.steps import next_steps
-from eventlib.quality.verdict import Finding, Limit, percent
+from eventlib.quality.verdict import ACT, Finding, Limit, percent
 from eventlib.quality.verdict import limits as read_limits
 from eventlib.quality.verdict import verdicts as judged
 
@@ -38,6 +38,9 @@ LIMITS: Final[Mapping[str, Limit]] = {
     "erasure": Limit(0.01, 0.50),
 }
 """Shares by area; the defaults are habits of ours, not laws, and each run may set its own."""
+
+
+_MAIN: Final = ("analytics", "identity", "training")
 
 
 @dataclass(frozen=True)
@@ -86,7 +89,7 @@ def _damaged(data: Prepared) -> Finding:
     events = int(by_source.loc[by_source["said"] == "damaged signal", "events"].sum())
     words = f"{events:,} events, {percent(events / every)}, carry a consent string that cannot be read"
     if not events:
-        words = "no consent string that cannot be read, or of under 10 people in every source"
+        words = "no damaged string, or of under 10 people in every source"
     return Finding("damaged strings", events / every, words)
 
 
@@ -94,9 +97,7 @@ def _ends(data: Prepared) -> Finding:
     found = running_out(data.run, "analytics", ("run out", "runs out in 30 days"))
     if found is None:
         return Finding("running out", None, "no grant for analytics of 10 people or more")
-    ended, every = found
-    words = f"{ended:,} of {every:,} people's grants for analytics have run out or do so within 30 days"
-    return Finding("running out", ended / every, words)
+    return Finding("running out", found[0], f"{found[1]} have run out or do so within 30 days")
 
 
 def _bases(data: Prepared) -> Finding:
@@ -121,9 +122,9 @@ def _withdrawals(data: Prepared) -> Finding:
 
 def _bias(left: pd.DataFrame, purpose: str) -> Finding:
     moved = displaced(left)
-    known = moved[moved["ratio"].notna()]
+    known = moved.dropna(subset=["displaced", "ratio"])
     if known.empty:
-        return Finding("bias", None, "under 10 devices in every segment")
+        return Finding("bias", None, f"no event about people is left for {purpose}, or of under 10 devices")
     row = known.sort_values("displaced", kind="stable").iloc[-1]
     words = (
         f"by {row['by']}, {percent(float(row['displaced']))} of what is left for {purpose} would have to be others' "
@@ -159,7 +160,7 @@ def assess(data: Prepared, purpose: str = "training", changed_limits: Sequence[s
     held_against = read_limits(changed_limits, LIMITS)
     left, bound = biases(data, purpose), bounds(data)
     found = [
-        *(_usable(data, name) for name in ("analytics", "identity", "training")),
+        *(_usable(data, name) for name in _MAIN),
         _withheld(data, "silence", ("C13", "C14"), "no answer, or none for the purpose"),
         _damaged(data),
         _withheld(data, "stale grants", ("C08",), "the grant ran out or its notice was superseded"),
@@ -169,5 +170,6 @@ def assess(data: Prepared, purpose: str = "training", changed_limits: Sequence[s
         _bias(left, purpose),
         _erasure(data),
     ]
-    steps = next_steps(data, left, bound, purpose)
+    unused = [name for name in _MAIN if held_against[name].judge(unseen(data, name)) == ACT]
+    steps = next_steps(data, left, bound, purpose, unused)
     return Assessment(judged(found, held_against), steps, left, bound, affected(data))

@@ -191,7 +191,7 @@ def displaced(left: pd.DataFrame) -> pd.DataFrame:
     """
     rows = []
     for by, part in left.groupby("by", sort=False):
-        moved = float((part["left_share"].fillna(0) - part["in_log_share"].fillna(0)).abs().sum() / 2)
+        moved = float((part["left_share"] - part["in_log_share"]).abs().sum(min_count=1) / 2)
         lowest = part.dropna(subset=["ratio"]).sort_values("ratio", kind="stable").head(1)
         named = (lowest["segment"].iloc[0], float(lowest["ratio"].iloc[0])) if len(lowest) else ("", np.nan)
         rows.append((by, moved, *named))

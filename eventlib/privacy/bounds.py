@@ -160,7 +160,7 @@ _FIGURES: Final = (
     ("05", "effects of edits on citations", "", "none", "of probes, which are about nobody (C00)"),
     ("05", "effects of edits on visits", "analytics", "either way", "biased only where consent changed with the edit"),
     ("06", "clicks that may train", "training", "too low", "counts: the gates ask for enough of them"),
-    ("06", "more clicks with the champion", "training", "either way", "of those who allow training: weight by segment below"),
+    ("06", "more clicks with the champion", "training", "either way", "of those who allow training: weight by segment, above"),
     ("07", "signals that go out", "training", "either way", "follow 06"),
 )  # fmt: skip
 

@@ -18,8 +18,8 @@ SEGMENTS: Final[Mapping[str, str]] = {
     "jurisdiction": "jurisdiction",
     "source": "source",
     "week": "week of arrival",
-    "engine": "AI engine of the visit",
-    "device": "kind of device",
+    "engine": "AI engine",
+    "device": "device",
 }
 """Segments, and what a reader calls them; of withheld events only the first three are counted."""
 

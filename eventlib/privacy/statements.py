@@ -11,7 +11,7 @@ from eventlib.privacy.stamped import CHANGES, counted, pooled_last, terms
 from eventlib.small_cells import OTHER
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 __all__ = ["STATES", "changes_by_week", "changes_total", "grants", "notices", "running_out", "said_by", "said_weekly"]  # fmt: skip
 
@@ -85,12 +85,19 @@ def grants(run: Mapping[str, Any]) -> pd.DataFrame:
     return frame
 
 
-def running_out(run: Mapping[str, Any], purpose: str, states: tuple[str, ...]) -> tuple[int, int] | None:
-    """Return how many of the subjects that have granted a purpose are in some states, and how many there are; None if unknown."""
+def running_out(run: Mapping[str, Any], purpose: str, states: Sequence[str]) -> tuple[float, str] | None:
+    """Return which share of those who have granted a purpose is in some states, and that in words; None if nobody has."""
     found = counted(run, "grants")
-    found = found[(found["purpose"] == purpose) & ~found["state"].isin(["refused", OTHER])]
-    every = int(found["subjects"].sum())
-    return (int(found.loc[found["state"].isin(states), "subjects"].sum()), every) if every else None
+    found = found[found["purpose"] == purpose]
+    pooled = int(found.loc[found["state"] == OTHER, "subjects"].sum())
+    every = int(found.loc[~found["state"].isin(["refused", OTHER]), "subjects"].sum())
+    if not every:
+        return None
+    ended = int(found.loc[found["state"].isin(states), "subjects"].sum())
+    hidden = pooled and not set(states) <= set(found["state"])
+    return ended / (
+        every + pooled
+    ), f"{'at least ' if hidden else ''}{ended:,} of {every + pooled:,} people's grants for {purpose}"
 
 
 def notices(run: Mapping[str, Any]) -> pd.DataFrame:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import pandas as pd
 
 from eventlib.privacy.bases import bases
+from eventlib.privacy.bounds import unseen
 from eventlib.privacy.funnel import asked, withdrawn
 from eventlib.privacy.stamped import withheld_cells
 from eventlib.privacy.statements import notices, running_out
@@ -14,7 +15,7 @@ from eventlib.quality.verdict import percent
 from eventlib.small_cells import OTHER
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from eventlib.prepared import Prepared
 
@@ -68,8 +69,7 @@ def _of_statements(data: Prepared) -> Iterator[Step]:
         yield Step("review for erasure what was withdrawn", figure, "DPO")
     found = running_out(data.run, "analytics", ("runs out in 30 days", "runs out in 90 days"))
     if found is not None and found[0]:
-        figure = f"{found[0]:,} of {found[1]:,} people's grants for analytics run out within 90 days"
-        yield Step("ask again before grants run out", figure, _CMP)
+        yield Step("ask again before grants run out", f"{found[1]} run out within 90 days", _CMP)
     old = notices(data.run)
     superseded = int(old.loc[old["state"] == "superseded", "events"].sum())
     if superseded:
@@ -97,7 +97,17 @@ def _of_bias(left: pd.DataFrame, bound: pd.DataFrame, purpose: str) -> Iterator[
         yield Step(f"do not quote unweighted: {row['figure']}", figure, _ANALYST)
 
 
-def next_steps(data: Prepared, left: pd.DataFrame, bound: pd.DataFrame, purpose: str) -> pd.DataFrame:
+def _of_purposes(data: Prepared, unused: Sequence[str]) -> Iterator[Step]:
+    for purpose in unused:
+        what = f"do not rest on this log what needs {purpose}, until more of it allows that"
+        yield Step(
+            what, f"{percent(1 - (unseen(data, purpose) or 0.0))} of the events about people do", _ANALYST
+        )
+
+
+def next_steps(
+    data: Prepared, left: pd.DataFrame, bound: pd.DataFrame, purpose: str, unused: Sequence[str] = ()
+) -> pd.DataFrame:
     """Return what to do next, what withholds most events first.
 
     Parameters
@@ -110,6 +120,8 @@ def next_steps(data: Prepared, left: pd.DataFrame, bound: pd.DataFrame, purpose:
         From `bounds.bounds`.
     purpose
         Whose bias was examined.
+    unused
+        Purposes that too few events allow.
 
     Returns
     -------
@@ -119,6 +131,7 @@ def next_steps(data: Prepared, left: pd.DataFrame, bound: pd.DataFrame, purpose:
     of_rules = sorted(_of_rules(data), key=lambda item: -item[0])
     steps = [
         *(step for _, step in of_rules),
+        *_of_purposes(data, unused),
         *_of_statements(data),
         *_of_bases(data),
         *_of_bias(left, bound, purpose),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from typing import TYPE_CHECKING, Any, Final
 
 from eventlib.model import PURPOSES
@@ -108,19 +109,23 @@ def heard(left: pd.DataFrame, purpose: str, by: str) -> go.Figure:
 
     shown = left.dropna(subset=["ratio"])
     if shown.empty:
-        return empty(f"Who is left for {purpose}, by {by}", "under 10 devices in every segment: not shown")
+        return empty(
+            f"Who is left for {purpose}, by {by}", "nothing is left, or under 10 devices in every segment"
+        )
     quiet = int(shown["heard"].isin(["too quiet", "not at all"]).sum())
-    title = f"Left for {purpose}: {quiet or 'none'} of {len(shown)} too quiet"
+    title = f"Too quiet for {purpose}: {quiet} of {len(shown)}"
     events = int(shown.groupby("by")["in_log"].sum().max())
     fig = figure(
         title,
-        f"by {by} · n = {events:,} events about people · 90 % intervals",
-        "share of what is left, as a multiple of its share of the log",
+        f"by {by} · n = {events:,} · 90 % intervals",
+        "share of what is left / share of the log",
         height=200 + 28 * len(shown),
     )
     shown = shown.assign(
         lower=shown["lower"].fillna(shown["ratio"]), upper=shown["upper"].fillna(shown["ratio"])
     )
+    twice = shown["segment"].duplicated(keep=False)  # what is pooled by jurisdiction and by source, say
+    shown["segment"] = shown["segment"].where(~twice, shown["segment"] + " (" + shown["by"] + ")")
     for index, name in enumerate(("too quiet", "as it is", "too loud", "not at all")):
         part = shown[shown["heard"] == name]
         if len(part):
@@ -136,6 +141,8 @@ def heard(left: pd.DataFrame, purpose: str, by: str) -> go.Figure:
                     hovertemplate="%{y}: %{x:.2f}<extra></extra>",
                 )
             )
+    span = [min(0.75, float(shown["lower"].min()) - 0.03), max(1.15, float(shown["upper"].max()) + 0.03)]
+    fig.update_xaxes(range=span, nticks=6)
     fig.add_vline(x=1, line={"color": GREY, "width": 1, "dash": "dot"})
     order = [str(item) for item in shown["segment"]]
     fig.update_yaxes(
@@ -156,15 +163,12 @@ def bounds(frame: pd.DataFrame) -> go.Figure:
     """Return how far figures of other reports could move, had nobody been withheld (`privacy.bounds`)."""
     import plotly.graph_objects as go  # noqa: PLC0415 - as above
 
-    title = "How far the withheld could move other figures"
+    title = "What the withheld could change"
     if frame.empty:
         return empty(title, "under 10 people in what the other reports measure")
     subtitle = f"n = {int(frame['people'].min()):,} to {int(frame['people'].max()):,} people by figure"
     fig = figure(title, subtitle, "share of visits", height=260 + 70 * len(frame))
-    labels = [
-        str(item).replace(" that ", "<br>that ").replace(" a source ", "<br>a source ")
-        for item in frame["figure"]
-    ]
+    labels = [textwrap.fill(str(item), 16).replace("\n", "<br>") for item in frame["figure"]]
     positions = range(len(frame))
     for offset, (name, low, high, colour, width) in zip((0.22, 0.0, -0.22), _RANGES, strict=True):
         for position, start, end in zip(positions, frame[low], frame[high], strict=True):
@@ -182,7 +186,7 @@ def bounds(frame: pd.DataFrame) -> go.Figure:
                     hovertemplate="%{x:.1%}<extra></extra>",
                 )
             )
-    fig.update_xaxes(tickformat=".0%", range=[0, 1])
+    fig.update_xaxes(tickformat=".0%", range=[0, 1], nticks=5)
     fig.update_yaxes(
         tickvals=list(positions), ticktext=labels, range=[len(frame) - 0.5, -0.5], ticks="", showgrid=False
     )
@@ -191,7 +195,7 @@ def bounds(frame: pd.DataFrame) -> go.Figure:
 
 
 def weeks(frame: pd.DataFrame, columns: Sequence[str], *, title: str, subtitle: str, y: str) -> go.Figure:
-    """Return shares or counts by week, a line per column; `segment` is a Monday, what is pooled is left out.
+    """Return shares by week, a line per column; `segment` is a Monday, what is pooled is left out.
 
     Parameters
     ----------
@@ -222,7 +226,9 @@ def weeks(frame: pd.DataFrame, columns: Sequence[str], *, title: str, subtitle: 
         y_title=y,
     )
     fig.update_traces(mode="lines+markers")
-    fig.update_layout(margin={"t": 130})
+    several = len(columns) > 1
+    fig.update_yaxes(tickformat=".0%")
+    fig.update_layout(margin={"t": 130 if several else 84}, showlegend=several)
     return fig
 
 
@@ -256,5 +262,5 @@ def said(frame: pd.DataFrame) -> go.Figure:
         )
     fig.update_xaxes(tickformat=".0%", range=[0, 1])
     fig.update_yaxes(type="category", autorange="reversed", ticks="")
-    fig.update_layout(barmode="stack", margin={"t": 130})
+    fig.update_layout(barmode="stack", margin={"t": 130}, showlegend=True)
     return fig
