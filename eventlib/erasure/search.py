@@ -24,7 +24,7 @@ __all__ = ["Needles", "files_in", "holds"]
 _BLOCK: Final = 8 << 20
 _SHORT: Final = 6  # characters under which a text is looked for only as a whole value
 _TOKEN: Final = re.compile(r"[A-Za-z0-9_.\-]{6,}")
-_PSEUDONYM: Final = re.compile(r"[a-z]-[0-9a-f]{32}")
+_PSEUDONYM: Final = re.compile(r"(?<![0-9A-Za-z])[a-z]-[0-9a-f]{32}(?![0-9a-z])")
 _ESCAPED: Final = re.compile(r"\\u([0-9a-fA-F]{4})")
 _TEXTS: Final = (".html", ".json", ".jsonl", ".ndjson", ".ipynb", ".csv", ".md", ".txt", ".yaml")
 

@@ -20,10 +20,11 @@ import eventlib as el
 from eventlib.cli import app
 from eventlib.errors import BadCallError
 from eventlib.prepared import Prepared
+from eventlib.pseudonyms import rotate_key
 from eventlib.spark import preparing, rows
 from eventlib.spark.session import open_session, quiet
 from eventlib.stage import StageResult
-from tests.factory import event, lenient_policy, line, write_log
+from tests.factory import KEY, event, lenient_policy, line, login, write_log
 from tests.spark.conftest import WORKERS, workers_of
 from tests.unit.sources.test_decode import HOSTILE
 from tests.unit.test_prepare import lines as everything
@@ -94,6 +95,29 @@ def test_prepare_on_the_cluster_is_prepare_on_duckdb(
     parts = sorted((remote.folder / "events").iterdir())
     assert [part.name for part in parts] == [f"part-{n:05d}.parquet" for n in range(len(parts))]
     assert not list(out.glob(".work-*"))
+
+
+@pytest.mark.usefixtures("spark")
+def test_who_was_erased_stays_so_on_the_cluster(tmp_path: Path) -> None:
+    """Under this key and a retired one; by node, and by the events of a session, which no identifier of their own tells."""
+    day = 86400
+    key, policy = tmp_path / "key", lenient_policy(tmp_path)
+    key.write_text(KEY)
+    records = [
+        *(login(0, anonymous_id="a-1", user_id="u-1"), event(10, anonymous_id="a-1")),
+        *(login(day, anonymous_id="a-1", user_id="u-2"), event(day + 10, anonymous_id="a-1")),
+        login(2 * day, anonymous_id="a-1", user_id="u-3", event_id="kept"),
+        event(day, anonymous_id="a-2", event_id="kept too"),
+    ]
+    log = write_log(tmp_path / "log.ndjson", records)
+    how: dict[str, Any] = {"policy": policy, "key": key}
+    options = {**how, "max_rejected": 1.0}
+    el.erase(el.prepare(log, out=tmp_path / "data", **options), ["user_id:u-1"], **how)
+    rotate_key(key)
+    el.erase(el.prepare(log, out=tmp_path / "data", **options), ["user_id:u-2"], **how)
+    found = el.prepare(log, engine="spark", out=tmp_path / "spark", **options)
+    assert sorted(found.events["event_id"]) == ["kept", "kept too"]
+    assert_same(found, el.prepare(log, **options))
 
 
 @pytest.mark.usefixtures("spark")
