@@ -30,7 +30,7 @@ NEEDLES = Needles(
         ("blob.bin", b"\x00\xff" + ID.encode() + b"\xff"),
         ("log.ndjson.gz", gzip.compress(b'{"id": "ann@site.org"}')),
         ("log.ndjson.zst", zstandard.compress(ID.encode())),
-        ("two.ndjson.gz", gzip.compress(b"nothing") + gzip.compress(ID.encode())),
+        ("two.ndjson.gz", gzip.compress(b"nothing ") + gzip.compress(ID.encode())),
         ("far.txt", b"x" * ((8 << 20) - 10) + b" " + ID.encode()),
     ],
 )  # fmt: skip
