@@ -23,7 +23,6 @@ __all__ = [
     "funnel_by_arrival",
     "group_sizes",
     "human_events",
-    "identifiers_of_people",
     "last_share",
     "refusals",
     "step_matrix",
@@ -349,29 +348,6 @@ def group_sizes(people: pd.DataFrame) -> pd.DataFrame:
     counts = [int(mine.sum()) for _, mine in merged]
     share = np.array(counts, dtype=np.float64) / max(len(sizes), 1)
     return pd.DataFrame({"identifiers": [name for name, _ in merged], "people": counts, "share": share})
-
-
-def identifiers_of_people(people: pd.DataFrame) -> pd.DataFrame:
-    """Return how many people have how many devices and accounts, most people first.
-
-    Returns
-    -------
-    pandas.DataFrame
-        `devices`, `accounts` (ids of any other kind), `people`, `share`; combinations of under 10 people are left out,
-        and the next rarest with them (S7.10).
-    """
-    is_device = people["namespace"] == "anonymous_id"
-    who = people["person_id"]
-    counts = pd.DataFrame(
-        {"devices": is_device.groupby(who).sum(), "accounts": (~is_device).groupby(who).sum()}
-    ).astype("int64")
-    named = pd.DataFrame(
-        {name: np.where(counts[name] > 2, "3 or more", counts[name].astype(str)) for name in counts}
-    )
-    cells = named.groupby(["devices", "accounts"]).size().rename("people").reset_index()
-    cells["share"] = cells["people"] / max(len(counts), 1)
-    shown, _ = hide_small_cells(cells, "people")
-    return shown.sort_values("people", ascending=False, kind="stable", ignore_index=True)
 
 
 def refusals(refused_merges: pd.DataFrame) -> pd.DataFrame:

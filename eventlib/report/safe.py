@@ -35,7 +35,11 @@ LONGEST_TEXT: Final = 300
 
 def clean(text: str) -> str:
     """Mask a string and replace the characters that steer a terminal or reorder text by `�`."""
-    return CONTROLS.sub("\ufffd", mask_text(text))
+    cleaned = CONTROLS.sub("\ufffd", mask_text(text))
+    if cleaned == text:
+        return text
+    # some of these characters are blanks: without them more may hang together
+    return CONTROLS.sub("\ufffd", mask_text(cleaned))
 
 
 def clean_id(text: str) -> str:

@@ -136,18 +136,6 @@ def test_people_by_number_of_identifiers():
     assert journeys.group_sizes(identified([1] * 9)).empty
 
 
-def test_nobody_is_listed_alone_for_having_many_identifiers():
-    kinds = journeys.identifiers_of_people(identified(30 * [1] + 20 * [2] + 12 * [4] + [9]))
-    assert kinds[["devices", "accounts", "people"]].to_numpy().tolist() == [
-        ["1", "0", 30],
-        ["1", "1", 20],
-        ["1", "3 or more", 13],
-    ]
-    assert journeys.identifiers_of_people(identified(30 * [1] + 20 * [2] + 2 * [3]))["people"].tolist() == [
-        30
-    ]
-
-
 def identified(sizes: list[int]) -> pd.DataFrame:
     """People with so many identifiers each: a device, the rest accounts."""
     rows = [
