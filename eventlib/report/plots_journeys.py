@@ -188,28 +188,17 @@ def convert_curves(frame: pd.DataFrame, subtitle: str = "") -> go.Figure:
         return empty(title, "under 10 people converted: not shown")
     fig = figure(title, subtitle, "days since the first event", "share who converted, 90 % band", height=460)
     for index, (arrival, part) in enumerate(frame.groupby("arrival", sort=False)):
-        days = [float(item) for item in part["days"]]
+        days, share, lower, upper = (
+            [0.0, *part[name].astype(float)] for name in ("days", "share", "lower", "upper")
+        )
         red, green, blue = (int(PALETTE[index][i : i + 2], 16) for i in (1, 3, 5))
         band = {"fill": "toself", "fillcolor": f"rgba({red},{green},{blue},0.15)", "line": {"width": 0}}
-        edge = [*part["upper"].astype(float), *reversed(part["lower"].astype(float).tolist())]
-        shape = {"shape": "hv", "width": 0}
+        edge = {"x": [*days, *reversed(days)], "y": [*upper, *reversed(lower)], "mode": "lines"}
+        fig.add_trace(go.Scatter(**edge, **band, hoverinfo="skip", showlegend=False))
+        line = {"color": PALETTE[index], "dash": DASHES[index], "width": 2.5}
+        marker = {"symbol": SYMBOLS[index], "size": 8}
         fig.add_trace(
-            go.Scatter(
-                x=[*days, *reversed(days)],
-                y=edge,
-                **band | {"line": shape},
-                hoverinfo="skip",
-                showlegend=False,
-            )
-        )
-        fig.add_trace(
-            go.Scatter(
-                x=days,
-                y=[float(item) for item in part["share"]],
-                mode="lines",
-                name=str(arrival),
-                line={"shape": "hv", "color": PALETTE[index], "dash": DASHES[index], "width": 2.5},
-            )
+            go.Scatter(x=days, y=share, mode="lines+markers", name=str(arrival), line=line, marker=marker)
         )
     fig.update_yaxes(tickformat=".0%", rangemode="tozero")
     fig.update_xaxes(rangemode="tozero")
