@@ -12,7 +12,7 @@ from eventlib.privacy.funnel import (
     withdrawn,
     withheld_by_rule,
 )
-from eventlib.privacy.statements import changes_by_week, changes_total, grants, notices, said_by, said_weekly
+from eventlib.privacy.statements import changes_by_week, changes_total, grants, notices, said_by
 
 __all__ = [
     "LIMITS",
@@ -36,7 +36,6 @@ __all__ = [
     "notices",
     "rules_by_segment",
     "said_by",
-    "said_weekly",
     "unseen",
     "used_bases",
     "withdrawn",

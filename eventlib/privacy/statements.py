@@ -13,7 +13,7 @@ from eventlib.small_cells import OTHER
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-__all__ = ["STATES", "changes_by_week", "changes_total", "grants", "notices", "running_out", "said_by", "said_weekly"]  # fmt: skip
+__all__ = ["STATES", "changes_by_week", "changes_total", "grants", "notices", "running_out", "said_by"]  # fmt: skip
 
 STATES: Final = ("holds", "granted, opt-out state", "runs out in 90 days", "runs out in 30 days", "run out", "refused", OTHER)  # fmt: skip
 _SAID: Final = ("grants", "refuses something", "opt-out signal", "damaged signal", "names no purpose", "nothing", OTHER)  # fmt: skip
@@ -63,16 +63,6 @@ def said_by(run: Mapping[str, Any], by: str) -> pd.DataFrame:
     size = frame["segment"] if by == "week" else -frame["events"]
     order = frame.assign(last=pooled_last(frame["segment"]), size=size).sort_values(["last", "size"], kind="stable")  # fmt: skip
     return order.drop(columns=["last", "size"]).reset_index(drop=True)
-
-
-def said_weekly(run: Mapping[str, Any]) -> pd.DataFrame:
-    """Return `day` (a Monday, UTC), `said`, `share` of that week's events about people; weeks told apart only."""
-    found = counted(run, "said")
-    found = found[(found["by"] == "week") & (found["segment"] != OTHER)]
-    share = found["events"] / found.groupby("segment")["events"].transform("sum")
-    frame = pd.DataFrame({"day": pd.to_datetime(found["segment"]), "said": found["said"], "share": share.astype(float)})  # fmt: skip
-    rank = frame["said"].map({name: number for number, name in enumerate(_SAID)})
-    return frame.assign(rank=rank).sort_values(["rank", "day"], ignore_index=True).drop(columns="rank")
 
 
 def grants(run: Mapping[str, Any]) -> pd.DataFrame:

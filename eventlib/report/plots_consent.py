@@ -118,7 +118,7 @@ def heard(left: pd.DataFrame, purpose: str, by: str) -> go.Figure:
     fig = figure(
         title,
         f"by {by} · n = {events:,} · 90 % intervals",
-        "share of what is left / share of the log",
+        "share left / share of the log",
         height=200 + 28 * len(shown),
     )
     shown = shown.assign(
