@@ -28,6 +28,16 @@ _WEEK: Final = (
     "CAST(floor(({time} + 259200000000) / 604800000000e0) AS BIGINT)"  # from a Monday, in microseconds
 )
 _FIRST_MONDAY: Final = date(1969, 12, 29)
+_KINDS: Final = (
+    "damaged signal",
+    "opt-out signal",
+    "refuses something",
+    "grants",
+    "names no purpose",
+    "nothing",
+)
+"""What an event says; the first that is true of it."""
+
 _SAID: Final = tuple(f"said_{purpose}" for purpose in PURPOSES)
 
 
@@ -114,14 +124,18 @@ def _keep_events(facts: Facts) -> None:
         f"""SELECT who, jurisdiction, source, week, nobody, said, count(*) AS events FROM (
               SELECT CASE WHEN user > 0 THEN -user ELSE anonymous END AS who, {columns["jurisdiction"]} AS jurisdiction,
                      {columns["source"]} AS source, {_WEEK.format(time="received")} AS week, {columns["nobody"]} AS nobody,
-                     CASE WHEN CAST(undecoded_signal AS INT) = 1 THEN 'damaged signal'
-                          WHEN CAST(gpc AS INT) = 1 OR CAST(us_opt_out AS INT) = 1 THEN 'opt-out signal'
-                          WHEN {any_said.format(value=0)} THEN 'refuses something'
-                          WHEN {any_said.format(value=1)} THEN 'grants'
-                          WHEN CAST(has_consent AS INT) = 1 THEN 'names no purpose'
-                          ELSE 'nothing' END AS said
+                     CASE WHEN CAST(undecoded_signal AS INT) = 1 THEN 0
+                          WHEN CAST(gpc AS INT) = 1 OR CAST(us_opt_out AS INT) = 1 THEN 1
+                          WHEN {any_said.format(value=0)} THEN 2
+                          WHEN {any_said.format(value=1)} THEN 3
+                          WHEN CAST(has_consent AS INT) = 1 THEN 4
+                          ELSE 5 END AS said
               FROM {{fact}}) AS spoken GROUP BY who, jurisdiction, source, week, nobody, said""",
     )
+
+
+def _kind(kind: int | str) -> str:
+    return _KINDS[kind] if isinstance(kind, int) else kind
 
 
 def _table(facts: Facts, source: str, by: str) -> tuple[Cells, list[dict[str, int]]]:
@@ -129,12 +143,15 @@ def _table(facts: Facts, source: str, by: str) -> tuple[Cells, list[dict[str, in
     rows = facts.rows(
         f"SELECT {by}, kind, CAST(sum(events) AS BIGINT), count(DISTINCT subject) FROM {{{source}}} GROUP BY 1, 2"
     )
-    cells = {(facts.name(by, value), kind): (events, people) for value, kind, events, people in rows}
+    cells = {(facts.name(by, value), _kind(kind)): (events, people) for value, kind, events, people in rows}
     margins = [
         list(facts.rows(f"SELECT {name}, count(DISTINCT subject) FROM {{{source}}} GROUP BY 1"))
         for name in (by, "kind")
     ]
-    return cells, [{facts.name(by, value): people for value, people in margins[0]}, dict(margins[1])]  # type: ignore[arg-type]  # pairs
+    return cells, [
+        {facts.name(by, value): people for value, people in margins[0]},
+        {_kind(kind): people for kind, people in margins[1]},
+    ]
 
 
 def _keep_removed(facts: Facts) -> None:
