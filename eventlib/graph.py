@@ -116,7 +116,8 @@ def normalise(namespace: str, value: str) -> str:
     >>> normalise("email", " Ann@Site.org ")
     'ann@site.org'
     """
-    text = unicodedata.normalize("NFC", value.strip())
+    text = value.strip()
+    text = text if text.isascii() else unicodedata.normalize("NFC", text)
     return text.lower() if namespace == "email" else text
 
 

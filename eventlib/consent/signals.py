@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
+from hashlib import sha256
 from typing import Any, Final, NamedTuple
 
 import orjson
@@ -25,8 +26,7 @@ from eventlib.model import PURPOSES
 __all__ = ["Read", "Said", "SignalReader", "Signals", "least", "signal_reader", "stated"]
 
 _US_OPT_OUT: Final = frozenset({"advertising", "personalization"})
-_REMEMBERED: Final = 4096
-_LONGEST: Final = 2048  # a longer string is decoded each time: what is remembered stays under 10 MB
+_REMEMBERED: Final = 32_768  # twice as many at most, some 200 bytes each: under 15 MB
 _TCF_SECTION, _US_PRIVACY_SECTION = 2, 6
 _TCF_PURPOSES: Final = frozenset(range(1, 25))
 _CONSENT_REQUIRED: Final = 1  # the type of a publisher restriction that asks for what we ask for anyway
@@ -125,43 +125,70 @@ def least(every: Iterable[Said]) -> Said:
     return tuple(min((x for x in said if x is not None), default=None) for said in zip(*every, strict=True))
 
 
+class _Memory:
+    """What was decoded, by digest; once a generation is full the one before it is forgotten, and with it what nobody asked for."""
+
+    def __init__(self) -> None:
+        self._young: dict[bytes, Read] = {}
+        self._old: dict[bytes, Read] = {}
+        self._same: dict[Read, Read] = {}  # strings are many, what they say is one of few things
+
+    def get(self, key: bytes) -> Read | None:
+        return self._young.get(key) or self._recall(key)
+
+    def _recall(self, key: bytes) -> Read | None:
+        found = self._old.get(key)
+        if found is not None:
+            self.put(key, found)
+        return found
+
+    def put(self, key: bytes, read: Read) -> Read:
+        if len(self._young) >= _REMEMBERED:
+            self._young, self._old = {}, self._young
+        return self._young.setdefault(key, self._same.setdefault(read, read))
+
+
 class SignalReader:
     """Reads consent objects; what it has decoded it remembers, since few strings make up most of a log."""
 
     def __init__(self, signals: Signals) -> None:
         self.signals = signals
-        self._decoders: Mapping[str, Callable[[str], Read]] = {
+        self._decoders: Mapping[str, Callable[[Any, Any], Read]] = {
             "tcf": self._tcf,
             "us_privacy": self._us_privacy,
             "google": self._google,
             "gpp": self._gpp,
             "categories": self._categories,
         }
-        self._remembered: Callable[[str, str], Read] = lru_cache(_REMEMBERED)(self._decoded)
+        self._memory = _Memory()
 
     def read(self, consent: Mapping[str, Any]) -> Read:
         """Read a consent object of the envelope."""
-        stated_here = Read(
+        own = Read(
             stated(consent.get("purposes")),
             gpc=bool(consent.get("gpc")),
             us_notice=False,
             known_child=consent.get("known_child") == "no_consent",
         )
         found = [
-            (self._remembered if len(text) <= _LONGEST else self._decoded)(name, text)
+            self._remembered(name, value, consent.get("gpp_sid") if name == "gpp" else None)
             for name in _SIGNALS
             if (value := consent.get(name)) is not None
-            for text in [_text(name, value, consent)]
         ]
-        return _joined(stated_here, found) if found else stated_here
+        return _joined(own, *found) if found else own
 
-    def _decoded(self, name: str, text: str) -> Read:
+    def _remembered(self, name: str, value: Any, sid: Any) -> Read:
+        key = _digest(name, value, sid)
+        found = self._memory.get(key)
+        return found if found is not None else self._memory.put(key, self._decoded(name, value, sid))
+
+    def _decoded(self, name: str, value: Any, sid: Any) -> Read:
         try:
-            return self._decoders[name](text)
+            return self._decoders[name](value, sid)
         except InvalidSignalError:
             return Read(damaged=True)
 
-    def _tcf(self, text: str) -> Read:
+    def _tcf(self, text: str, _: object) -> Read:
         return Read(self._of_tcf(decode_tcf(text)))
 
     def _of_tcf(self, string: TcString) -> Said:
@@ -177,24 +204,23 @@ class SignalReader:
             refused = _TCF_PURPOSES if deselected else refused
         return _meant(self.signals.tcf, granted, refused)
 
-    def _google(self, text: str) -> Read:
-        mode = decode_google(orjson.loads(text))
+    def _google(self, value: object, _: object) -> Read:
+        mode = decode_google(value)
         return Read(_meant(self.signals.google, mode.granted, mode.refused))
 
-    def _categories(self, text: str) -> Read:
-        found = decode_categories(orjson.loads(text))
+    def _categories(self, value: object, _: object) -> Read:
+        found = decode_categories(value)
         refused = found.refused
         if found.others_refused:
             mapped = frozenset[str]().union(*(needed for _, needed in self.signals.categories))
             refused |= mapped - found.granted
         return Read(_meant(self.signals.categories, found.granted, refused))
 
-    def _us_privacy(self, text: str) -> Read:
+    def _us_privacy(self, text: str, _: object) -> Read:
         return _us({_US_PRIVACY_SECTION: decode_us_privacy(text).opt_outs})
 
-    def _gpp(self, text: str) -> Read:
-        sections, applicable = orjson.loads(text)
-        found: Gpp = decode_gpp(sections)
+    def _gpp(self, text: str, applicable: Sequence[int] | None) -> Read:
+        found: Gpp = decode_gpp(text)
         opt_outs = {section.section_id: section.opt_outs for section in found.us}
         if found.us_privacy is not None:
             opt_outs[_US_PRIVACY_SECTION] = found.us_privacy.opt_outs
@@ -209,7 +235,8 @@ class SignalReader:
         return us._replace(said=said)
 
 
-def _joined(own: Read, found: list[Read]) -> Read:
+@lru_cache(4096)
+def _joined(own: Read, *found: Read) -> Read:
     """Join what an object says itself and what its signals say: whatever restricts counts, whoever says it."""
     damaged = any(each.damaged for each in found)
     said = least([own.said, *(each.said for each in found)])
@@ -272,13 +299,11 @@ def _us(sections: Mapping[int, UsOptOuts], applicable: Sequence[int] | None = No
     )
 
 
-def _text(name: str, value: Any, consent: Mapping[str, Any]) -> str:
-    """Return a signal as one text, by which it is remembered."""
-    if name in ("google", "categories"):
-        return orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()
-    if name == "gpp":
-        return orjson.dumps([value, consent.get("gpp_sid")]).decode()
-    return str(value)
+def _digest(name: str, value: Any, sid: object) -> bytes:
+    """Return what a signal is remembered by: its text may be long, and there may be very many."""
+    if isinstance(value, str):
+        return sha256(f"{name}\n{sid}\n{value}".encode("utf-8", "surrogatepass")).digest()
+    return sha256(name.encode() + b":" + orjson.dumps(value, option=orjson.OPT_SORT_KEYS)).digest()
 
 
 @cache

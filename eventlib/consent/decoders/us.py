@@ -87,20 +87,25 @@ def _known(consents: int | tuple[int, ...]) -> tuple[int, ...]:
     return tuple(value for value in values if value != _NOT_APPLICABLE)
 
 
-def _read_value(reader: BitReader, name: str) -> int:
-    value = reader.integer(2)
-    if value > _NO or (name == _COVERED and value == _NOT_APPLICABLE):
-        raise InvalidSignalError(f"{name} has a value that the section does not define")
-    return value
+def _undefined(name: str, value: int | tuple[int, ...]) -> bool:
+    values = (value,) if isinstance(value, int) else value
+    return max(values) > _NO or (name == _COVERED and value == _NOT_APPLICABLE)
 
 
 def _read(reader: BitReader, fields: Fields) -> dict[str, int | tuple[int, ...]]:
-    return {
-        name: _read_value(reader, name)
-        if count is None
-        else tuple(_read_value(reader, name) for _ in range(count))
-        for name, count in fields
-    }
+    """Read fields of two bits a value, all at once."""
+    size = 2 * sum(count or 1 for _, count in fields)
+    bits = reader.integer(size)
+    values = [bits >> shift & 3 for shift in range(size - 2, -1, -2)]
+    found: dict[str, int | tuple[int, ...]] = {}
+    at = 0
+    for name, count in fields:
+        found[name] = values[at] if count is None else tuple(values[at : at + count])
+        at += count or 1
+    if max(values) > _NO or found.get(_COVERED) == _NOT_APPLICABLE:
+        wrong = next(name for name, value in found.items() if _undefined(name, value))
+        raise InvalidSignalError(f"{wrong} has a value that the section does not define")
+    return found
 
 
 def _read_gpc(reader: BitReader) -> bool:

@@ -11,7 +11,8 @@ from typing import Any, Final
 import pytest
 
 import eventlib as el
-from eventlib.consent import load_policy
+from eventlib.consent import load_policy, signals
+from eventlib.consent.decoders import TcString, decode_tcf
 from eventlib.consent.signals import Read, SignalReader, Signals
 from eventlib.errors import BadCallError
 from eventlib.model import PURPOSES
@@ -216,6 +217,47 @@ def test_no_cut_and_no_flipped_character_grants_more(reader: SignalReader):
         assert reader.read({"tcf": text[:at] + "." + text[at + 1 :]}).damaged
 
 
+def test_what_was_decoded_is_remembered_however_long_and_the_eldest_forgotten(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    monkeypatch.setattr(signals, "_REMEMBERED", 2)
+    decoded: list[str] = []
+
+    def counted(text: str) -> TcString:
+        decoded.append(text)
+        return decode_tcf(text)
+
+    monkeypatch.setattr(signals, "decode_tcf", counted)
+    reader = SignalReader(MAPPING)
+    long = "CP" + "A" * 60_000
+    for text in (long, TC, long, TC, long):
+        assert reader.read({"tcf": text}).damaged is (text == long)
+    assert decoded == [long, TC]
+    for number in range(20):
+        reader.read({"tcf": f"damaged {number}"})
+        reader.read({"tcf": TC})
+    assert decoded.count(TC) == 1, "asked for all the time"
+    reader.read({"tcf": long})
+    assert decoded.count(long) == 2
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ({"gpp": "DBABTA~1YNN", "gpp_sid": [6]}, {"gpp": "DBABTA~1YNN", "gpp_sid": [7]}),
+        ({"tcf": "1YNN"}, {"us_privacy": "1YNN"}),
+        ({"google": '{"ad_storage":"denied"}'}, {"google": {"ad_storage": "denied"}}),
+        ({"google": {"ad_storage": "denied"}}, {"categories": {"ad_storage": "denied"}}),
+    ],
+)
+def test_signals_that_look_alike_are_told_apart(
+    reader: SignalReader, one: dict[str, Any], other: dict[str, Any]
+):
+    fresh = SignalReader(MAPPING).read(other)
+    assert reader.read(one) != fresh
+    assert reader.read(other) == fresh
+
+
 def test_a_policy_without_a_mapping_takes_no_grant_and_every_us_opt_out():
     reader = SignalReader(Signals.of({}))
     assert reader.read({"tcf": TC, "google": "G111"}) == Read(said(), us_notice=False)
@@ -224,8 +266,8 @@ def test_a_policy_without_a_mapping_takes_no_grant_and_every_us_opt_out():
 
 
 def test_from_the_string_to_the_verdict(tmp_path: Path):
-    signals = {"tcf": {"analytics": [1, 8], "advertising": [1, 7]}, "us_opt_out": ["advertising"]}
-    policy = lenient_policy(tmp_path, signals=signals)
+    mapping = {"tcf": {"analytics": [1, 8], "advertising": [1, 7]}, "us_opt_out": ["advertising"]}
+    policy = lenient_policy(tmp_path, signals=mapping)
     said_at = {"jurisdiction": "EEA", "updated_at": "2026-10-01T11:59:00Z"}
     events = [
         event(0, anonymous_id="a-1", consent={**said_at, "tcf": TC}),
