@@ -85,11 +85,12 @@ def erasures(run: Mapping[str, Any]) -> pd.DataFrame:
 def erasure_in_words(run: Mapping[str, Any], ledger: Ledger) -> str:
     """Return the state of erasure in a sentence or two."""
     done, again = erasures(run), ledger.removed("consent").get("C01_erased", 0)
-    held = f" {again:,} events of erased people came again and were withheld (C01)." if again else ""
+    held = f" {again:,} events in the logs are of erased people and are withheld (C01)." if again else ""
     if done.empty:
         return f"No erasure so far.{held}"
     unsure = int((done["verified"] != True).sum())  # noqa: E712  # absent is not verified
     stale = int((done["stale"] != "none").sum())
-    proof = "each was verified" if not unsure else f"{unsure:,} not verified"
+    proof = "verified" if not unsure else f"{unsure:,} not verified"
     after = f"; {stale:,} left models or bundles stale: train and export them anew" if stale else ""
-    return f"{len(done):,} erasures so far, {proof}{after}.{held}"
+    times = "1 erasure" if len(done) == 1 else f"{len(done):,} erasures"
+    return f"{times} so far, {proof}{after}.{held}"
