@@ -64,7 +64,7 @@ SECRETS: Final = (
 )
 NEEDLES: Final = (
     "poisonmail",
-    "98765432",
+    "15198765432",
     "4111111111111111",
     "plantedtoken",
     "plantedword",
