@@ -1,11 +1,12 @@
 """What consent costs beside the order of the same events: the limit is 1.5 times.
 
-    python -m benchmarks.consent [--events 1000000] [--runs 5] [--engines auto duckdb] [--log DIR]
+    python -m benchmarks.consent [--events 1000000] [--runs 5] [--engines auto duckdb] [--log DIR] [--own 0.05]
 
-One event in three carries a consent string, a TCF or a GPP one; each device has its own, and another after a month.
-Consent is what its stage takes, and what reading takes longer than reading the same log without the strings, decoding
-included; order is the clock and the order stage of the same run. Each run is a process of its own, with and without strings in
-turn; processor time, workers included, stands beside the clock's.
+One event in three carries a consent string, a TCF or a GPP one. Strings tell days, not moments, so that people who chose the same on
+one day have the same string; a share of devices (`--own`) chose vendor by vendor and has one that nobody else has. Consent is
+what its stage takes, and what reading takes longer than reading the same log without the strings, decoding included; order is
+the clock, the order stage and the sort into the total order (S3.5) of the same run. Each run is a process of its own, with
+and without strings in turn; processor time, workers included, stands beside the clock's.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -40,6 +41,7 @@ from eventlib.consent import load_policy
 from eventlib.engine import chosen_engine, connect, engine
 from eventlib.flow import Flow
 from eventlib.narrow import encode
+from eventlib.ordering import ORDER
 from eventlib.pseudonyms import Pseudonymiser
 from eventlib.rows import read_rows
 
@@ -65,7 +67,10 @@ with connect(spill=work / "spill") as connection:
     done("clock")
     consented = flow.consent(timed)
     done("consent")
-    flow.order(consented)
+    ordered, _ = flow.order(consented)
+    where.give(connection, ordered, "ordered")
+    columns = ", ".join(f"{name} NULLS LAST" for name in ORDER)
+    connection.execute(f"CREATE TABLE placed AS SELECT row, row_number() OVER (ORDER BY {columns}) AS place FROM ordered")
     done("order")
 print(orjson.dumps({
     name: [after - before for before, after in zip(one, other)] for (_, one), (name, other) in zip(marks, marks[1:])
@@ -75,41 +80,65 @@ _CONSENT = re.compile(rb'"consent":\{')
 _ARRIVED = re.compile(rb'"received_at":"([^"]+)"')
 
 
-def tc_string(chance: random.Random) -> str:
-    """Return a string as a consent manager writes it: all, some or nothing of about a thousand vendors, all disclosed."""
-    most, share = chance.randrange(900, 1300), chance.choice([0.0, 0.6, 1.0, 1.0])
-    chosen = {vendor for vendor in range(1, most + 1) if chance.random() < share}
-    vendors = number(most, 16) + "0" + field_of(chosen, most)
-    day = 17_600_000_000 + 864_000 * chance.randrange(60)
-    purposes = [purpose for purpose in range(1, 12) if chance.random() < share]
+_DAYS = 60
+_CHOICES = [range(1, 12)] * 6 + [(), ()] + [(1, 8, 10), (1, 2, 7), (1, 5, 6, 8)]
+"""Purposes that people choose: mostly all, sometimes none, seldom some."""
+
+
+def tc_string(day: int, purposes: Sequence[int], vendors: set[int]) -> str:
+    """Return a string as a consent manager writes it: a thousand vendors, all disclosed, of which some are chosen."""
+    most = 1100
+    chosen = number(most, 16) + "0" + field_of(vendors, most)
+    moment = 17_600_000_000 + 864_000 * day
     core = Tc(
-        created=day, updated=day, consents=purposes, vendor_consents=vendors, vendor_interests=vendors, restrictions=()
+        created=moment, updated=moment, consents=purposes, vendor_consents=chosen, vendor_interests=chosen, restrictions=()
     )  # fmt: skip
     return f"{core.text()}.{text_of('001' + number(most, 16) + '0' + field_of(range(1, most + 1), most))}"
 
 
-def gpp_string(chance: random.Random) -> str:
+def gpp_string(chance: random.Random, tc: str) -> str:
     """Return a string with the European section and the national one of the US."""
     choices = [chance.choice([0, 1, 2, 2]) for _ in range(3)]
-    national = us(
-        1, [1, 1, 1, 1, 0, 0, *choices, *[chance.choice([0, 0, 2]) for _ in range(12)], 0, 0, 0, 1, 0, 0]
-    )
-    return gpp({2: tc_string(chance), 7: national + chance.choice(["", ".QA", ".YA"])})
+    national = us(1, [1, 1, 1, 1, 0, 0, *choices, *[0] * 12, 0, 0, 0, 1, 0, 0])
+    return gpp({2: tc, 7: national + chance.choice(["", ".QA", ".YA"])})
 
 
 class Strings:
-    """A string for each device and month."""
+    """A string for each choice and day, and for devices that chose for themselves one of their own."""
 
-    def __init__(self, seed: int) -> None:
-        self.chance, self.made = random.Random(seed), dict[tuple[object, object], dict[str, str]]()
+    def __init__(self, seed: int, own: float) -> None:
+        self.own, self.chance = own, random.Random(seed)
+        self.of_device = dict[object, dict[str, str]]()
+        self.of_choice = dict[tuple[int, int, str], dict[str, str]]()
 
     def of(self, event: dict[str, Any]) -> dict[str, str]:
         """Return the field that an event carries."""
-        whose = event.get("anonymous_id"), str(event.get("received_at"))[:7]
-        if whose not in self.made:
-            kind, make = self.chance.choice([("tcf", tc_string), ("gpp", gpp_string)])
-            self.made[whose] = {kind: make(self.chance)}
-        return self.made[whose]
+        return self.of_device.setdefault(event.get("anonymous_id"), {}) or self._choose(event)
+
+    def _choose(self, event: dict[str, Any]) -> dict[str, str]:
+        day, kind = self.chance.randrange(_DAYS), self.chance.choice(["tcf", "gpp"])
+        choice = self.chance.randrange(len(_CHOICES))
+        if self.chance.random() < self.own:
+            made = self._make(
+                kind, day, choice, {vendor for vendor in range(1, 1101) if self.chance.random() < 0.6}
+            )
+        else:
+            # choices that are alike make strings that are
+            key = (day, _CHOICES.index(_CHOICES[choice]), kind)
+            vendors = set(range(1, 1101)) if _CHOICES[choice] else set[int]()
+            made = self.of_choice.get(key) or self.of_choice.setdefault(
+                key, self._make(kind, day, choice, vendors)
+            )
+        self.of_device[event.get("anonymous_id")] = made
+        return made
+
+    def _make(self, kind: str, day: int, choice: int, vendors: set[int]) -> dict[str, str]:
+        tc = tc_string(day, list(_CHOICES[choice]), vendors)
+        return {kind: tc if kind == "tcf" else gpp_string(self.chance, tc)}
+
+    def distinct(self) -> int:
+        """Return how many strings there are."""
+        return len({text for made in self.of_device.values() for text in made.values()})
 
 
 def with_strings(lines: Iterator[bytes], strings: Strings) -> Iterator[bytes]:
@@ -140,10 +169,10 @@ def by_arrival(files: list[Path]) -> Iterator[bytes]:
         yield from heapq.merge(*(opened.enter_context(file.open("rb")) for file in files), key=arrived)
 
 
-def write_logs(folder: Path, events: int) -> tuple[dict[str, Path], int, int]:
+def write_logs(folder: Path, events: int, own: float) -> tuple[dict[str, Path], int, int]:
     """Write a log without strings and with them; return how many strings and how many of them distinct."""
     logs = {name: folder / name for name in ("simulated", "without", "with")}
-    made, carrying = Strings(11), 0
+    made, carrying = Strings(11, own), 0
     simulate(logs["simulated"], events, 11, replace(WorldParameters(), broken_share=0.0), plain=True)
     for name in ("without", "with"):
         logs[name].mkdir()
@@ -152,7 +181,7 @@ def write_logs(folder: Path, events: int) -> tuple[dict[str, Path], int, int]:
             for raw in with_strings(lines, made) if name == "with" else lines:
                 carrying += b'"tcf":"C' in raw or b'"gpp":"D' in raw
                 out.write(raw)
-    return logs, carrying, len(made.made)
+    return logs, carrying, made.distinct()
 
 
 def staged(log: Path, engine: str) -> dict[str, list[float]]:
@@ -172,12 +201,13 @@ def main() -> None:
     parser.add_argument("--events", type=int, default=1_000_000)
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--engines", nargs="*", default=["auto"])
+    parser.add_argument("--own", type=float, default=0.05, help="devices with a string that nobody else has")
     parser.add_argument("--log", type=Path, help="where the logs are written, and kept")
     arguments = parser.parse_args()
     print(machine("duckdb", "polars", "pyarrow"))
     with tempfile.TemporaryDirectory() as name:
         folder = arguments.log or Path(name)
-        logs, carrying, distinct = write_logs(folder, arguments.events)
+        logs, carrying, distinct = write_logs(folder, arguments.events, arguments.own)
         print(f"{arguments.events:,} events, {carrying:,} with a string, {distinct:,} distinct strings")
         for engine in arguments.engines:
             runs = [
