@@ -6,9 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
-__all__ = ["OTHER", "Cells", "Folded", "fold", "protect"]
+__all__ = ["OTHER", "SMALL_CELL", "Cells", "Folded", "fold", "protect"]
 
-SMALL: Final = 10
+SMALL_CELL: Final = 10
+"""Distinct people (probes: prompt-days) below which nothing is shown."""
+
 OTHER: Final = "small, pooled"
 """What cells that may not be told are pooled under."""
 
@@ -22,12 +24,12 @@ class _Table:
 
     def __init__(self, cells: Cells, people: Sequence[Mapping[str, int]]) -> None:
         self.cells, self.people = cells, people
-        self.hidden = {key for key, (_, subjects) in cells.items() if subjects < SMALL}
+        self.hidden = {key for key, (_, subjects) in cells.items() if subjects < SMALL_CELL}
 
     def _follows(self, gone: Sequence[Cell], rest: Sequence[Cell], every: int) -> bool:
         """Whether a line's total, less what is shown of it, would tell of one cell or of too few subjects."""
         surely = max(*(self.cells[key][1] for key in gone), every - sum(self.cells[key][1] for key in rest))
-        return len(gone) < 2 or surely < SMALL
+        return len(gone) < 2 or surely < SMALL_CELL
 
     def hide_in(self, axis: int, name: str) -> bool:
         """Hide one more cell of a line if need be, rather one whose other line hides something already."""
@@ -76,7 +78,7 @@ def protect(
     while any([table.hide_in(axis, name) for axis, name in lines]):  # noqa: C419  # every line, each time
         pass
     shown = {key: events for key, (events, _) in cells.items() if key not in table.hidden}
-    told = {row for row, column in table.hidden if whole or cells[row, column][1] >= SMALL}
+    told = {row for row, column in table.hidden if whole or cells[row, column][1] >= SMALL_CELL}
     for row, column in sorted(key for key in table.hidden if key[0] in told):
         shown[row, OTHER] = shown.get((row, OTHER), 0) + cells[row, column][0]
     return shown
@@ -112,7 +114,7 @@ class Folded:
 
 def _tells_nobody(pool: Sequence[tuple[int, int, str]]) -> bool:
     gone, every = max(item[0] for item in pool), max(item[1] for item in pool)
-    return len(pool) > 1 and (gone == 0 or gone >= SMALL) and every >= SMALL
+    return len(pool) > 1 and (gone == 0 or gone >= SMALL_CELL) and every >= SMALL_CELL
 
 
 def fold(totals: Mapping[str, tuple[int, int]], gone: Mapping[str, int]) -> Folded:
@@ -134,7 +136,9 @@ def fold(totals: Mapping[str, tuple[int, int]], gone: Mapping[str, int]) -> Fold
     ['CH', 'UK']
     """
     size = {name: (gone.get(name, 0), totals.get(name, (0, 0))[1], name) for name in {*totals, *gone}}
-    folded = {name for name, (some, every, _) in size.items() if 0 < some < SMALL or 0 < every < SMALL}
+    folded = {
+        name for name, (some, every, _) in size.items() if 0 < some < SMALL_CELL or 0 < every < SMALL_CELL
+    }
     while folded and not _tells_nobody([size[name] for name in folded]):
         rest = [size[name] for name in size if name not in folded]
         if not rest:

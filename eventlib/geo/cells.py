@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import stdtrit
+
+from eventlib.small_cells import SMALL_CELL
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -16,9 +18,6 @@ if TYPE_CHECKING:
 __all__ = ["SMALL_CELL", "clustered_share", "hide_small_cells", "merge_small_bands", "small_cells"]
 
 Floats: TypeAlias = NDArray[np.float64]
-
-SMALL_CELL: Final = 10
-"""Distinct people (probes: prompt-days) below which nothing is shown (S7.10)."""
 
 
 def small_cells(

@@ -3,7 +3,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eventlib.small_cells import OTHER, SMALL, fold, protect
+from eventlib.small_cells import OTHER, SMALL_CELL, fold, protect
 
 counts = st.integers(1, 40)
 tables = st.dictionaries(st.tuples(st.sampled_from("abcd"), st.sampled_from("wxyz")), counts, min_size=1).map(
@@ -19,7 +19,7 @@ def test_rows_add_up_and_no_total_gives_a_small_cell_away(cells):
         told = {column: events for (r, column), events in shown.items() if r == row}
         assert sum(told.values()) == sum(every.values())
         hidden = set(every) - set(told)
-        assert all(cells[row, column][1] >= SMALL for column in set(told) - {OTHER})
+        assert all(cells[row, column][1] >= SMALL_CELL for column in set(told) - {OTHER})
         assert len(hidden) != 1 or len(every) == 1
     for column in {column for _, column in cells}:
         line = [key for key in cells if key[1] == column]
@@ -32,7 +32,7 @@ def test_a_pool_is_of_ten_subjects_or_a_whole_row(cells):
     for row in {row for row, column in shown if column == OTHER}:
         hidden = [people for key, (_, people) in cells.items() if key[0] == row and key not in shown]
         whole = len(hidden) == sum(key[0] == row for key in cells)
-        assert whole or sum(hidden) >= SMALL
+        assert whole or sum(hidden) >= SMALL_CELL
 
 
 def test_a_pool_of_too_few_is_not_told_where_nothing_must_add_up():
