@@ -28,7 +28,7 @@ from eventlib.options import (
 )
 from eventlib.prepared import Prepared
 from eventlib.pseudonyms import Pseudonymiser
-from eventlib.publish import enough_space, workplace
+from eventlib.publish import alone, enough_space, workplace
 from eventlib.refusals import check_refused, check_written, refuse_rejected
 from eventlib.rows import Log, Plan, plan_rows, read_plan
 from eventlib.schema import registry as schema_registry
@@ -135,8 +135,9 @@ def _prepare(
 
         flow, found = prepare_on(log, options, means, made, progress)
         run = stamp(log, options, means.policy, flow, started) | found | {**note}
-        recheck_tombstones(options, means)
-        return publish_version(made, out, flow.ledger, run)
+        with alone(out):
+            recheck_tombstones(options, means)
+            return publish_version(made, out, flow.ledger, run)
     with connect(spill=work / "spill", memory_limit=MEMORY) as connection:
         flow = _run(log, options, means, connection, made, progress)
         outcome(connection, flow.gone)
@@ -148,8 +149,9 @@ def _prepare(
         told = state_stamp(log, options, means, flow.as_of, flow.latest)
         write_state(connection, made / "state", told, flow.narrow.tombstones)
     run = stamp(log, options, means.policy, flow, started) | found | {**note}
-    recheck_tombstones(options, means)
-    return publish_version(made, out, flow.ledger, run)
+    with alone(out):
+        recheck_tombstones(options, means)
+        return publish_version(made, out, flow.ledger, run)
 
 
 def _run(

@@ -5,6 +5,7 @@ A process killed at any moment leaves the last good version in place and nothing
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import tempfile
@@ -15,7 +16,7 @@ from typing import Final
 
 from eventlib.errors import BadCallError
 
-__all__ = ["enough_space", "publish", "workplace"]
+__all__ = ["alone", "discard", "enough_space", "publish", "workplace"]
 
 _PREFIX: Final = ".work-"
 _FULL: Final = ("No space left", "Disk quota exceeded", "max_temp_directory_size")
@@ -49,6 +50,25 @@ def workplace(folder: Path) -> Iterator[Path]:
         yield made
     finally:
         shutil.rmtree(made, ignore_errors=True)
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Keep other runs from publishing in a folder meanwhile; they wait. The folder itself is locked: no file is left."""
+    folder.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def discard(version: Path, folder: Path) -> None:
+    """Remove a version of the dataset in `folder`: out of sight in one step, so that the next run ends what a killed one began."""
+    aside = folder / f"{_PREFIX}{os.getpid()}-{version.name}"
+    version.rename(aside)
+    shutil.rmtree(aside)
 
 
 @contextmanager

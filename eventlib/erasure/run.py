@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -32,7 +31,7 @@ from eventlib.model import quarantine_columns
 from eventlib.options import Means, Options, Progress, open_means, quiet, settings
 from eventlib.prepared import Prepared, load, telling_damage
 from eventlib.pseudonyms import Keys, Pseudonymiser, load_keys
-from eventlib.publish import workplace
+from eventlib.publish import alone, discard, workplace
 from eventlib.replaying import options_of
 from eventlib.rows import Log
 from eventlib.stamping import publish_version
@@ -235,7 +234,18 @@ def erase_from(
     DataRefusedError
         If the dataset keeps no state and must be prepared again first.
     """
-    if not keeps_state(_root(Path(folder))):
+    with alone(_root(Path(folder))):  # other erasures wait, and other runs to publish
+        return _erase(folder, identifiers, options, search, progress)
+
+
+def _erase(
+    folder: Path,
+    identifiers: Sequence[str],
+    options: Options,
+    search: Sequence[Path] | None,
+    progress: Progress,
+) -> Erasure:
+    if not keeps_state(Path(folder)):
         return _without_state(Path(folder), identifiers, options, search)
     job = _open(Path(folder), identifiers, options, search)
     progress("reach", 0, 4, 0)
@@ -293,7 +303,7 @@ def _publish(
     run = made.run | {"erasures": [*erasures_of(job.base), erasure.stamp(job.at)]}
     prepared = publish_version(made.folder, job.folder, made.ledger, run)
     for version in old:
-        shutil.rmtree(version)
+        discard(version, job.folder)
     return replace(erasure, prepared=prepared)
 
 
@@ -323,7 +333,7 @@ def _without_state(
     stale = made_from(places, [version.name for version in old])
     reports, _ = remove_reports(holding(places, needles, but=[root])[0])
     for version in old:
-        shutil.rmtree(version)
+        discard(version, root)
     held, searched = holding([file, root, *places], needles)
     logs = {Path(entry["file"]).resolve() for entry in prepared.run["inputs"]}
     return Erasure(

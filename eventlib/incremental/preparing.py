@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from eventlib.engine import MEMORY, SPARK, connect
-from eventlib.errors import BadCallError
+from eventlib.errors import BadCallError, DataRefusedError
 from eventlib.incremental.base import Base, open_base, refuse_known, relearned
 from eventlib.incremental.merging import WrittenEvents
 from eventlib.incremental.run import add_rows
 from eventlib.ledger import Ledger
 from eventlib.options import Logs, Means, Options, Progress, recheck_tombstones, settings
 from eventlib.prepared import Prepared, telling_damage
-from eventlib.publish import enough_space, workplace
+from eventlib.publish import alone, enough_space, workplace
 from eventlib.refusals import check_written, refuse_rejected, refuse_withheld
 from eventlib.restatement import as_json, compare, explained, published
 from eventlib.rows import Log, plan_rows, read_plan
@@ -63,8 +63,18 @@ def prepare_onto(
         progress("add", 1, 6, log.entry.rows_in)
         made = add_log(base, events, log, options, means, work, beside)
         refuse_withheld(made.ledger, means.policy, log)
-        recheck_tombstones(options, means)
-        return publish_version(made.folder, out, made.ledger, made.run | {"erasures": erasures_of(base)})
+        with alone(out):
+            recheck_tombstones(options, means)
+            _recheck_base(base, onto, out)
+            return publish_version(made.folder, out, made.ledger, made.run | {"erasures": erasures_of(base)})
+
+
+def _recheck_base(base: Base, onto: Path, out: Path) -> None:
+    """Refuse to publish beside a version that came meanwhile: what that one holds would be lost."""
+    if onto.resolve() == out.resolve() and (out / "current").resolve() != base.folder.resolve():
+        raise DataRefusedError(
+            f"another run published in {out} while this one was under way; nothing was published: run it again"
+        )
 
 
 @dataclass(frozen=True, slots=True)

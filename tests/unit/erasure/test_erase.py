@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,8 +13,9 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
+from eventlib import publish
 from eventlib.api import prepare, replay
-from eventlib.erasure import Erasure, erase_from
+from eventlib.erasure import Erasure, erase_from, run
 from eventlib.errors import BadCallError, DataRefusedError
 from eventlib.options import Options
 from eventlib.prepared import Prepared, load
@@ -451,3 +453,72 @@ def test_a_quarantined_line_is_not_recovered(runs: Runs) -> None:
     lost = replay(done.prepared, out=runs.tmp / "lost", key=runs.key, policy=runs.policy)
     assert lost.quarantine["digest"].isna().tolist() == [True, False]
     assert lost.ledger.rows_in == done.prepared.ledger.rows_in
+
+
+def test_of_two_erasures_at_the_same_time_none_undoes_the_other(
+    runs: Runs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = runs.prepare([runs.log([login(n, anonymous_id=f"a-{n}", user_id=f"u-{n}") for n in range(4)])])
+    begun, other = threading.Event(), []
+
+    def second() -> None:
+        begun.wait()
+        other.append(runs.erase(before, "user_id:u-1"))
+
+    thread = threading.Thread(target=second)
+    thread.start()
+    published = run._publish
+
+    def slowly(*arguments: Any) -> Erasure:
+        begun.set()
+        if threading.current_thread() is not thread:
+            thread.join(3)  # long enough to be through, if nothing kept it from it
+        return published(*arguments)
+
+    monkeypatch.setattr(run, "_publish", slowly)
+    runs.erase(before, "user_id:u-2")
+    thread.join()
+    assert other[0].verified
+    users = set(load(before.folder.parents[1]).events["user_id"])
+    assert users == {runs.pseudonym("user_id", f"u-{n}") for n in (0, 3)}
+
+
+def test_a_day_that_was_added_meanwhile_is_not_lost(runs: Runs) -> None:
+    """Whoever began first and publishes second is refused, and loses nobody's day."""
+    before = runs.prepare([runs.log([login(n, anonymous_id=f"a-{n}", user_id=f"u-{n}") for n in range(3)])])
+    root, added = before.folder.parents[1], []
+
+    def meanwhile(stage: str, *_: int) -> None:
+        if stage == "add" and not added:
+            added.append(runs.log([login(9, anonymous_id="a-9", user_id="u-9")]))
+            prepare_to(added, root, replace(options, onto=root))
+
+    options = Options(key=runs.key, policy=runs.policy)
+    later = runs.log([login(8, anonymous_id="a-8", user_id="u-8")])
+    with pytest.raises(DataRefusedError, match="another run published"):
+        prepare_to([later], root, replace(options, onto=root), meanwhile)
+    assert len(load(root).events) == 4
+
+
+def test_what_a_killed_removal_leaves_is_swept(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
+    log = runs.log(
+        [login(anonymous_id="a-1", user_id="u-1", event_id="e-of-the-erased-1"), event(3, anonymous_id="a-2")]
+    )
+    before = runs.prepare([log])
+    session = before.events.set_index("event_id")["session_id"]["e-of-the-erased-1"]
+    remove = publish.shutil.rmtree
+
+    def half(path: Path, **options: Any) -> None:
+        if before.run["run_id"] in path.name:
+            (path / "people.parquet").unlink()
+            remove(path / "state")
+            raise KeyboardInterrupt
+        remove(path, **options)
+
+    monkeypatch.setattr(publish.shutil, "rmtree", half)
+    with pytest.raises(KeyboardInterrupt):
+        runs.erase(before, "user_id:u-1")
+    monkeypatch.undo()
+    monkeypatch.setattr(publish, "_alive", lambda _: False)  # it was killed
+    assert runs.erase(before, "user_id:u-1").verified
+    assert session not in everything(before.folder.parents[1])
