@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
 import duckdb
 import orjson
@@ -21,6 +22,9 @@ from eventlib.pseudonyms import JUNK_MARK, Pseudonymiser
 from eventlib.tombstones import Tombstones
 
 __all__ = ["Reach", "named", "people_of", "reach"]
+
+
+_OURS: Final = frozenset({"anonymous_id", "user_id", "email"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,9 +61,14 @@ def named(identifier: str) -> tuple[str, str]:
     --------
     >>> named("email: Ann@Site.org ")
     ('email', 'ann@site.org')
+    >>> named("User_ID:u-12")
+    ('user_id', 'u-12')
     """
     namespace, colon, value = identifier.partition(":")
-    if not colon or not namespace.strip() or not value.strip():
+    namespace = namespace.strip()
+    if namespace.lower() in _OURS:
+        namespace = namespace.lower()
+    if not colon or not namespace or not value.strip():
         raise BadCallError(
             f"an identifier is written namespace:value, such as user_id:u-12, not {identifier!r}"
         )

@@ -27,14 +27,15 @@ def _raw(rows: Sequence[tuple[int, dict[str, Any]]], path: Path, key: bytes) -> 
         yield row["index"], chunk.data
 
 
-def blank_refused(version: Path, tombstones: Tombstones) -> tuple[int, int]:
+def blank_refused(version: Path, tombstones: Tombstones) -> tuple[int, int, frozenset[str]]:
     """Take all that would lead to somebody erased out of a version's quarantine.
 
     Returns
     -------
-    tuple of int and int
+    tuple of int, int and frozenset of str
         How many lines name somebody erased, and how many could not be looked at, their log having moved or changed: these
-        name nobody here, and the log's lines are judged again whenever they are read.
+        name nobody here, and the log's lines are judged again whenever they are read. Of the former the digests, by which
+        earlier versions that hold the same lines are told.
     """
     file = version / "quarantine.parquet"
     table = read_parquet(file)
@@ -44,12 +45,14 @@ def blank_refused(version: Path, tombstones: Tombstones) -> tuple[int, int]:
         if row["digest"] is not None:
             by_file.setdefault(row["source_file"], []).append((index, row))
     found = seen = 0
+    digests: set[str] = set()
     for name, asked in by_file.items():
         for index, raw in _raw(asked, Path(name), tombstones.key):
             seen += 1
             if names_erased(tombstones, raw, decode(text_of(raw.rstrip(b"\n")))):
                 found += 1
+                digests.add(rows[index]["digest"])
                 rows[index] |= UNTOLD
     if found:
         write_parquet(file, table_of(rows, table.schema).to_batches(), table.schema)
-    return found, sum(map(len, by_file.values())) - seen
+    return found, sum(map(len, by_file.values())) - seen, frozenset(digests)

@@ -259,13 +259,13 @@ def _erase(
     ):
         progress("decide", 1, 4, found.rows)
         made = add_log(job.base, events, _nothing_new(job, work), job.options, job.means, work, beside)
-        refused, unseen = blank_refused(made.folder, found.tombstones)
+        refused, unseen, digests = blank_refused(made.folder, found.tombstones)
         needles, kept = gone_words(job.base.folder, made.folder, found.nodes)
         shared = [
             f"{name}:{value}" for name, value in job.identifiers if _pseudonym(job, name, value) in kept
         ]
         plain = {value for name, value in job.identifiers if f"{name}:{value}" not in shared}
-        needles = replace(needles, plain=needles.plain | plain)
+        needles = replace(needles, plain=needles.plain | plain, tokens=needles.tokens | digests)
         progress("search", 2, 4, found.rows)
         return _publish(job, found, made, needles, (refused, unseen), shared)
 

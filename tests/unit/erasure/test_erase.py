@@ -522,3 +522,14 @@ def test_what_a_killed_removal_leaves_is_swept(runs: Runs, monkeypatch: pytest.M
     monkeypatch.setattr(publish, "_alive", lambda _: False)  # it was killed
     assert runs.erase(before, "user_id:u-1").verified
     assert session not in everything(before.folder.parents[1])
+
+
+def test_an_earlier_version_with_no_more_than_a_quarantined_line_is_removed(runs: Runs) -> None:
+    mine = {"anonymous_id": "a-mine", "user_id": "u-mine"}
+    bad = event(1, **mine, event_id="e-of-a-refused-line", surplus=1)
+    first = runs.prepare([runs.log([bad, event(2, anonymous_id="a-2")])], runs.tmp / "data")
+    second = runs.prepare([runs.log([event(90, **mine)])], runs.tmp / "data", onto=first.folder)
+    done = runs.erase(second, "User_ID:u-mine")
+    assert (done.events, done.refused) == (1, 1)
+    assert "e-of-a-refused-line" not in everything(runs.tmp / "data")
+    assert len(done.removed) == 2
