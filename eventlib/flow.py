@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Final
 
 import narwhals as nw
@@ -185,12 +186,26 @@ class Flow:
         gone = subject.is_in(found.erased) if found.erased else nw.lit(value=False)
         none = nw.lit(0, nw.Int64)
         marked = placed.with_columns(erased=nw.when(gone).then(nw.lit(1, nw.Int64)).otherwise(none))
-        if not len(self.narrow.erased):
+        alone = sorted({*self.narrow.erased["row"].to_pylist(), *self._naming_erased(found)})
+        if not alone:
             return marked
-        rows = self.narrow.erased.append_column("one", pa.array([1] * len(self.narrow.erased), pa.int64()))
+        rows = pa.table({"row": pa.array(alone, pa.int64()), "one": pa.array([1] * len(alone), pa.int64())})
         joined = marked.join(self.engine.frame(rows), on="row", how="left")
         either = nw.max_horizontal("erased", nw.col("one").fill_null(0))
         return joined.with_columns(either=either).drop("erased", "one").rename({"either": "erased"})
+
+    def _naming_erased(self, found: Subjects) -> list[int]:
+        """Return the rows whose links name somebody who was erased, whoever sent them."""
+        if not self.narrow.tombstones:
+            return []
+        gone = {found.nodes[number - 1] for number in found.erased}
+        holds = cache(self.narrow.tombstones.holds)
+        pairs = zip(self.narrow.links["row"].to_pylist(), self.narrow.links["links"].to_pylist(), strict=True)
+        return [
+            row
+            for row, text in pairs
+            if any(Node(*each) in gone or holds(*each) for each in orjson.loads(text))
+        ]
 
     def _remove(
         self, stage: str, rows: pa.Table, removed_by: Sequence[str], subjects: pa.Array | None = None

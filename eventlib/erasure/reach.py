@@ -130,6 +130,11 @@ class _State:
             [list(users), junk],
         ).fetchall()
 
+    def naming(self, gone: frozenset[Node]) -> list[int]:
+        """Return the rows whose links name one of the person's identifiers, whoever sent them."""
+        found = self.connection.execute("SELECT row, links FROM links").fetchall()
+        return [row for row, text in found if any(Node(*each) in gone for each in orjson.loads(text))]
+
     def view_rows(self, alone: Sequence[int]) -> None:
         """Leave `erased`, all rows that are the person's."""
         self.connection.register("erased_alone", pa.table({"row": pa.array(alone, pa.int64())}))
@@ -211,7 +216,7 @@ def reach(base: Base, identifiers: Sequence[tuple[str, str]], tombstones: Tombst
             if state.node(code) in gone and state.identifiers[code][0] == "user_id"
         ]
         alone = state.of_sessions(users)
-        state.view_rows([row for row, _, _ in alone])
+        state.view_rows([*(row for row, _, _ in alone), *state.naming(gone)])
         return Reach(
             tombstones.added(
                 at,

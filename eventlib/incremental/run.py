@@ -10,11 +10,13 @@ from __future__ import annotations
 from collections import Counter
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
 import duckdb
 import numpy as np
+import orjson
 import pyarrow as pa
 
 from eventlib.arrow import write_parquet
@@ -139,7 +141,9 @@ class _Run:
         """Leave `erased_row`: earlier rows of somebody who was erased, and of the device that they were sent from."""
         known = self.connection.execute("SELECT code, namespace, node FROM base_identifiers").fetchall()
         codes = [code for code, namespace, node in known if tombstones.holds(namespace, node)]
-        rows = erased_rows(self.connection, tombstones, "base_fact")
+        rows = pa.concat_tables(
+            [erased_rows(self.connection, tombstones, "base_fact"), self._naming(tombstones)]
+        )
         self.connection.register("erased_code", pa.table({"code": pa.array(codes, pa.int64())}))
         self.connection.register("erased_alone", rows)
         self.run(
@@ -147,6 +151,13 @@ class _Run:
                WHERE anonymous IN (SELECT code FROM erased_code) OR user IN (SELECT code FROM erased_code)
                   OR row IN (SELECT row FROM erased_alone)"""
         )
+
+    def _naming(self, tombstones: Tombstones) -> pa.Table:
+        """Return `row` of the earlier events whose links name somebody who was erased."""
+        holds = cache(tombstones.holds)
+        links = self.connection.execute("SELECT row, links FROM base_link").fetchall() if tombstones else []
+        rows = [row for row, text in links if any(holds(*each) for each in orjson.loads(text))]
+        return pa.table({"row": pa.array(rows, pa.int64())})
 
     def take_affected(self) -> int:
         """Make the affected earlier rows and the new ones what the stages see; return how many there are.

@@ -533,3 +533,15 @@ def test_an_earlier_version_with_no_more_than_a_quarantined_line_is_removed(runs
     assert (done.events, done.refused) == (1, 1)
     assert "e-of-a-refused-line" not in everything(runs.tmp / "data")
     assert len(done.removed) == 2
+
+
+def test_links_from_elsewhere_that_name_the_person_go_too(runs: Runs) -> None:
+    log = runs.log([
+        login(1, anonymous_id="a-mine", user_id="u-mine"), login(2, anonymous_id="a-2", user_id="u-2"),
+        link([("user_id", "u-mine"), ("email", "fam@site.org")], 9, anonymous_id="a-2"),
+        link([("user_id", "u-2"), ("email", "fam@site.org")], 10, anonymous_id="a-2", event_id="e-theirs"),
+    ])  # fmt: skip
+    done = runs.erase(runs.prepare([log]), "user_id:u-mine")
+    assert done.verified, done.held
+    assert len(done.prepared.events) == 2
+    assert_same(done.prepared, runs.prepare([log]))
