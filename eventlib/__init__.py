@@ -2,7 +2,7 @@
 
 >>> import eventlib as el
 >>> sorted(el.__all__)[:4]
-['Prepared', 'StageResult', 'explain', 'filter_consent']
+['Prepared', 'StageResult', 'erase', 'explain']
 """
 
 from __future__ import annotations

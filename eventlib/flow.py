@@ -109,6 +109,7 @@ class Flow:
         self.pseudonym = Written(pseudonym, narrow.plain)
         self.ledger = Ledger([entry])
         self.gone: list[pa.Table] = []
+        self.nodes: Sequence[Node] = ()
         self.latest = self._latest()
         self.as_of = self.latest if as_of is None else as_of
         codes, namespaces, nodes = (
@@ -147,6 +148,7 @@ class Flow:
         tombstones = self.narrow.tombstones
         pairs, links = read_pairs(self.engine, timed), self._links(timed)
         found = subjects(pairs, self.identifiers, links, tombstones=tombstones)
+        self.nodes = found.nodes
         placed = timed.join(self.engine.frame(found.of_pair), on=["anonymous", "user"], how="left")
         placed = placed.with_columns(subject=nw.col("subject").fill_null(0))
         placed = self.engine.checkpoint(self._mark_erased(placed, found))
@@ -246,8 +248,13 @@ class Flow:
         self._enter("identity", {})
         return merge_people(
             self.engine, numbered, self.identifiers, links, self.pseudonym, registry=registry,
-            tombstones=self.narrow.tombstones,
+            tombstones=self.narrow.tombstones, taken=self._taken(registry),
         )  # fmt: skip
+
+    def _taken(self, registry: Mapping[str, str] | None) -> frozenset[int]:
+        """Return the numbers that nobody gets: a fresh run asks who is in its log, one with a registry passes over them all."""
+        tombstones = self.narrow.tombstones
+        return frozenset(n for n, _ in tombstones.persons) if registry else tombstones.taken(self.nodes)
 
     def collect(self, frame: Frame, *columns: str) -> pa.Table:
         """Bring some columns of a frame back."""

@@ -11,6 +11,7 @@ from functools import cache
 from itertools import islice
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import unquote
 
 import orjson
 import pyarrow as pa
@@ -40,7 +41,9 @@ __all__ = [
 ]
 
 _QUOTED: Final = re.compile(r'"([^"\\\x00-\x1f]{1,1024})"')
-_MOST_STRINGS: Final = 2_000
+_BARE: Final = re.compile(r"""[^\s"'\\,;{}\[\]()<>=&?/\x00-\x1f]{1,1024}""")
+_ESCAPED: Final = re.compile(r"\\u([0-9a-fA-F]{4})")
+_MOST_STRINGS: Final = 10_000
 _SAFE_NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,63}", re.ASCII)
 _SAFE_ID: Final = re.compile(r"[A-Za-z0-9_.:~-]{1,128}", re.ASCII)
 _SAFE_VERSION: Final = re.compile(r"[0-9-]{1,24}", re.ASCII)
@@ -105,22 +108,17 @@ UNTOLD: Final = dict.fromkeys(("digest", "event_id", "raw"))
 """What a quarantine row does not tell of a line that names somebody who was erased (S2.8)."""
 
 
-def _strings(raw: bytes, event: object) -> Iterator[str]:
-    """Yield the texts in a line: of its record, or what stands in quotes where there is none."""
-    if not isinstance(event, dict | list):
-        yield from _QUOTED.findall(raw.decode("utf-8", "replace"))
-        return
-    waiting: list[object] = [event]
-    while waiting:
-        node = waiting.pop()
-        if isinstance(node, str):
-            yield node
-        elif isinstance(node, dict | list):
-            waiting.extend(node.values() if isinstance(node, dict) else node)
+def _texts(raw: bytes) -> Iterator[str]:
+    """Yield whatever in a line may be an identifier: what stands in quotes, and what stands between marks."""
+    text = _ESCAPED.sub(lambda found: chr(int(found.group(1), 16)), raw.decode("utf-8", "replace"))
+    yield from _QUOTED.findall(text)
+    for each in _BARE.findall(unquote(text)):
+        yield each
+        yield from each.split(":") if ":" in each else ()
 
 
-def names_erased(tombstones: Tombstones, raw: bytes, event: object = None) -> bool:
-    """Tell whether a line names somebody who was erased, in any of its texts.
+def names_erased(tombstones: Tombstones, raw: bytes) -> bool:
+    """Tell whether a line names somebody who was erased, in any of its texts, broken off or not.
 
     Parameters
     ----------
@@ -128,16 +126,12 @@ def names_erased(tombstones: Tombstones, raw: bytes, event: object = None) -> bo
         Who was.
     raw
         The line.
-    event
-        Its record, where it could be decoded.
     """
     if not tombstones:
         return False
-    return any(
-        tombstones.names(namespace, text)
-        for text in islice(_strings(raw, event), _MOST_STRINGS)
-        for namespace in ("anonymous_id", "user_id", "email")
-    )
+    namespaces = tombstones.every_namespace() | {"anonymous_id", "user_id"}
+    texts = dict.fromkeys(islice(_texts(raw), _MOST_STRINGS))
+    return any(tombstones.names(namespace, text) for text in texts for namespace in namespaces)
 
 
 class _Reader:
@@ -156,7 +150,7 @@ class _Reader:
         """Quarantine a line: where it stands and why, its names only where they cannot be data."""
         named = event if isinstance(event, dict) else {}
         file, line, offset = where
-        erased = names_erased(self.task.tombstones, raw, event)
+        erased = names_erased(self.task.tombstones, raw)
         row: QuarantineRow = {
             "source_file": str(file),
             "line": line,

@@ -394,17 +394,19 @@ def carry_over(connection: duckdb.DuckDBPyConnection, tombstones: Tombstones) ->
         define_keyed(connection, old.key, "keyed_before")
         _register_events(connection, old)
         found = connection.execute(
-            """SELECT f.source, e.digest::VARCHAR, f.event_digest::VARCHAR FROM wide w JOIN fact f USING (row)
+            """SELECT f.source, e.digest::VARCHAR, f.event_digest::VARCHAR, w.anonymous_id FROM wide w JOIN fact f USING (row)
                JOIN erased_event e ON e.source = f.source
-                AND e.digest = keyed_before('event_id:'::BLOB || encode(w.event_id))"""
+                AND e.digest = keyed_before('event_id:'::BLOB || encode(w.event_id)) WHERE w.anonymous_id IS NOT NULL"""
         ).fetchall()
-        carried = carried.with_events(old, found)
+        carried = carried.with_events(
+            old, ((source, was, now, ("anonymous_id", device)) for source, was, now, device in found)
+        )
     return carried
 
 
 def _register_events(connection: duckdb.DuckDBPyConnection, tombstones: Tombstones) -> None:
     """Leave the table `erased_event` (`source, digest`)."""
-    pairs = sorted(tombstones.events)
+    pairs = sorted({(source, digest) for source, digest, _ in tombstones.events})
     sources, digests = zip(*pairs, strict=True) if pairs else ((), ())
     connection.register(
         "erased_text",
@@ -415,12 +417,26 @@ def _register_events(connection: duckdb.DuckDBPyConnection, tombstones: Tombston
     )
 
 
-def erased_rows(connection: duckdb.DuckDBPyConnection, tombstones: Tombstones, facts: str) -> pa.Table:
+def erased_rows(
+    connection: duckdb.DuckDBPyConnection,
+    tombstones: Tombstones,
+    facts: str = "fact",
+    identifiers: str = "identifier",
+) -> pa.Table:
     """Return `row` of the relation `facts` whose events were erased though no identifier of theirs was."""
     _register_events(connection, tombstones)
-    return connection.sql(
-        f"SELECT row FROM {facts} f SEMI JOIN erased_event e ON e.source = f.source AND e.digest = f.event_digest"  # noqa: S608  # our own relation
-    ).to_arrow_table()
+    found = connection.execute(
+        f"""SELECT row, f.source, e.digest::VARCHAR, node FROM {facts} f
+            JOIN erased_event e ON e.source = f.source AND e.digest = f.event_digest
+            JOIN {identifiers} i ON i.code = f.anonymous"""  # noqa: S608  # our own relations
+    ).fetchall()
+    # an event id is the sender's choice: it tells an event of this device alone
+    rows = [
+        row
+        for row, source, digest, node in found
+        if (source, digest, tombstones.digest("anonymous_id", node)) in tombstones.events
+    ]
+    return pa.table({"row": pa.array(rows, pa.int64())})
 
 
 def code_facts(
@@ -459,7 +475,7 @@ def code_facts(
         links=connection.sql("SELECT row, links FROM fact_link ORDER BY row").to_arrow_table(),
         plain=plain,
         tombstones=tombstones,
-        erased=erased_rows(connection, tombstones, "fact"),
+        erased=erased_rows(connection, tombstones),
     )
 
 

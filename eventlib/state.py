@@ -23,6 +23,7 @@ import duckdb
 import orjson
 import pyarrow as pa
 
+from eventlib.border import CONSENT_FLAGS
 from eventlib.engine import parquet, quoted
 from eventlib.errors import BadCallError
 from eventlib.model import PURPOSES
@@ -119,25 +120,63 @@ def retries(connection: duckdb.DuckDBPyConnection, facts: str = "fact") -> list[
     return [{"source": source, "gap": gap, "events": events} for source, gap, events in rows]
 
 
-_LEFT: Final = {"anonymous": "0", "user": "0"}
+_OF_DEVICE: Final = frozenset({"source", "channel", "occurred", "sent", "received", "true_time", "sequence"})
+_OF_SUBJECT: Final = frozenset(
+    {
+        "jurisdiction",
+        "notice_version",
+        "updated",
+        "observed",
+        *CONSENT_FLAGS,
+        *(f"said_{p}" for p in PURPOSES),
+    }
+)
+
+_TRACES: Final = """
+CREATE OR REPLACE TEMP TABLE trace AS
+WITH used AS (SELECT anonymous AS code FROM {facts} ANTI JOIN erased_fact USING (row)
+              UNION SELECT user FROM {facts} ANTI JOIN erased_fact USING (row)),
+     left_of AS (SELECT row, f.user AS had, CASE WHEN f.anonymous IN (FROM used) THEN f.anonymous ELSE 0 END AS anonymous,
+                        CASE WHEN f.user IN (FROM used) THEN f.user ELSE 0 END AS user
+                 FROM {facts} f SEMI JOIN erased_fact USING (row))
+SELECT row, anonymous, user, anonymous > 0 OR user > 0 AS stays, CASE WHEN had > 0 THEN user > 0 ELSE anonymous > 0 END AS speaks
+FROM left_of
+"""
+"""What is left of erased rows: a device or user whose other rows stay."""
+
+
+def _left(name: str, kind: str) -> str:
+    """Return the SQL of a column of a row that may be erased."""
+    if name in ("anonymous", "user"):
+        return f"coalesce(t.{name}, f.{name}) AS {name}"
+    nothing = "false" if kind == "BOOLEAN" else "NULL"
+    if name in _OF_DEVICE:
+        kept = "t.stays"
+    elif name in _OF_SUBJECT:
+        kept = "t.speaks"
+    else:
+        kept, nothing = "false", "NULL"
+    return f"CASE WHEN t.row IS NULL OR {kept} THEN f.{name} ELSE {nothing} END AS {name}"
 
 
 def _empty_facts(connection: duckdb.DuckDBPyConnection, folder: Path) -> None:
-    """Leave nothing of the rows in `erased_fact` but that there were so many."""
-    for file in sorted((folder / "facts").glob("*.parquet")):
+    """Leave nothing of the rows in `erased_fact` but that there were so many.
+
+    A device that others use keeps the times by which its clock is told, and a subject that stays what it has said: the log
+    that is read again shows them too.
+    """
+    files = sorted((folder / "facts").glob("*.parquet"))
+    connection.execute(_TRACES.format(facts=parquet(*files)))
+    for file in files:
         facts = parquet(file)
-        gone = connection.sql(f"SELECT row FROM {facts} SEMI JOIN erased_fact USING (row)")  # noqa: S608  # our own file
+        gone = connection.sql(f"SELECT row FROM {facts} SEMI JOIN trace USING (row)")  # noqa: S608  # our own file
         if not gone.limit(1).fetchall():
             continue
-        columns = [name for name, *_ in connection.execute(f"DESCRIBE SELECT * FROM {facts}").fetchall()]  # noqa: S608  # as above
-        kept = ", ".join(
-            f"CASE WHEN e.row IS NULL THEN f.{name} ELSE {_LEFT.get(name, 'NULL')} END AS {name}"
-            for name in columns
-            if name != "row"
-        )
+        described = connection.execute(f"DESCRIBE SELECT * FROM {facts}").fetchall()  # noqa: S608  # as above
+        kept = ", ".join(_left(name, kind) for name, kind, *_ in described if name != "row")
         aside = file.with_suffix(".new")
         connection.execute(
-            f"""COPY (SELECT f.row, {kept} FROM {facts} f LEFT JOIN erased_fact e USING (row) ORDER BY f.row)
+            f"""COPY (SELECT f.row, {kept} FROM {facts} f LEFT JOIN trace t USING (row) ORDER BY f.row)
                 TO {quoted(aside)} (FORMAT parquet)"""  # noqa: S608  # our own columns
         )
         aside.replace(file)  # earlier versions share the file, and keep theirs
@@ -168,7 +207,8 @@ def write_state(
     told = ", ".join(
         f"CASE WHEN removed_by = '{ERASED}' THEN NULL ELSE {name} END AS {name}" for name in OUTCOME[2:]
     )
-    _empty_facts(connection, folder)
+    if tombstones:
+        _empty_facts(connection, folder)
     facts = parquet(*sorted((folder / "facts").glob("*.parquet")))
     named = f"SELECT anonymous AS code FROM {facts} UNION SELECT user FROM {facts}"  # noqa: S608  # our own files
     known = f"SEMI JOIN ({named}) USING (code)" if tombstones else ""

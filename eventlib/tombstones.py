@@ -39,6 +39,7 @@ ERASED: Final = "C01_erased"
 """What the ledger says of an erased event."""
 
 TOMBSTONES_VARIABLE: Final = "EVENTLIB_TOMBSTONES"
+_BETWEEN: Final = "\x1f"
 _SCHEMA: Final = pa.schema(
     [
         ("kind", pa.string()),
@@ -63,7 +64,16 @@ def tombstone_file(keys: Keys, named: Path | None = None) -> Path:
 
 @dataclass(frozen=True, slots=True)
 class _Row:
-    """One line of the file: `of` is the device of a use, the source of an event."""
+    """One line of the file; what `of` is depends on the kind.
+
+    kind       digest                              of
+    subject    of an erased node
+    use        of an erased user's node            the device's or address's node
+    event      keyed, of the event's id            source, and the device's node
+    person     a person's number                   a node of theirs, by which a log is known to be theirs
+    anchor     of the anchor of such a person      the number
+    namespace  a namespace of erased identifiers
+    """
 
     kind: str
     digest: str
@@ -86,11 +96,15 @@ class Tombstones:
         Those of them that a person is being erased by right now: such a one takes its whole component along.
     uses : mapping of str to frozenset of str
         By the digest of a device or a secondary identifier: the digests of erased users that were seen with it.
-    events : frozenset of (str, str)
-        Source and keyed digest of erased events that no identifier of their own tells: those that an erased person's session
-        on a shared device holds.
-    persons : frozenset of int
-        Numbers of person ids that nobody gets again.
+    events : frozenset of (str, str, str)
+        Source, keyed digest of the id, and digest of the device's node, of erased events that no identifier of their own tells:
+        those that an erased person's session on a shared device holds.
+    persons : frozenset of (int, str)
+        Numbers of person ids that nobody gets again, each with the digest of a node that was that person's.
+    anchors : frozenset of (str, int)
+        Digests of the anchors of such people, with their numbers.
+    namespaces : frozenset of str
+        Namespaces of what was erased.
     rows : tuple
         What the file holds.
     retired : tuple of Tombstones
@@ -101,8 +115,10 @@ class Tombstones:
     subjects: frozenset[str] = frozenset()
     asked: frozenset[str] = frozenset()
     uses: Mapping[str, frozenset[str]] = field(default_factory=dict)
-    events: frozenset[tuple[str, str]] = frozenset()
-    persons: frozenset[int] = frozenset()
+    events: frozenset[tuple[str, str, str]] = frozenset()
+    persons: frozenset[tuple[int, str]] = frozenset()
+    anchors: frozenset[tuple[str, int]] = frozenset()
+    namespaces: frozenset[str] = frozenset()
     rows: tuple[_Row, ...] = ()
     retired: tuple[Tombstones, ...] = ()
 
@@ -135,7 +151,21 @@ class Tombstones:
     def for_reading(self) -> Tombstones:
         """Return what it takes to tell that a line names somebody erased: workers get it with every task."""
         retired = tuple(old.for_reading() for old in self.retired)
-        return Tombstones(self.key, self.subjects, retired=retired)
+        return Tombstones(self.key, self.subjects, namespaces=self.namespaces, retired=retired)
+
+    def every_namespace(self) -> frozenset[str]:
+        """Return the namespaces under which somebody may be named."""
+        return frozenset().union(self.namespaces, *(old.every_namespace() for old in self.retired))
+
+    def keeps(self, anchor: str, person_id: int) -> bool:
+        """Tell whether the registry may go on holding an anchor for a person id."""
+        digest = self.of_anchor(anchor) if self.subjects or self.anchors else ""
+        return digest not in self.subjects and (digest, person_id) not in self.anchors
+
+    def taken(self, nodes: Iterable[tuple[str, str]]) -> frozenset[int]:
+        """Return the numbers of erased people of whom a log, of these nodes, tells."""
+        present = {self.digest(*node) for node in nodes} if self.persons else set()
+        return frozenset(number for number, digest in self.persons if digest in present)
 
     def sha256(self) -> str:
         """Return a digest of all of them, for the run stamp."""
@@ -161,15 +191,19 @@ class Tombstones:
         *,
         subjects: Iterable[str] = (),
         uses: Iterable[tuple[str, str]] = (),
-        events: Iterable[tuple[str, str]] = (),
-        persons: Iterable[int] = (),
+        events: Iterable[tuple[str, str, str]] = (),
+        persons: Iterable[tuple[int, str]] = (),
+        anchors: Iterable[tuple[str, int]] = (),
+        namespaces: Iterable[str] = (),
     ) -> Tombstones:
-        """Return these and those of an erasure; `uses` are (of what, by whom), `events` (source, digest)."""
+        """Return these and those of an erasure, each as the attribute of its name; `uses` are (of what, by whom)."""
         key = key_check(self.key)
         made: list[tuple[str, str, str | None]] = [("subject", digest, None) for digest in subjects]
         made += [("use", user, thing) for thing, user in uses]
-        made += [("event", digest, source) for source, digest in events]
-        made += [("person", str(number), None) for number in persons]
+        made += [("event", digest, _BETWEEN.join((source, device))) for source, digest, device in events]
+        made += [("person", str(number), node) for number, node in persons]
+        made += [("anchor", digest, str(number)) for digest, number in anchors]
+        made += [("namespace", namespace, None) for namespace in namespaces]
         known = {(row.kind, row.digest, row.of) for row in self.rows}
         return self.with_rows(_Row(*each, key, at) for each in sorted(set(made) - known, key=str))
 
@@ -185,8 +219,10 @@ class Tombstones:
         digests = {self.digest_of(*each): other.digest_of(*each) for each in known}
         key = key_check(other.key)
         for row in self.rows:
-            if row.kind == "person":
+            if row.kind == "namespace":
                 yield replace(row, key=key)
+            elif row.kind == "person" and row.of in digests:
+                yield replace(row, key=key, of=digests[row.of])
             elif row.kind == "subject" and row.digest in digests:
                 yield replace(row, key=key, digest=digests[row.digest])
             elif (
@@ -194,11 +230,19 @@ class Tombstones:
             ):  # an erased user need not be known again to count as one
                 yield replace(row, key=key, of=digests[row.of], digest=digests.get(row.digest, row.digest))
 
-    def with_events(self, old: Tombstones, found: Iterable[tuple[str, str, str]]) -> Tombstones:
-        """Return these with events of a retired key; `found` is source, digest under that key, and under this one."""
+    def with_events(
+        self, old: Tombstones, found: Iterable[tuple[str, str, str, tuple[str, str]]]
+    ) -> Tombstones:
+        """Return these with events of a retired key; `found` is source, digest under that key and this one, and the device."""
         held = {(row.of, row.digest): row for row in old.rows if row.kind == "event"}
-        key = key_check(self.key)
-        return self.with_rows(replace(held[of, was], key=key, digest=digest) for of, was, digest in found)
+        key, rows = key_check(self.key), []
+        for source, was, now, (namespace, value) in found:
+            normal = normalise(namespace, value)
+            row = held.get((_BETWEEN.join((source, old.digest_of(namespace, normal))), was))
+            if row is not None:
+                of = _BETWEEN.join((source, self.digest_of(namespace, normal)))
+                rows.append(replace(row, key=key, digest=now, of=of))
+        return self.with_rows(rows)
 
     def digest_of(self, namespace: str, identifier: str) -> str:
         """Return the digest of a normalised identifier."""
@@ -264,12 +308,23 @@ def read_tombstones(keys: Keys, files: Iterable[Path]) -> Tombstones:
     return _of_rows(keys.current, rows[key_check(keys.current)], retired=tuple(retired))
 
 
+def _parted(text: str | None) -> tuple[str, str]:
+    source, _, device = (text or "").rpartition(_BETWEEN)
+    return source, device
+
+
 def _read(file: Path) -> Iterator[_Row]:
     try:
         table = read_parquet(file, _SCHEMA.names)
     except (OSError, pa.ArrowException) as error:
         raise BadCallError(f"{file} holds no tombstones that can be read: {error}") from error
-    return (_Row(**row) for row in table.to_pylist())
+    rows = [_Row(**row) for row in table.to_pylist()]
+    numbers = [row.digest for row in rows if row.kind == "person"] + [
+        row.of or "" for row in rows if row.kind == "anchor"
+    ]
+    if not all(number.isdecimal() for number in numbers):
+        raise BadCallError(f"{file} holds no tombstones that can be read: a person without a number")
+    return iter(rows)
 
 
 def _of_rows(
@@ -290,8 +345,12 @@ def _of_rows(
         frozenset(row.digest for row in kinds["subject"]) | asked,
         asked,
         {thing: frozenset(users) for thing, users in uses.items()},
-        frozenset((row.of or "", row.digest) for row in kinds["event"]),
-        frozenset(int(row.digest) for row in kinds["person"]),
+        frozenset(
+            (source, row.digest, device) for row in kinds["event"] for source, device in (_parted(row.of),)
+        ),
+        frozenset((int(row.digest), row.of or "") for row in kinds["person"]),
+        frozenset((row.digest, int(row.of or 0)) for row in kinds["anchor"]),
+        frozenset(row.digest for row in kinds["namespace"]),
         tuple(dict.fromkeys(rows)),
         retired,
     )

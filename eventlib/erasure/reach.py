@@ -72,6 +72,8 @@ def named(identifier: str) -> tuple[str, str]:
         raise BadCallError(
             f"an identifier is written namespace:value, such as user_id:u-12, not {identifier!r}"
         )
+    if any("\ud800" <= letter <= "\udfff" for letter in identifier):
+        raise BadCallError(f"{identifier!r} is not UTF-8, which no event of a log can be either")
     if is_junk(namespace, value):
         raise BadCallError(
             f"{identifier!r} is a placeholder that many strangers share, and stands for nobody who could be erased"
@@ -115,19 +117,38 @@ class _State:
         self.connection.register("of_pair", found.of_pair)
         self.connection.register("erased_subject", pa.table({"subject": pa.array(found.erased, pa.int64())}))
         self.connection.execute(
-            "CREATE TEMP TABLE erased_pair AS SELECT anonymous, user FROM of_pair SEMI JOIN erased_subject USING (subject)"
+            "CREATE OR REPLACE TEMP TABLE erased_pair AS SELECT anonymous, user FROM of_pair SEMI JOIN erased_subject USING (subject)"
         )
 
-    def of_sessions(self, users: Iterable[int]) -> list[tuple[int, str, str]]:
-        """Return `row, source, event_digest` of anonymous events in sessions that hold one of the person's: they may be theirs."""
+    def people(self) -> tuple[list[int], list[int]]:
+        """Return the numbers of the people that erased rows belong to, and the codes of all users whose rows do."""
+        persons = self.connection.execute(
+            """SELECT DISTINCT person FROM fact JOIN outcome USING (row) SEMI JOIN erased_pair USING (anonymous, user)
+               WHERE person IS NOT NULL AND (anonymous > 0 OR user > 0)"""
+        ).fetchall()
+        numbers = [int(number) for (number,) in persons]
+        users = self.connection.execute(
+            "SELECT DISTINCT user FROM fact JOIN outcome USING (row) WHERE user > 0 AND person IN (SELECT unnest(?::BIGINT[]))",
+            [numbers],
+        ).fetchall()
+        return numbers, [int(code) for (code,) in users]
+
+    def alone(self, users: Iterable[int], persons: Iterable[int]) -> list[tuple[int, str, str, int]]:
+        """Return `row, source, event_digest, anonymous` of anonymous events that no identifier of their own tells.
+
+        Those that identity gives to the person, and all in sessions in which the person was signed in: they may be theirs.
+        """
         junk = [code for code, (_, node) in self.identifiers.items() if node.startswith(JUNK_MARK)]
         return self.connection.execute(
             """WITH mine AS (SELECT DISTINCT anonymous, session FROM fact JOIN outcome USING (row)
                              WHERE user IN (SELECT unnest(?::BIGINT[])) AND anonymous > 0 AND session > 0
                                AND anonymous NOT IN (SELECT unnest(?::BIGINT[])))
-               SELECT row, source, event_digest::VARCHAR FROM fact JOIN outcome USING (row) SEMI JOIN mine USING (anonymous, session)
-               WHERE user = 0 AND (anonymous, user) NOT IN (SELECT (anonymous, user) FROM erased_pair)""",
-            [list(users), junk],
+               SELECT row, source, event_digest::VARCHAR, fact.anonymous FROM fact JOIN outcome USING (row) LEFT JOIN mine
+                 ON mine.anonymous = fact.anonymous AND mine.session = outcome.session
+               WHERE user = 0 AND fact.anonymous > 0 AND (mine.session IS NOT NULL OR person IN (SELECT unnest(?::BIGINT[])))
+                 AND event_digest IS NOT NULL
+                 AND (fact.anonymous, user) NOT IN (SELECT (anonymous, user) FROM erased_pair)""",
+            [list(users), junk, list(persons)],
         ).fetchall()
 
     def naming(self, gone: frozenset[Node]) -> list[int]:
@@ -143,13 +164,13 @@ class _State:
                WHERE anonymous > 0 OR user > 0 UNION SELECT row FROM erased_alone"""
         )
 
-    def persons(self) -> list[int]:
-        """Return the numbers of the people of whom no event is left."""
+    def persons(self) -> dict[int, tuple[int, int]]:
+        """Return the numbers of the people of whom no event is left, each with the codes of one of its events."""
         found = self.connection.execute(
-            """SELECT person FROM outcome LEFT JOIN erased e USING (row) WHERE person IS NOT NULL
-               GROUP BY person HAVING bool_and(e.row IS NOT NULL)"""
+            """SELECT person, min((anonymous, user)) FROM outcome JOIN fact USING (row) LEFT JOIN erased e USING (row)
+               WHERE person IS NOT NULL GROUP BY person HAVING bool_and(e.row IS NOT NULL)"""
         ).fetchall()
-        return [int(number) for (number,) in found]
+        return {int(number): tuple(codes) for number, codes in found}
 
     def files(self) -> dict[str, int]:
         """Count the person's lines by log."""
@@ -202,21 +223,32 @@ def reach(base: Base, identifiers: Sequence[tuple[str, str]], tombstones: Tombst
         When.
     """
     pseudonym = Pseudonymiser(tombstones.key)
-    asked = [Node(namespace, pseudonym.keyed(namespace, value)) for namespace, value in identifiers]
-    digests = {node: tombstones.digest(*node) for node in asked}
+    asked = {Node(namespace, pseudonym.keyed(namespace, value)) for namespace, value in identifiers}
     with connect() as connection:
         state = _State(connection, base)
         pairs, links = state.pairs(), state.links()
-        found = subjects(pairs, state.identifiers, links, tombstones=tombstones.asking(digests.values()))
+
+        def joined(nodes: Iterable[Node]) -> Subjects:
+            asking = tombstones.asking(tombstones.digest(*node) for node in nodes)
+            return subjects(pairs, state.identifiers, links, tombstones=asking)
+
+        state.view_erased(joined(asked))
+        _, others = (
+            state.people()
+        )  # identity may know of more than the suppression graph, whose guards see more
+        found = joined(asked.union(node for code in others if (node := state.node(code))))
         gone = frozenset({found.nodes[number - 1] for number in found.erased}.union(asked))
         state.view_erased(found)
+        persons, _ = state.people()
         users = [
             code
             for code in state.identifiers
             if state.node(code) in gone and state.identifiers[code][0] == "user_id"
         ]
-        alone = state.of_sessions(users)
-        state.view_rows([*(row for row, _, _ in alone), *state.naming(gone)])
+        alone = state.alone(users, persons)
+        state.view_rows([*(row for row, *_ in alone), *state.naming(gone)])
+        left = state.persons()
+        of_pair = _nodes_of(found)
         return Reach(
             tombstones.added(
                 at,
@@ -225,13 +257,32 @@ def reach(base: Base, identifiers: Sequence[tuple[str, str]], tombstones: Tombst
                     (tombstones.digest(*one), tombstones.digest(*other))
                     for one, other in _uses(state, pairs, links, gone)
                 ],
-                events=[(source, digest) for _, source, digest in alone],
-                persons=state.persons(),
+                events=[
+                    (source, digest, tombstones.digest(*state.identifiers[code]))
+                    for _, source, digest, code in alone
+                ],
+                persons=[
+                    (number, tombstones.digest(*node))
+                    for number, codes in left.items()
+                    if (node := of_pair.get(codes))
+                ],
+                anchors=[
+                    (tombstones.of_anchor(anchor), number)
+                    for anchor, person_id in base.registry().items()
+                    if (number := int(person_id.removeprefix("p-"))) in left
+                ],
+                namespaces={node.namespace for node in gone} - {"device_user"},
             ),
             gone,
             int(connection.execute("SELECT count(*) FROM erased").fetchall()[0][0]),
             state.files(),
         )
+
+
+def _nodes_of(found: Subjects) -> dict[tuple[int, int], Node]:
+    """Return the node of each pair of codes."""
+    columns = (found.of_pair[name].to_pylist() for name in ("anonymous", "user", "subject"))
+    return {(a, u): found.nodes[subject - 1] for a, u, subject in zip(*columns, strict=True) if subject}
 
 
 def people_of(prepared: Prepared, identifiers: Sequence[tuple[str, str]], key: bytes) -> set[Node]:

@@ -8,8 +8,8 @@ from typing import Any
 
 from eventlib.arrow import read_parquet, table_of, write_parquet
 from eventlib.judging import UNTOLD, names_erased
+from eventlib.ordering.lateness import LATE_CODES
 from eventlib.replaying import still_there
-from eventlib.sources.decode import decode, text_of
 from eventlib.tombstones import Tombstones
 
 __all__ = ["blank_refused"]
@@ -30,29 +30,31 @@ def _raw(rows: Sequence[tuple[int, dict[str, Any]]], path: Path, key: bytes) -> 
 def blank_refused(version: Path, tombstones: Tombstones) -> tuple[int, int, frozenset[str]]:
     """Take all that would lead to somebody erased out of a version's quarantine.
 
+    Events refused for their times are no matter of this: whose they are is known, and they have gone with the others.
+
     Returns
     -------
     tuple of int, int and frozenset of str
-        How many lines name somebody erased, and how many could not be looked at, their log having moved or changed: these
-        name nobody here, and the log's lines are judged again whenever they are read. Of the former the digests, by which
-        earlier versions that hold the same lines are told.
+        How many lines name somebody erased; how many could not be looked at, their log having moved or changed, and tell
+        nothing any more either; the digests of both, by which earlier versions that hold the same lines are told.
     """
     file = version / "quarantine.parquet"
     table = read_parquet(file)
     rows: list[dict[str, Any]] = table.to_pylist()
     by_file: dict[str, list[tuple[int, dict[str, Any]]]] = {}
     for index, row in enumerate(rows):
-        if row["digest"] is not None:
+        if row["digest"] is not None and row["code"] not in LATE_CODES:
             by_file.setdefault(row["source_file"], []).append((index, row))
-    found = seen = 0
-    digests: set[str] = set()
+    theirs: set[int] = set()
+    unseen = {index for asked in by_file.values() for index, _ in asked}
     for name, asked in by_file.items():
         for index, raw in _raw(asked, Path(name), tombstones.key):
-            seen += 1
-            if names_erased(tombstones, raw, decode(text_of(raw.rstrip(b"\n")))):
-                found += 1
-                digests.add(rows[index]["digest"])
-                rows[index] |= UNTOLD
-    if found:
+            unseen.discard(index)
+            if names_erased(tombstones, raw.removesuffix(b"\n")):
+                theirs.add(index)
+    digests = frozenset(rows[index]["digest"] for index in theirs | unseen)
+    for index in theirs | unseen:
+        rows[index] |= UNTOLD
+    if digests:
         write_parquet(file, table_of(rows, table.schema).to_batches(), table.schema)
-    return found, sum(map(len, by_file.values())) - seen, frozenset(digests)
+    return len(theirs), len(unseen), digests

@@ -51,7 +51,7 @@ class Erasure:
     identifiers, events, refused : int
         How many identifiers, valid events and quarantined lines were theirs.
     unseen : int
-        Quarantined lines that could not be looked at, their log having moved or changed.
+        Quarantined lines that could not be looked at, their log having moved or changed, and tell nothing any more either.
     shared : list of str
         Identifiers of devices that others use too: their events keep them.
     logs : dict of str to int
@@ -100,7 +100,7 @@ class Erasure:
         ]
         if self.unseen:
             lines.append(
-                f"{self.unseen:,} quarantined lines could not be looked at: their logs have moved or changed"
+                f"{self.unseen:,} quarantined lines could not be looked at, their logs having moved or changed: they are blank now"
             )
         if not self.events:
             lines.append("No event names any of these identifiers: mind how they are written in the log")

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import bz2
 import gzip
 import html
-import io
+import lzma
 import re
+import zipfile
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -51,7 +54,7 @@ class Needles:
     def within(self) -> re.Pattern[str] | None:
         """Return the pattern of plain identifiers within a text, never as a part of a longer word."""
         long = sorted((re.escape(text) for text in self.plain if len(text) >= _SHORT), key=len, reverse=True)
-        return re.compile(rf"(?<![\w.-])(?:{'|'.join(long)})(?![\w-])") if long else None
+        return re.compile(rf"(?<![\w.-])(?:{'|'.join(long)})(?![\w-])", re.IGNORECASE) if long else None
 
     def in_text(self, text: str) -> bool:
         """Tell whether a text holds one of them."""
@@ -68,25 +71,27 @@ class Needles:
 
 
 def files_in(paths: Iterable[Path]) -> Iterator[Path]:
-    """Yield the files of folders, each once, whatever names lead to it; links lead nowhere else."""
+    """Yield the files of folders, each once, whatever names lead to it; links within folders lead nowhere else."""
     seen: set[Path] = set()
     for path in paths:
-        for file in [path] if path.is_file() else sorted(path.rglob("*")):
+        for file in [path.resolve()] if path.is_file() else sorted(path.rglob("*")):
             if file.is_file() and not file.is_symlink() and (real := file.resolve()) not in seen:
                 seen.add(real)
                 yield file
 
 
 def holds(file: Path, needles: Needles) -> bool:
-    """Tell whether a file holds one of the needles, in its raw bytes or in what they stand for.
+    """Tell whether a file holds one of the needles: in its name, in its raw bytes, or in what they stand for.
 
     Raises
     ------
     OSError
         If it cannot be read.
     """
-    if file.suffix == ".parquet":
-        return _in_parquet(file, needles) or _in_bytes(file, needles)
+    if any(map(needles.in_text, _forms(file.name))):
+        return True
+    if file.suffix == ".parquet" and _in_parquet(file, needles):
+        return True
     return _in_bytes(file, needles) or _in_archive(file, needles)
 
 
@@ -140,32 +145,52 @@ def _forms(text: str) -> Iterator[str]:
         yield unquote(text)
 
 
-def _in_stream(stream: BinaryIO, needles: Needles, *, text: bool) -> bool:
-    before = ""
+def _in_stream(stream: Any, needles: Needles, *, text: bool) -> bool:
+    before = b""
     while block := stream.read(_BLOCK):
-        found = before + block.decode("utf-8", "replace" if text else "ignore")
-        if any(map(needles.in_text, _forms(found) if text else (found,))):
+        found = before + block
+        decoded = found.decode("utf-8", "replace" if text else "ignore")
+        if any(map(needles.in_text, _forms(decoded) if text else (decoded,))):
             return True
+        if b"\0" in found and needles.in_text(found.replace(b"\0", b"").decode("utf-8", "ignore")):
+            return True  # UTF-16
         before = found[-4096:]  # an identifier may lie across two blocks
     return False
 
 
 def _in_bytes(file: Path, needles: Needles) -> bool:
-    text = file.name.endswith(_TEXTS)
     with file.open("rb") as stream:
-        return _in_stream(stream, needles, text=text)
+        return _in_stream(stream, needles, text=file.name.endswith(_TEXTS))
+
+
+_OPENERS: Final[Mapping[bytes, Callable[[BinaryIO], Any]]] = {
+    b"\x1f\x8b": lambda packed: gzip.GzipFile(fileobj=packed),
+    b"BZh": bz2.BZ2File,
+    b"\xfd7zXZ\0": lzma.LZMAFile,
+    b"\x28\xb5\x2f\xfd": lambda packed: zstandard.ZstdDecompressor().stream_reader(
+        packed, read_across_frames=True
+    ),
+}
+_BROKEN: Final = (EOFError, OSError, ValueError, zlib.error, lzma.LZMAError, zstandard.ZstdError)
 
 
 def _in_archive(file: Path, needles: Needles) -> bool:
-    if file.suffix not in (".gz", ".zst"):
-        return False
-    try:
-        with file.open("rb") as packed:
-            opened: Any = (
-                gzip.GzipFile(fileobj=packed)
-                if file.suffix == ".gz"
-                else zstandard.ZstdDecompressor().stream_reader(packed, read_across_frames=True)
-            )
-            return _in_stream(io.BufferedReader(opened), needles, text=True)
-    except (EOFError, gzip.BadGzipFile, zlib.error, zstandard.ZstdError):
-        return False  # no archive, whatever it is called: its bytes were looked at
+    """Look into an archive, told by how it begins, as far as it can be unpacked."""
+    with file.open("rb") as packed:
+        start = packed.read(8)
+        packed.seek(0)
+        opener = next((opener for magic, opener in _OPENERS.items() if start.startswith(magic)), None)
+        with suppress(*_BROKEN, zipfile.BadZipFile, NotImplementedError, RuntimeError):
+            if opener is not None:
+                return _in_stream(opener(packed), needles, text=True)
+            if start.startswith(b"PK"):
+                return _in_zip(zipfile.ZipFile(packed), needles)
+    return False
+
+
+def _in_zip(archive: zipfile.ZipFile, needles: Needles) -> bool:
+    for member in archive.infolist():
+        with archive.open(member) as stream:
+            if needles.in_text(member.filename) or _in_stream(stream, needles, text=True):
+                return True
+    return False

@@ -124,6 +124,7 @@ def merge_people(
     registry: Mapping[str, str] | None = None,
     limits: Limits | None = None,
     tombstones: Tombstones = NONE,
+    taken: frozenset[int] = frozenset(),
 ) -> Identities:
     """Merge identifiers into people, and give each event its person.
 
@@ -148,6 +149,8 @@ def merge_people(
         Sizes at which guards act.
     tombstones
         Who was erased: still a user of a shared device, and never found in the registry again.
+    taken
+        Numbers of erased people, which nobody gets.
     """
     require("merge_identities", frame, _NEEDED)
     evidence = gather(
@@ -178,9 +181,9 @@ def merge_people(
     known = {
         anchor: person_id
         for anchor, person_id in (registry or {}).items()
-        if tombstones.of_anchor(anchor) not in tombstones.subjects
+        if tombstones.keeps(anchor, _number(person_id))
     }
-    person = _mint(found, seen, pseudonym, known, tombstones.persons)
+    person = _mint(found, seen, pseudonym, known, taken)
     of_row = _rows(
         engine, assigned, {kind: person.ids[found.component[node]] for kind, node in node_of_kind.items()}
     )

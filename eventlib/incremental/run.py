@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from concurrent.futures import Executor, Future
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
@@ -34,6 +34,7 @@ from eventlib.ledger import Entry, Ledger
 from eventlib.model import EVENT_COLUMNS
 from eventlib.narrow import (
     Before,
+    Narrow,
     carry_over,
     code_facts,
     define_keyed,
@@ -49,7 +50,7 @@ from eventlib.rows import Log
 from eventlib.schema import Registry
 from eventlib.schema import registry as schema_registry
 from eventlib.state import KEPT, OUTCOME, new_state, retries, share_facts
-from eventlib.tombstones import Tombstones
+from eventlib.tombstones import ERASED, Tombstones
 from eventlib.writing import digest_rows, events_in_order, marked_names
 
 __all__ = ["Added", "add_rows"]
@@ -141,9 +142,8 @@ class _Run:
         """Leave `erased_row`: earlier rows of somebody who was erased, and of the device that they were sent from."""
         known = self.connection.execute("SELECT code, namespace, node FROM base_identifiers").fetchall()
         codes = [code for code, namespace, node in known if tombstones.holds(namespace, node)]
-        rows = pa.concat_tables(
-            [erased_rows(self.connection, tombstones, "base_fact"), self._naming(tombstones)]
-        )
+        alone = erased_rows(self.connection, tombstones, "base_fact", "base_identifiers")
+        rows = pa.concat_tables([alone, self._naming(tombstones)])
         self.connection.register("erased_code", pa.table({"code": pa.array(codes, pa.int64())}))
         self.connection.register("erased_alone", rows)
         self.run(
@@ -186,6 +186,13 @@ class _Run:
                SELECT * FROM base_link SEMI JOIN affected USING (row) UNION ALL SELECT * FROM new_link"""
         )
         return self.count("SELECT count(*) FROM subset")
+
+    def with_erased(self, narrow: Narrow) -> Narrow:
+        """Return the narrow frame with what was erased before: nothing in such a row tells it any more."""
+        before = self.connection.sql(
+            f"SELECT row FROM undone WHERE removed_by = '{ERASED}'"  # our own name
+        ).to_arrow_table()
+        return replace(narrow, erased=pa.concat_tables([narrow.erased, before]))
 
     def find_wanted(self, kept: pa.Table, late: pa.Table, marked: list[str]) -> None:
         """Leave `base_wide`, what the base holds of the affected rows, and `wanted`, the pointers of what it does not."""
@@ -386,7 +393,7 @@ def add_rows(
     find_affected(connection, policy, (base.stamp["as_of"], moment), base.stamp["latest"])
     rows = run.take_affected()
     where = engine(chosen_engine(options.engine, rows), connection)
-    narrow = code_facts(connection, plain, where, tombstones)
+    narrow = run.with_erased(code_facts(connection, plain, where, tombstones))
     entry = Entry("read", rows, rows)
     flow = Flow(narrow, where, policy, pseudonym, entry, moment, means.timing)
     flow.latest = latest

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from eventlib.border import BORDER_COLUMNS, CONSENT_FLAGS
+from eventlib.graph import normalise
 from eventlib.model import PURPOSES
 from eventlib.narrow import Narrow, digest_identifiers, hmac_pads, name_plainly
 from eventlib.pseudonyms import Pseudonymiser
@@ -208,20 +209,23 @@ def _erased_rows(engine: SparkEngine, wide: Any, tombstones: Tombstones) -> pa.T
     """Return `row` of the events that were erased though no identifier of theirs was, under the key or one of before."""
     from pyspark.sql import functions as f  # noqa: PLC0415  # an optional engine
 
-    found = [pa.schema([("row", pa.int64())]).empty_table()]
+    rows: set[int] = set()
     for each in (tombstones, *tombstones.retired):
         if each.events:
-            sources, digests = zip(*sorted(each.events), strict=True)
-            texts = [digest.replace("-", "") for digest in digests]
+            known = {(source, digest.replace("-", ""), device) for source, digest, device in each.events}
+            sources, digests = zip(*sorted({(source, digest) for source, digest, _ in known}), strict=True)
             with quiet():
-                known = engine.session.createDataFrame(pa.table({"source": sources, "gone": texts}))
-            gone = keyed(hmac_pads(each.key), "event_id", f.encode("event_id", "UTF-8"))
-            rows = wide.select("row", "source", gone.alias("gone")).join(
-                known, ["source", "gone"], "left_semi"
-            )
-            found.append(rows.select("row").toArrow().cast(found[0].schema))
-    # an event may be known by its tombstones under two keys
-    return pa.table({"row": pa.concat_tables(found)["row"].unique()})
+                asked = engine.session.createDataFrame(pa.table({"source": sources, "gone": digests}))
+            gone = keyed(hmac_pads(each.key), "event_id", f.encode("event_id", "UTF-8")).alias("gone")
+            told = wide.where("anonymous_id IS NOT NULL").select("row", "source", gone, "anonymous_id")
+            found = told.join(asked, ["source", "gone"]).select("row", "source", "gone", "anonymous_id")
+            rows |= {
+                row
+                for row, source, digest, device in _tuples(found.toArrow())
+                if (source, digest, each.digest_of("anonymous_id", normalise("anonymous_id", device)))
+                in known
+            }
+    return pa.table({"row": pa.array(sorted(rows), pa.int64())})
 
 
 def _join_codes(frame: Any, spark: Any, column: str, code: str, names: Mapping[int, str]) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
 from collections.abc import Sequence
 from dataclasses import replace
@@ -10,6 +11,7 @@ from typing import Any
 
 import orjson
 import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -23,7 +25,7 @@ from eventlib.preparing import prepare_to
 from eventlib.pseudonyms import Pseudonymiser, load_keys, rotate_key
 from eventlib.simulate import WorldParameters, simulate
 from eventlib.tombstones import tombstone_file
-from tests.factory import KEY, event, lenient_policy, line, link, login, write_log
+from tests.factory import KEY, consent, event, lenient_policy, line, link, login, write_log
 
 TABLES = ("events", "people", "sessions", "quarantine", "refused_merges", "registry")
 
@@ -374,6 +376,7 @@ def test_an_identifier_that_no_event_names(runs: Runs) -> None:
         ("user_id:", "namespace:value"),
         ("user_id:undefined", "placeholder"),
         ("email:test@example.com", "placeholder"),
+        ("user_id:u\ud800", "UTF-8"),
     ],
 )
 def test_what_nobody_can_be_erased_by(runs: Runs, identifier: str, said: str) -> None:
@@ -486,7 +489,8 @@ def test_of_two_erasures_at_the_same_time_none_undoes_the_other(
 def test_a_day_that_was_added_meanwhile_is_not_lost(runs: Runs) -> None:
     """Whoever began first and publishes second is refused, and loses nobody's day."""
     before = runs.prepare([runs.log([login(n, anonymous_id=f"a-{n}", user_id=f"u-{n}") for n in range(3)])])
-    root, added = before.folder.parents[1], []
+    root = before.folder.parents[1]
+    added: list[Path] = []
 
     def meanwhile(stage: str, *_: int) -> None:
         if stage == "add" and not added:
@@ -506,7 +510,7 @@ def test_what_a_killed_removal_leaves_is_swept(runs: Runs, monkeypatch: pytest.M
     )
     before = runs.prepare([log])
     session = before.events.set_index("event_id")["session_id"]["e-of-the-erased-1"]
-    remove = publish.shutil.rmtree
+    remove = shutil.rmtree
 
     def half(path: Path, **options: Any) -> None:
         if before.run["run_id"] in path.name:
@@ -515,7 +519,7 @@ def test_what_a_killed_removal_leaves_is_swept(runs: Runs, monkeypatch: pytest.M
             raise KeyboardInterrupt
         remove(path, **options)
 
-    monkeypatch.setattr(publish.shutil, "rmtree", half)
+    monkeypatch.setattr(shutil, "rmtree", half)
     with pytest.raises(KeyboardInterrupt):
         runs.erase(before, "user_id:u-1")
     monkeypatch.undo()
@@ -525,7 +529,7 @@ def test_what_a_killed_removal_leaves_is_swept(runs: Runs, monkeypatch: pytest.M
 
 
 def test_an_earlier_version_with_no_more_than_a_quarantined_line_is_removed(runs: Runs) -> None:
-    mine = {"anonymous_id": "a-mine", "user_id": "u-mine"}
+    mine: dict[str, Any] = {"anonymous_id": "a-mine", "user_id": "u-mine"}
     bad = event(1, **mine, event_id="e-of-a-refused-line", surplus=1)
     first = runs.prepare([runs.log([bad, event(2, anonymous_id="a-2")])], runs.tmp / "data")
     second = runs.prepare([runs.log([event(90, **mine)])], runs.tmp / "data", onto=first.folder)
@@ -545,3 +549,138 @@ def test_links_from_elsewhere_that_name_the_person_go_too(runs: Runs) -> None:
     assert done.verified, done.held
     assert len(done.prepared.events) == 2
     assert_same(done.prepared, runs.prepare([log]))
+
+
+def shared_device(day: float = 86400) -> list[dict[str, Any]]:
+    """U-1 and then u-2 on one device; in the session of u-1 somebody refuses training."""
+    refusal = consent(updated=None, training=False)
+    return [
+        login(0, anonymous_id="a-1", user_id="u-1"),
+        event(10, anonymous_id="a-1", event_id="e-that-refuses-0", consent=refusal),
+        login(day, anonymous_id="a-1", user_id="u-2", delay=30),
+        event(9 * day, anonymous_id="a-1", event_id="e-of-the-device0"),
+    ]
+
+
+def test_what_a_device_that_stays_has_said_still_holds(runs: Runs) -> None:
+    """A refusal, and the times by which its clock is told, are the device's, and the log that is read again shows them."""
+    log, more = runs.log(shared_device()), runs.log([event(10 * 86400, anonymous_id="a-1", delay=20)])
+    done = runs.erase(runs.prepare([log]), "user_id:u-1")
+    later = runs.prepare([more], onto=done.prepared.folder)
+    whole = runs.prepare([log, more], registry=done.prepared.folder / "registry.parquet")
+    assert_same(later, whole)
+    assert not later.events.set_index("event_id")["allow_training"]["e-of-the-device0"]
+    assert "e-that-refuses-0" not in everything(later.folder.parents[1])
+
+
+def test_an_event_id_is_its_senders_choice(runs: Runs) -> None:
+    """Who sends the id of an event that is erased does not lose theirs."""
+    same = event(
+        9,
+        anonymous_id="a-9",
+        event_id="e-that-refuses-0",
+        properties={"observation": "owned", "page_view_id": "p", "content_id": "c-9"},
+    )
+    log = runs.log([*shared_device(), same])
+    for again in (runs.erase(runs.prepare([log]), "user_id:u-1").prepared, runs.prepare([log])):
+        assert runs.pseudonym("anonymous_id", "a-9") in set(again.events["anonymous_id"])
+    rotate_key(runs.key)
+    assert len(runs.prepare([log]).events) == 3
+
+
+def test_an_erasure_renumbers_nobody_elsewhere(runs: Runs) -> None:
+    here = runs.prepare([runs.log([login(anonymous_id="a-1", user_id="u-1"), event(2, anonymous_id="a-2")])])
+    elsewhere = runs.log([event(number, anonymous_id=f"b-{number}") for number in range(3)])
+    before = runs.prepare([elsewhere])
+    runs.erase(here, "user_id:u-1")
+    assert_same(before, runs.prepare([elsewhere]))
+
+
+def test_what_only_identity_knew_to_be_theirs(runs: Runs) -> None:
+    """A device that was shared, but for identity, which one of its users did not allow, was the other's alone."""
+    log = runs.log(
+        [
+            login(0, anonymous_id="a-1", user_id="u-1"),
+            login(5, anonymous_id="a-9", user_id="u-9", event_id="stranger"),
+            event(7200, anonymous_id="a-1", event_id="theirs by identity"),
+            login(
+                9000,
+                anonymous_id="a-1",
+                user_id="u-2",
+                consent=consent(identity=False),
+                event_id="other user",
+            ),
+        ]
+    )
+    before = runs.prepare([log])
+    was = dict(zip(before.events["event_id"], before.events["person_id"], strict=True))
+    done = runs.erase(before, "user_id:u-1")
+    now = dict(zip(done.prepared.events["event_id"], done.prepared.events["person_id"], strict=True))
+    assert now == {name: was[name] for name in ("stranger", "other user")}
+    assert_same(done.prepared, runs.prepare([log]))
+
+
+@pytest.mark.parametrize("together", [True, False], ids=["one call", "two calls"])
+def test_two_people_in_any_order(runs: Runs, together: bool) -> None:
+    log = runs.log(
+        [
+            *shared_device(),
+            event(86400 + 20, anonymous_id="a-1"),
+            *(event(n, anonymous_id=f"a-{n}") for n in range(3, 6)),
+        ]
+    )
+    before = runs.prepare([log])
+    asked = ["user_id:u-2", "user_id:u-1"]
+    done = runs.erase(before, *asked) if together else [runs.erase(before, each) for each in asked][-1]
+    assert_same(done.prepared, runs.prepare([log]))
+    assert set(done.prepared.events["event_id"]) >= {"e-of-the-device0"}
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b'{"event_id": "e-of-a-refused-line", "user_id": "u-1',
+        b'{"event_id": "e-of-a-refused-line", "user_id": "\\u0075-1", oops}',
+        b'{"event_id": "e-of-a-refused-line", "context": {"url": "https://site.org/?who=u-1&x=1"}}',
+        b'{"event_id": "e-of-a-refused-line", "properties": {"identifiers": [{"namespace": "crm_id", "value": "17-b"}]}}',
+    ],
+    ids=["cut off", "escaped", "in an address", "another namespace"],
+)
+def test_refused_lines_of_any_form(runs: Runs, raw: bytes) -> None:
+    linked = link([("user_id", "u-1"), ("crm_id", "17-b")], 1, anonymous_id="a-1", user_id="u-1")
+    log = runs.log([linked, raw + b"\n", event(3, anonymous_id="a-2")])
+    before = runs.prepare([log], keep_raw=True)
+    done = runs.erase(before, "anonymous_id:a-1")
+    assert (done.refused, done.verified) == (1, True)
+    for each in (done.prepared, runs.prepare([log], keep_raw=True)):
+        assert each.quarantine["raw"].isna().all()
+        assert "e-of-a-refused-line" not in everything(each.folder)
+
+
+def test_refused_lines_that_cannot_be_looked_at_tell_nothing_any_more(runs: Runs) -> None:
+    log = runs.log(
+        [event(anonymous_id="a-1", event_id="e-of-a-refused-line", surplus=1), event(anonymous_id="a-1")]
+    )
+    before = runs.prepare([log])
+    log.rename(runs.tmp / "moved.ndjson")
+    done = runs.erase(before, "anonymous_id:a-1")
+    assert (done.unseen, done.events) == (1, 1)
+    assert "e-of-a-refused-line" not in everything(done.prepared.folder)
+
+
+@pytest.mark.parametrize(
+    "damage", [b"", b"no table", None], ids=["empty", "text", "a person without a number"]
+)
+def test_damaged_tombstones_are_told(runs: Runs, damage: bytes | None) -> None:
+    log = runs.log([login(anonymous_id="a-1", user_id="u-1"), event(2, anonymous_id="a-2")])
+    runs.erase(runs.prepare([log]), "user_id:u-1")
+    file = tombstone_file(load_keys(runs.key))
+    if damage is None:
+        table = pq.read_table(file)
+        digests = [row["kind"] if row["kind"] == "person" else row["digest"] for row in table.to_pylist()]
+        damage_table = table.set_column(table.schema.get_field_index("digest"), "digest", pa.array(digests))
+        pq.write_table(damage_table, file)
+    else:
+        file.write_bytes(damage)
+    with pytest.raises(BadCallError, match="tombstones"):
+        runs.prepare([log])

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import bz2
 import gzip
 import json
+import lzma
+import zipfile
 from pathlib import Path
 
 import pyarrow as pa
@@ -31,6 +34,12 @@ NEEDLES = Needles(
         ("log.ndjson.gz", gzip.compress(b'{"id": "ann@site.org"}')),
         ("log.ndjson.zst", zstandard.compress(ID.encode())),
         ("two.ndjson.gz", gzip.compress(b"nothing ") + gzip.compress(ID.encode())),
+        ("export.csv", b"Ann@Site.org;1\n"),
+        ("old.csv", "ann@site.org".encode("utf-16")),
+        ("packed", gzip.compress(ID.encode())),
+        ("packed.bz2", bz2.compress(ID.encode())),
+        ("packed.xz", lzma.compress(ID.encode())),
+        (f"{ID}.json", b"{}"),
         ("far.txt", b"x" * ((8 << 20) - 10) + b" " + ID.encode()),
     ],
 )  # fmt: skip
@@ -91,6 +100,16 @@ def test_files_that_are_not_what_they_are_called(tmp_path: Path) -> None:
         assert not holds(tmp_path / name, NEEDLES)
 
 
+def test_found_in_a_zip(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "book.xlsx", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("nothing.txt", "nothing")
+        archive.writestr("sheet.xml", f"<c>{ID}</c>")
+    assert holds(tmp_path / "book.xlsx", NEEDLES)
+    assert not holds(tmp_path / "book.xlsx", Needles(frozenset({"nobody@site.org"})))
+    (tmp_path / "book.xlsx").write_bytes(b"PK no archive")
+    assert not holds(tmp_path / "book.xlsx", NEEDLES)
+
+
 def test_each_file_once_and_no_way_out(tmp_path: Path) -> None:
     inside, outside = tmp_path / "inside", tmp_path / "outside"
     inside.mkdir()
@@ -100,3 +119,5 @@ def test_each_file_once_and_no_way_out(tmp_path: Path) -> None:
     (inside / "way-out").symlink_to(outside)
     (inside / "loop").symlink_to(inside)
     assert list(files_in([inside, inside / "a", inside])) == [inside / "a"]
+    (inside / "given").symlink_to(outside / "b")
+    assert list(files_in([inside / "given"])) == [outside / "b"]
