@@ -69,6 +69,7 @@ class _Row:
     kind       digest                              of
     subject    of an erased node
     use        of an erased user's node            the device's or address's node
+    shown      the same, where identity was allowed
     event      keyed, of the event's id            source, and the device's node
     person     a person's number                   a node of theirs, by which a log is known to be theirs
     anchor     of the anchor of such a person      the number
@@ -96,6 +97,8 @@ class Tombstones:
         Those of them that a person is being erased by right now: such a one takes its whole component along.
     uses : mapping of str to frozenset of str
         By the digest of a device or a secondary identifier: the digests of erased users that were seen with it.
+    shown : mapping of str to frozenset of str
+        Of these, the users that identity was allowed to know of.
     events : frozenset of (str, str, str)
         Source, keyed digest of the id, and digest of the device's node, of erased events that no identifier of their own tells:
         those that an erased person's session on a shared device holds.
@@ -115,6 +118,7 @@ class Tombstones:
     subjects: frozenset[str] = frozenset()
     asked: frozenset[str] = frozenset()
     uses: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    shown: Mapping[str, frozenset[str]] = field(default_factory=dict)
     events: frozenset[tuple[str, str, str]] = frozenset()
     persons: frozenset[tuple[int, str]] = frozenset()
     anchors: frozenset[tuple[str, int]] = frozenset()
@@ -157,6 +161,10 @@ class Tombstones:
         """Return the namespaces under which somebody may be named."""
         return frozenset().union(self.namespaces, *(old.every_namespace() for old in self.retired))
 
+    def for_identity(self) -> Tombstones:
+        """Return these with the uses that identity was allowed to know of: it knew no more before anybody was erased."""
+        return replace(self, uses=self.shown)
+
     def keeps(self, anchor: str, person_id: int) -> bool:
         """Tell whether the registry may go on holding an anchor for a person id."""
         digest = self.of_anchor(anchor) if self.subjects or self.anchors else ""
@@ -191,15 +199,17 @@ class Tombstones:
         *,
         subjects: Iterable[str] = (),
         uses: Iterable[tuple[str, str]] = (),
+        shown: Iterable[tuple[str, str]] = (),
         events: Iterable[tuple[str, str, str]] = (),
         persons: Iterable[tuple[int, str]] = (),
         anchors: Iterable[tuple[str, int]] = (),
         namespaces: Iterable[str] = (),
     ) -> Tombstones:
-        """Return these and those of an erasure, each as the attribute of its name; `uses` are (of what, by whom)."""
+        """Return these and those of an erasure, each as the attribute of its name; uses are (of what, by whom)."""
         key = key_check(self.key)
         made: list[tuple[str, str, str | None]] = [("subject", digest, None) for digest in subjects]
         made += [("use", user, thing) for thing, user in uses]
+        made += [("shown", user, thing) for thing, user in shown]
         made += [("event", digest, _BETWEEN.join((source, device))) for source, digest, device in events]
         made += [("person", str(number), node) for number, node in persons]
         made += [("anchor", digest, str(number)) for digest, number in anchors]
@@ -308,6 +318,13 @@ def read_tombstones(keys: Keys, files: Iterable[Path]) -> Tombstones:
     return _of_rows(keys.current, rows[key_check(keys.current)], retired=tuple(retired))
 
 
+def _by_thing(rows: Iterable[_Row]) -> dict[str, frozenset[str]]:
+    found: dict[str, set[str]] = defaultdict(set)
+    for row in rows:
+        found[row.of or ""].add(row.digest)
+    return {thing: frozenset(users) for thing, users in found.items()}
+
+
 def _parted(text: str | None) -> tuple[str, str]:
     source, _, device = (text or "").rpartition(_BETWEEN)
     return source, device
@@ -337,14 +354,12 @@ def _of_rows(
     kinds: dict[str, list[_Row]] = defaultdict(list)
     for row in dict.fromkeys(rows):
         kinds[row.kind].append(row)
-    uses: dict[str, set[str]] = defaultdict(set)
-    for row in kinds["use"]:
-        uses[row.of or ""].add(row.digest)
     return Tombstones(
         key,
         frozenset(row.digest for row in kinds["subject"]) | asked,
         asked,
-        {thing: frozenset(users) for thing, users in uses.items()},
+        _by_thing(kinds["use"]),
+        _by_thing(kinds["shown"]),
         frozenset(
             (source, row.digest, device) for row in kinds["event"] for source, device in (_parted(row.of),)
         ),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -19,7 +19,7 @@ from eventlib.graph import Node, is_junk, normalise
 from eventlib.incremental import Base
 from eventlib.prepared import Prepared
 from eventlib.pseudonyms import JUNK_MARK, Pseudonymiser
-from eventlib.tombstones import Tombstones
+from eventlib.tombstones import ERASED, Tombstones
 
 __all__ = ["Reach", "named", "people_of", "reach"]
 
@@ -94,16 +94,18 @@ class _State:
         known = connection.execute("SELECT code, namespace, node FROM identifiers").fetchall()
         self.identifiers = {code: (namespace, node) for code, namespace, node in known}
 
-    def pairs(self) -> list[Pair]:
+    def pairs(self, allowed: str = "true") -> list[Pair]:
+        """Return the pairs of the rows that a condition on their outcome allows."""
         found = self.connection.execute(
-            """SELECT anonymous, user, count(*), min(event_time) FROM fact JOIN outcome USING (row)
-               WHERE anonymous > 0 OR user > 0 GROUP BY ALL ORDER BY ALL"""
+            f"""SELECT anonymous, user, count(*), min(event_time) FROM fact JOIN outcome USING (row)
+                WHERE (anonymous > 0 OR user > 0) AND event_time IS NOT NULL AND {allowed} GROUP BY ALL ORDER BY ALL"""  # noqa: S608  # our own condition
         ).fetchall()
         return [Pair(*map(int, row)) for row in found]
 
-    def links(self) -> list[Link]:
+    def links(self, allowed: str = "true") -> list[Link]:
+        """Return the links of such rows."""
         found = self.connection.execute(
-            "SELECT links, event_time FROM links JOIN outcome USING (row)"
+            f"SELECT links, event_time FROM links JOIN outcome USING (row) WHERE {allowed}"  # noqa: S608  # as above
         ).fetchall()
         return [Link(tuple(Node(*each) for each in orjson.loads(text)), when) for text, when in found]
 
@@ -160,8 +162,10 @@ class _State:
         """Leave `erased`, all rows that are the person's."""
         self.connection.register("erased_alone", pa.table({"row": pa.array(alone, pa.int64())}))
         self.connection.execute(
-            """CREATE TEMP TABLE erased AS SELECT row FROM fact SEMI JOIN erased_pair USING (anonymous, user)
-               WHERE anonymous > 0 OR user > 0 UNION SELECT row FROM erased_alone"""
+            f"""CREATE TEMP TABLE erased AS SELECT row FROM (
+                  SELECT row FROM fact SEMI JOIN erased_pair USING (anonymous, user)
+                  WHERE anonymous > 0 OR user > 0 UNION SELECT row FROM erased_alone)
+                JOIN outcome USING (row) WHERE removed_by IS DISTINCT FROM '{ERASED}'"""  # noqa: S608  # our own name
         )
 
     def persons(self) -> dict[int, tuple[int, int]]:
@@ -175,28 +179,28 @@ class _State:
     def files(self) -> dict[str, int]:
         """Count the person's lines by log."""
         found = self.connection.execute(
-            "SELECT file, count(*) FROM fact SEMI JOIN erased USING (row) GROUP BY file ORDER BY file"
+            "SELECT file, count(*) FROM fact SEMI JOIN erased USING (row) WHERE file IS NOT NULL GROUP BY file ORDER BY file"
         ).fetchall()
         return {self.base.stamp["files"][file]: count for file, count in found}
 
 
 def _uses(
-    state: _State, pairs: Sequence[Pair], links: Sequence[Link], gone: frozenset[Node]
-) -> set[tuple[Node, Node]]:
-    """Return with which devices and secondary identifiers each erased user was seen."""
+    state: _State, gone: frozenset[Node], digest: Callable[[Node], str], allowed: str = "true"
+) -> set[tuple[str, str]]:
+    """Return with which devices and secondary identifiers each erased user was seen, as digests."""
     users = {node for node in gone if node.namespace == "user_id"}
     seen: set[tuple[Node, Node]] = set()
-    for pair in pairs:
+    for pair in state.pairs(allowed):
         device, user = (state.node(code) if code else None for code in (pair.anonymous, pair.user))
         if device and user in users:
             seen.add((device, user))
-    for link in links:
+    for link in state.links(allowed):
         mine = users.intersection(link.identifiers)
         others = (node for node in link.identifiers if node.namespace != "user_id")
         seen.update(
             (other, user) for other in others for user in mine if not other.value.startswith(JUNK_MARK)
         )
-    return seen
+    return {(digest(one), digest(other)) for one, other in seen}
 
 
 def _anchors(gone: Iterable[Node]) -> set[Node]:
@@ -253,10 +257,8 @@ def reach(base: Base, identifiers: Sequence[tuple[str, str]], tombstones: Tombst
             tombstones.added(
                 at,
                 subjects=[tombstones.digest(*node) for node in _anchors(gone)],
-                uses=[
-                    (tombstones.digest(*one), tombstones.digest(*other))
-                    for one, other in _uses(state, pairs, links, gone)
-                ],
+                uses=_uses(state, gone, lambda node: tombstones.digest(*node)),
+                shown=_uses(state, gone, lambda node: tombstones.digest(*node), "verdict_identity >= 16"),
                 events=[
                     (source, digest, tombstones.digest(*state.identifiers[code]))
                     for _, source, digest, code in alone

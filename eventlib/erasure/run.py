@@ -260,9 +260,11 @@ def _erase(
         progress("decide", 1, 4, found.rows)
         made = add_log(job.base, events, _nothing_new(job, work), job.options, job.means, work, beside)
         refused, unseen, digests = blank_refused(made.folder, found.tombstones)
-        needles, kept = gone_words(job.base.folder, made.folder, found.nodes)
+        needles, kept = gone_words(job.base.folder, made.folder, found.nodes, _pseudonymiser(job))
         shared = [
-            f"{name}:{value}" for name, value in job.identifiers if _pseudonym(job, name, value) in kept
+            f"{name}:{value}"
+            for name, value in job.identifiers
+            if _pseudonymiser(job).keyed(name, value) in kept
         ]
         plain = {value for name, value in job.identifiers if f"{name}:{value}" not in shared}
         needles = replace(needles, plain=needles.plain | plain, tokens=needles.tokens | digests)
@@ -270,8 +272,8 @@ def _erase(
         return _publish(job, found, made, needles, (refused, unseen), shared)
 
 
-def _pseudonym(job: _Job, namespace: str, value: str) -> str:
-    return Pseudonymiser(job.means.key).keyed(namespace, value)
+def _pseudonymiser(job: _Job) -> Pseudonymiser:
+    return Pseudonymiser(job.means.key, plain=job.options.plain_identifiers)
 
 
 def _publish(

@@ -158,7 +158,7 @@ def merge_people(
         identifiers,
         links,
         limits,
-        tombstones,
+        tombstones.for_identity(),
     )
     assigned = engine.checkpoint(_assign(frame))
     kinds = engine.collect(
