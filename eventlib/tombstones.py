@@ -235,9 +235,8 @@ class Tombstones:
                 yield replace(row, key=key, of=digests[row.of])
             elif row.kind == "subject" and row.digest in digests:
                 yield replace(row, key=key, digest=digests[row.digest])
-            elif (
-                row.kind == "use" and row.of in digests
-            ):  # an erased user need not be known again to count as one
+            elif row.kind in ("use", "shown") and row.of in digests:
+                # an erased user need not be known again to count as one
                 yield replace(row, key=key, of=digests[row.of], digest=digests.get(row.digest, row.digest))
 
     def with_events(

@@ -236,6 +236,9 @@ def test_a_shared_device_stays_shared(runs: Runs) -> None:
     assert now == {event_id: was[event_id] for event_id in now}
     assert len(now) == 3
     assert_same(done.prepared, runs.prepare([log]))
+    rotate_key(runs.key)
+    again = runs.prepare([log]).events
+    assert again.groupby("person_id")["event_id"].nunique().tolist() == [2, 1], "under another key too"
 
 
 def test_a_device_that_others_use_too(runs: Runs) -> None:
