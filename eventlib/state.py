@@ -160,11 +160,14 @@ def _left(name: str, kind: str) -> str:
 
 
 def _empty_facts(connection: duckdb.DuckDBPyConnection, folder: Path) -> None:
-    """Leave nothing of the rows in `erased_fact` but that there were so many.
+    """Leave nothing of the erased rows but that there were so many, and the table `erased_fact` (`row`) of them.
 
     A device that others use keeps the times by which its clock is told, and a subject that stays what it has said: the log
     that is read again shows them too.
     """
+    connection.execute(
+        f"CREATE OR REPLACE TEMP TABLE erased_fact AS SELECT row FROM outcome WHERE removed_by = '{ERASED}'"  # noqa: S608  # our own name
+    )
     files = sorted((folder / "facts").glob("*.parquet"))
     connection.execute(_TRACES.format(facts=parquet(*files)))
     for file in files:
@@ -201,23 +204,20 @@ def write_state(
     tombstones
         Who was erased.
     """
-    connection.execute(
-        f"CREATE OR REPLACE TEMP TABLE erased_fact AS SELECT row FROM outcome WHERE removed_by = '{ERASED}'"  # noqa: S608  # our own name
-    )
-    told = ", ".join(
-        f"CASE WHEN removed_by = '{ERASED}' THEN NULL ELSE {name} END AS {name}" for name in OUTCOME[2:]
-    )
+    told, known, there = list(OUTCOME), "", ""
     if tombstones:
         _empty_facts(connection, folder)
-    facts = parquet(*sorted((folder / "facts").glob("*.parquet")))
-    named = f"SELECT anonymous AS code FROM {facts} UNION SELECT user FROM {facts}"  # noqa: S608  # our own files
-    known = f"SEMI JOIN ({named}) USING (code)" if tombstones else ""
+        facts = parquet(*sorted((folder / "facts").glob("*.parquet")))
+        named = f"SELECT anonymous AS code FROM {facts} UNION SELECT user FROM {facts}"  # noqa: S608  # our own files
+        known, there = f"SEMI JOIN ({named}) USING (code)", "ANTI JOIN erased_fact USING (row)"
+        told[2:] = [
+            f"CASE WHEN removed_by = '{ERASED}' THEN NULL ELSE {name} END AS {name}" for name in OUTCOME[2:]
+        ]
     tables = {
-        "outcome": f"SELECT {', '.join(OUTCOME[:2])}, {told} FROM outcome",  # noqa: S608  # names of our own columns
+        "outcome": f"SELECT {', '.join(told)} FROM outcome",  # noqa: S608  # names of our own columns
         "identifiers": f"SELECT code, namespace, digest, node FROM all_identifier {known} ORDER BY code",  # noqa: S608  # as above
-        "links": "SELECT row, links FROM all_link ANTI JOIN erased_fact USING (row) ORDER BY row",
-        "copies": """SELECT row, source, event_digest, anonymous, user FROM shared_event ANTI JOIN erased_fact USING (row)
-                     ORDER BY row""",
+        "links": f"SELECT row, links FROM all_link {there} ORDER BY row",  # noqa: S608  # as above
+        "copies": f"SELECT row, source, event_digest, anonymous, user FROM shared_event {there} ORDER BY row",  # noqa: S608  # as above
         "minted": "SELECT digest, held FROM minted ORDER BY digest",
     }
     for name, query in tables.items():
