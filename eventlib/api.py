@@ -29,7 +29,7 @@ from eventlib.publish import workplace
 from eventlib.replaying import replay_to
 from eventlib.rows import Log, read_rows
 from eventlib.timing import Duration
-from eventlib.tombstones import read_tombstones, tombstone_file
+from eventlib.tombstones import read_tombstones
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -130,7 +130,7 @@ def read(
                 schemas=schemas_folder,
                 key=keys.current,
                 signals=signals,
-                tombstones=read_tombstones(keys, [tombstone_file(keys)]),
+                tombstones=read_tombstones(keys),
                 work=Path(folder),
             ),
             source,

@@ -6,17 +6,19 @@ Read by identity (pairs that allow it) and by consent's suppression (all pairs);
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import NamedTuple
 
 import narwhals as nw
+import orjson
 
 from eventlib.engine import Engine, Frame
 from eventlib.graph import Edge, Limits, Node, Refusal, is_junk, normalise, shared_devices
 from eventlib.tombstones import NONE, Tombstones
 
-__all__ = ["Evidence", "Link", "Pair", "gather", "read_pairs"]
+__all__ = ["Evidence", "Link", "Pair", "gather", "read_pairs", "rows_naming"]
 
 
 class Pair(NamedTuple):
@@ -44,6 +46,12 @@ def read_pairs(engine: Engine, frame: Frame) -> list[Pair]:
     table = engine.collect(counted)
     columns = (table[name].to_pylist() for name in ("anonymous", "user", "events", "first_seen"))
     return sorted(Pair(*map(int, row)) for row in zip(*columns, strict=True))
+
+
+def rows_naming(links: Iterable[tuple[int, str]], sought: Callable[[Node], bool]) -> list[int]:
+    """Return the rows whose explicit links, a JSON list of [namespace, node] each, name a node that is sought."""
+    sought = cache(sought)
+    return [row for row, text in links if any(sought(Node(*each)) for each in orjson.loads(text))]
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from functools import cache
 from typing import Final
 
 import narwhals as nw
@@ -15,7 +14,7 @@ import pyarrow.compute as pc
 from eventlib.border import CONSENT_FLAGS
 from eventlib.consent import RULES, Policy, Subjects, decide, subjects
 from eventlib.engine import Engine, Frame
-from eventlib.evidence import Link, read_pairs
+from eventlib.evidence import Link, read_pairs, rows_naming
 from eventlib.graph import Node
 from eventlib.identity import Identities, merge_people
 from eventlib.ledger import Entry, Ledger
@@ -201,13 +200,8 @@ class Flow:
         if not self.narrow.tombstones:
             return []
         gone = {found.nodes[number - 1] for number in found.erased}
-        holds = cache(self.narrow.tombstones.holds)
-        pairs = zip(self.narrow.links["row"].to_pylist(), self.narrow.links["links"].to_pylist(), strict=True)
-        return [
-            row
-            for row, text in pairs
-            if any(Node(*each) in gone or holds(*each) for each in orjson.loads(text))
-        ]
+        links = zip(self.narrow.links["row"].to_pylist(), self.narrow.links["links"].to_pylist(), strict=True)
+        return rows_naming(links, lambda node: node in gone or self.narrow.tombstones.holds(*node))
 
     def _remove(
         self, stage: str, rows: pa.Table, removed_by: Sequence[str], subjects: pa.Array | None = None

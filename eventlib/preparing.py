@@ -8,6 +8,7 @@ from importlib import import_module
 from pathlib import Path
 from threading import Thread
 from types import MappingProxyType
+from typing import Any
 
 import duckdb
 
@@ -134,10 +135,18 @@ def _prepare(
         from eventlib.spark.preparing import prepare_on  # noqa: PLC0415  # an optional engine
 
         flow, found = prepare_on(log, options, means, made, progress)
-        run = stamp(log, options, means.policy, flow, started) | found | {**note}
-        with alone(out):
-            recheck_tombstones(options, means)
-            return publish_version(made, out, flow.ledger, run)
+    else:
+        flow, found = _prepare_here(log, options, means, made, work, progress)
+    run = stamp(log, options, means.policy, flow, started) | found | {**note}
+    with alone(out):
+        recheck_tombstones(options, means)
+        return publish_version(made, out, flow.ledger, run)
+
+
+def _prepare_here(
+    log: Log, options: Options, means: Means, made: Path, work: Path, progress: Progress
+) -> tuple[Flow, dict[str, Any]]:
+    """Prepare on this machine, state included; return what the flow knows and what the stamp shall say besides."""
     with connect(spill=work / "spill", memory_limit=MEMORY) as connection:
         flow = _run(log, options, means, connection, made, progress)
         outcome(connection, flow.gone)
@@ -148,10 +157,7 @@ def _prepare(
         }
         told = state_stamp(log, options, means, flow.as_of, flow.latest)
         write_state(connection, made / "state", told, flow.narrow.tombstones)
-    run = stamp(log, options, means.policy, flow, started) | found | {**note}
-    with alone(out):
-        recheck_tombstones(options, means)
-        return publish_version(made, out, flow.ledger, run)
+    return flow, found
 
 
 def _run(

@@ -28,6 +28,7 @@ from eventlib.errors import BadCallError, DataRefusedError
 from eventlib.judging import Piece, judge_chunks
 from eventlib.ledger import Entry
 from eventlib.options import Options, open_tombstones
+from eventlib.ordering.lateness import LATE_CODES
 from eventlib.prepared import Prepared, load
 from eventlib.preparing import prepare_log
 from eventlib.pseudonyms import load_keys
@@ -42,8 +43,6 @@ from eventlib.tombstones import NONE, Tombstones
 __all__ = ["Replayed", "options_of", "rejudge", "replay_to", "still_there"]
 
 SOURCE_GONE: Final = "source_gone"
-LATE: Final = frozenset({"too_late", "future_time"})
-"""Refused for their times by the flow, whatever a schema says."""
 _PIECES: Final = 1 << 19  # numbers of pieces, beyond those of logs that are read whole
 
 Row = dict[str, Any]
@@ -122,7 +121,7 @@ def _gone(row: Row) -> Row:
 def _by_file(quarantine: pa.Table) -> dict[str, list[Row]]:
     rows: dict[str, list[Row]] = {}
     for row in quarantine.to_pylist():
-        if row["code"] not in LATE and row["digest"] is not None:
+        if row["code"] not in LATE_CODES and row["digest"] is not None:
             rows.setdefault(row["source_file"], []).append(row)
     return rows
 
@@ -385,7 +384,7 @@ def _carry_over(prepared: Prepared, judged: Log, out: Path, work: Path, note: Ma
     made = work / "version"
     shutil.copytree(prepared.folder, made)
     before = read_parquet(prepared.folder / "quarantine.parquet")
-    late = before.filter(pc.is_in(before["code"], value_set=pa.array(sorted(LATE))))
+    late = before.filter(pc.is_in(before["code"], value_set=pa.array(LATE_CODES)))
     rows = pa.concat_tables([judged.quarantine, late])
     ordered = rows.sort_by([("source_file", "ascending"), ("line", "ascending")])
     write_parquet(made / "quarantine.parquet", ordered.to_batches(), before.schema)

@@ -28,7 +28,7 @@ from eventlib.spark import stages as on_spark
 from eventlib.spark.stages import is_spark
 from eventlib.stage import StageResult
 from eventlib.timing import CLOCK_METHODS, Duration, Timing
-from eventlib.tombstones import read_tombstones, tombstone_file
+from eventlib.tombstones import read_tombstones
 
 __all__ = ["filter_consent", "merge_identities", "order", "sessionize", "validate_frame"]
 
@@ -107,7 +107,7 @@ def _flow(
     keys = load_keys()
     moment = microseconds(as_of)
     pseudonym = Pseudonymiser(keys.current)
-    tombstones = read_tombstones(keys, [tombstone_file(keys)])
+    tombstones = read_tombstones(keys)
     judged_by = policy or load_policy()
     where = engine(kind.name)
     with connect() as connection:

@@ -8,7 +8,6 @@ to be shared, though no event of theirs is left to show it.
 from __future__ import annotations
 
 import fcntl
-import hashlib
 import hmac
 import os
 from collections import defaultdict
@@ -175,15 +174,6 @@ class Tombstones:
         present = {self.digest(*node) for node in nodes} if self.persons else set()
         return frozenset(number for number, digest in self.persons if digest in present)
 
-    def sha256(self) -> str:
-        """Return a digest of all of them, for the run stamp."""
-        lines = sorted(f"{row.kind} {row.digest} {row.of}" for row in self.rows)
-        return hashlib.sha256("\n".join(lines).encode()).hexdigest()
-
-    def erasures(self) -> int:
-        """Return how many times somebody was erased."""
-        return len({row.erased_at for row in self.rows})
-
     def with_rows(self, rows: Iterable[_Row]) -> Tombstones:
         """Return these and others of the same key."""
         return _of_rows(self.key, [*self.rows, *rows], self.asked, self.retired)
@@ -288,7 +278,7 @@ NONE: Final = Tombstones()
 """Nobody was erased."""
 
 
-def read_tombstones(keys: Keys, files: Iterable[Path]) -> Tombstones:
+def read_tombstones(keys: Keys, files: Iterable[Path] | None = None) -> Tombstones:
     """Read what was erased under a key, or those that it replaced.
 
     Parameters
@@ -296,7 +286,7 @@ def read_tombstones(keys: Keys, files: Iterable[Path]) -> Tombstones:
     keys
         The keys.
     files
-        Where tombstones may lie; one that does not exist holds none.
+        Where tombstones may lie, by default where the key's are kept; one that does not exist holds none.
 
     Raises
     ------
@@ -304,7 +294,7 @@ def read_tombstones(keys: Keys, files: Iterable[Path]) -> Tombstones:
         If a file cannot be read, or holds what only another key can tell: somebody erased would come back.
     """
     rows: dict[str, list[_Row]] = defaultdict(list)
-    for file in files:
+    for file in files or [tombstone_file(keys)]:
         for row in _read(file) if file.exists() else ():
             rows[row.key].append(row)
         known = {key_check(key) for key in (keys.current, *keys.retired)}

@@ -90,20 +90,13 @@ def _report_of(file: Path) -> Path | None:
     return folder if whole and stamped else None
 
 
-def remove_reports(files: Iterable[Path]) -> tuple[list[Path], list[Path]]:
-    """Remove the report runs that files belong to, and list the others anew; return those runs, and the other files."""
+def remove_reports(files: Iterable[Path]) -> list[Path]:
+    """Remove the report runs that files belong to, and list those that stay anew; return those that went."""
     from eventlib.report.index import index_page  # noqa: PLC0415  # only where a report holds somebody
     from eventlib.report.publish import FAILED, LATEST, write_atomically  # noqa: PLC0415  # as above
 
-    runs, rest = set(), []
-    for file in files:
-        run = _report_of(file)
-        if run is None:
-            rest.append(file)
-        else:
-            runs.add(run)
-    roots = set()
-    for run in sorted(runs):
+    runs, roots = sorted({run for file in files if (run := _report_of(file))}), set()
+    for run in runs:
         shutil.rmtree(run)
         notebook = run.parent
         latest = notebook / LATEST
@@ -118,4 +111,4 @@ def remove_reports(files: Iterable[Path]) -> tuple[list[Path], list[Path]]:
     for root in roots:
         with workplace(root) as work:
             write_atomically(root / "index.html", index_page(root), work)
-    return sorted(runs), rest
+    return runs

@@ -14,8 +14,9 @@ import pyarrow as pa
 from eventlib.consent import Subjects, subjects
 from eventlib.engine import connect, parquet
 from eventlib.errors import BadCallError
-from eventlib.evidence import Link, Pair
+from eventlib.evidence import Link, Pair, rows_naming
 from eventlib.graph import Node, is_junk, normalise
+from eventlib.identity import number_of
 from eventlib.incremental import Base
 from eventlib.prepared import Prepared
 from eventlib.pseudonyms import JUNK_MARK, Pseudonymiser
@@ -156,7 +157,7 @@ class _State:
     def naming(self, gone: frozenset[Node]) -> list[int]:
         """Return the rows whose links name one of the person's identifiers, whoever sent them."""
         found = self.connection.execute("SELECT row, links FROM links").fetchall()
-        return [row for row, text in found if any(Node(*each) in gone for each in orjson.loads(text))]
+        return rows_naming(found, gone.__contains__)
 
     def view_rows(self, alone: Sequence[int]) -> None:
         """Leave `erased`, all rows that are the person's."""
@@ -228,18 +229,20 @@ def reach(base: Base, identifiers: Sequence[tuple[str, str]], tombstones: Tombst
     """
     pseudonym = Pseudonymiser(tombstones.key)
     asked = {Node(namespace, pseudonym.keyed(namespace, value)) for namespace, value in identifiers}
+
+    def digest(node: Node) -> str:
+        return tombstones.digest(*node)
+
     with connect() as connection:
         state = _State(connection, base)
         pairs, links = state.pairs(), state.links()
 
         def joined(nodes: Iterable[Node]) -> Subjects:
-            asking = tombstones.asking(tombstones.digest(*node) for node in nodes)
+            asking = tombstones.asking(map(digest, nodes))
             return subjects(pairs, state.identifiers, links, tombstones=asking)
 
         state.view_erased(joined(asked))
-        _, others = (
-            state.people()
-        )  # identity may know of more than the suppression graph, whose guards see more
+        _, others = state.people()  # identity may know of more: the suppression graph's guards see more
         found = joined(asked.union(node for code in others if (node := state.node(code))))
         gone = frozenset({found.nodes[number - 1] for number in found.erased}.union(asked))
         state.view_erased(found)
@@ -256,22 +259,20 @@ def reach(base: Base, identifiers: Sequence[tuple[str, str]], tombstones: Tombst
         return Reach(
             tombstones.added(
                 at,
-                subjects=[tombstones.digest(*node) for node in _anchors(gone)],
-                uses=_uses(state, gone, lambda node: tombstones.digest(*node)),
-                shown=_uses(state, gone, lambda node: tombstones.digest(*node), "verdict_identity >= 16"),
+                subjects=map(digest, _anchors(gone)),
+                uses=_uses(state, gone, digest),
+                shown=_uses(state, gone, digest, "verdict_identity >= 16"),
                 events=[
-                    (source, digest, tombstones.digest(*state.identifiers[code]))
-                    for _, source, digest, code in alone
+                    (source, event, digest(Node(*state.identifiers[code])))
+                    for _, source, event, code in alone
                 ],
                 persons=[
-                    (number, tombstones.digest(*node))
-                    for number, codes in left.items()
-                    if (node := of_pair.get(codes))
+                    (number, digest(node)) for number, codes in left.items() if (node := of_pair.get(codes))
                 ],
                 anchors=[
                     (tombstones.of_anchor(anchor), number)
                     for anchor, person_id in base.registry().items()
-                    if (number := int(person_id.removeprefix("p-"))) in left
+                    if (number := number_of(person_id)) in left
                 ],
                 namespaces={node.namespace for node in gone} - {"device_user"},
             ),

@@ -285,7 +285,7 @@ def _publish(
     stale = made_from(job.places, run_ids)
     found.tombstones.keep(job.file)  # first: whatever happens from here on, they stay erased
     holders, _ = holding(job.places, needles, but=[job.folder])
-    reports, _ = remove_reports(holders)
+    reports = remove_reports(holders)
     held, searched = holding([made.folder, job.file, job.folder, *job.places], needles, but=old)
     target = job.folder / "versions" / made.run["run_id"]
     own = {Path(name).resolve() for name in job.base.stamp["files"]}
@@ -333,7 +333,7 @@ def _without_state(
             f"prepare its logs again into {root}, which leaves them out, then erase again to clear the versions before"
         )
     stale = made_from(places, [version.name for version in old])
-    reports, _ = remove_reports(holding(places, needles, but=[root])[0])
+    reports = remove_reports(holding(places, needles, but=[root])[0])
     for version in old:
         discard(version, root)
     held, searched = holding([file, root, *places], needles)

@@ -1,5 +1,5 @@
 """People behind devices: evidence, guards, stable ids (S4)."""
 
-from eventlib.identity.people import Identities, merge_people
+from eventlib.identity.people import Identities, merge_people, number_of
 
-__all__ = ["Identities", "merge_people"]
+__all__ = ["Identities", "merge_people", "number_of"]

@@ -19,7 +19,7 @@ from eventlib.pseudonyms import Pseudonymiser
 from eventlib.stage import require
 from eventlib.tombstones import NONE, Tombstones, anchor_of
 
-__all__ = ["Identities", "merge_people"]
+__all__ = ["Identities", "merge_people", "number_of"]
 
 _NEEDED: Final = ("row", "anonymous", "user", "device", "session", "event_time", "allow_identity")
 _PEOPLE: Final = pa.schema(
@@ -181,7 +181,7 @@ def merge_people(
     known = {
         anchor: person_id
         for anchor, person_id in (registry or {}).items()
-        if tombstones.keeps(anchor, _number(person_id))
+        if tombstones.keeps(anchor, number_of(person_id))
     }
     person = _mint(found, seen, pseudonym, known, taken)
     of_row = _rows(
@@ -207,7 +207,12 @@ class _Minted:
     registry: pa.Table
 
 
-def _number(person_id: str) -> int:
+def number_of(person_id: str) -> int:
+    """Return the number in a person id.
+
+    >>> number_of("p-000012")
+    12
+    """
     return int(person_id.removeprefix("p-"))
 
 
@@ -229,12 +234,12 @@ def _mint(
         (min((seen[node].first, node) for node in nodes), label) for label, nodes in members.items()
     )
     ids: dict[int, str] = {}
-    free = (n for n in count(max(map(_number, registry.values()), default=0) + 1) if n not in taken)
+    free = (n for n in count(max(map(number_of, registry.values()), default=0) + 1) if n not in taken)
     for (_, anchor), label in anchors:
         texts = (anchor_of(*node, pseudonym) for node in members[label]) if registry else ()
         known = [registry[text] for text in texts if text in registry]
         if known:
-            ids[label] = min(known, key=_number)
+            ids[label] = min(known, key=number_of)
             continue
         ids[label] = f"p-{next(free):06d}"
         registry[anchor_of(*anchor, pseudonym)] = ids[label]
@@ -247,7 +252,7 @@ def _rows(engine: Engine, assigned: Frame, persons: Mapping[tuple[int, int, int,
     columns = list(zip(*persons, strict=True)) if persons else [()] * len(keys)
     table = pa.table({name: pa.array(column, pa.int64()) for name, column in zip(keys, columns, strict=True)})
     numbers = engine.frame(
-        table.append_column("person", pa.array([_number(p) for p in persons.values()], pa.int64()))
+        table.append_column("person", pa.array([number_of(p) for p in persons.values()], pa.int64()))
     )
     return assigned.join(numbers, on=keys, how="inner").select("row", "person")
 
@@ -293,7 +298,7 @@ def _people_table(
         )
     rows.sort(
         key=lambda row: (
-            _number(str(row["person_id"])),
+            number_of(str(row["person_id"])),
             *(row[name] for name in ("namespace", "identifier", "rule", "first_seen", "last_seen")),
         )
     )

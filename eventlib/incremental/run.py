@@ -10,18 +10,17 @@ from __future__ import annotations
 from collections import Counter
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass, replace
-from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
 import duckdb
 import numpy as np
-import orjson
 import pyarrow as pa
 
 from eventlib.arrow import write_parquet
 from eventlib.consent_counts import count_consent, embedded_facts
 from eventlib.engine import chosen_engine, engine, parquet
+from eventlib.evidence import rows_naming
 from eventlib.flow import Flow
 from eventlib.incremental.affected import find_affected
 from eventlib.incremental.base import Base
@@ -154,9 +153,8 @@ class _Run:
 
     def _naming(self, tombstones: Tombstones) -> pa.Table:
         """Return `row` of the earlier events whose links name somebody who was erased."""
-        holds = cache(tombstones.holds)
         links = self.connection.execute("SELECT row, links FROM base_link").fetchall() if tombstones else []
-        rows = [row for row, text in links if any(holds(*each) for each in orjson.loads(text))]
+        rows = rows_naming(links, lambda node: tombstones.holds(*node))
         return pa.table({"row": pa.array(rows, pa.int64())})
 
     def take_affected(self) -> int:

@@ -13,6 +13,7 @@ from eventlib.units import DAY, HOUR
 __all__ = ["LATE_CODES", "remove_late"]
 
 LATE_CODES: Final = ("too_late", "future_time")
+"""Refused for their times by the flow, whatever a schema says."""
 
 
 def remove_late(

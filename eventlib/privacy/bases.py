@@ -10,6 +10,7 @@ from eventlib.geo.cells import SMALL_CELL
 from eventlib.model import PURPOSES
 from eventlib.privacy.segments import about_people
 from eventlib.privacy.stamped import days_between, terms
+from eventlib.tombstones import ERASED
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -84,7 +85,7 @@ def erasures(run: Mapping[str, Any]) -> pd.DataFrame:
 
 def erasure_in_words(run: Mapping[str, Any], ledger: Ledger) -> str:
     """Return the state of erasure in a sentence or two."""
-    done, again = erasures(run), ledger.removed("consent").get("C01_erased", 0)
+    done, again = erasures(run), ledger.removed("consent").get(ERASED, 0)
     held = f" {again:,} events in the logs are of erased people and are withheld (C01)." if again else ""
     if done.empty:
         return f"No erasure so far.{held}"

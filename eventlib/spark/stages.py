@@ -22,7 +22,7 @@ from eventlib.spark.narrow import encode_on
 from eventlib.spark.session import quiet
 from eventlib.stage import StageResult
 from eventlib.timing import CLOCK_METHODS, Timing
-from eventlib.tombstones import read_tombstones, tombstone_file
+from eventlib.tombstones import read_tombstones
 
 __all__ = ["filter_consent", "is_spark", "merge_identities", "order", "sessionize"]
 
@@ -90,7 +90,7 @@ class _Caller:
         self.rows = engine.hold(frame.withColumn(_ROW, f.monotonically_increasing_id()))
         keys = load_keys()
         pseudonym = Pseudonymiser(keys.current)
-        tombstones = read_tombstones(keys, [tombstone_file(keys)])
+        tombstones = read_tombstones(keys)
         _, narrow = encode_on(
             engine, _canonical(stage, self.rows, needed), pseudonym, policy.impersonal_names, tombstones
         )

@@ -15,8 +15,9 @@ import zstandard
 
 import eventlib as el
 from eventlib.consent.signals import Signals
+from eventlib.ordering.lateness import LATE_CODES
 from eventlib.prepared import Prepared
-from eventlib.replaying import LATE, rejudge
+from eventlib.replaying import rejudge
 from tests.factory import KEY, lenient_policy
 from tests.hostile import KEPT, Hostile, hostile_lines
 
@@ -123,9 +124,11 @@ def test_replay_finds_every_line_again_and_refuses_it_again(found: tuple[Prepare
     judged = rejudge(
         table, found[0].run["inputs"], schemas=None, key=bytes.fromhex(KEY), work=tmp_path, signals=Signals()
     )
-    before = {code: count for code, count in Counter(table["code"].to_pylist()).items() if code not in LATE}
+    before = {
+        code: count for code, count in Counter(table["code"].to_pylist()).items() if code not in LATE_CODES
+    }
     assert dict(judged.entry.removed) == before
     assert judged.entry.rows_out == 0
     assert sorted(judged.quarantine.to_pylist(), key=str) == sorted(
-        (row for row in table.to_pylist() if row["code"] not in LATE), key=str
+        (row for row in table.to_pylist() if row["code"] not in LATE_CODES), key=str
     )
