@@ -4,9 +4,10 @@
 
 One event in three carries a consent string, a TCF or a GPP one. Strings tell days, not moments, so that people who chose the same on
 one day have the same string; a share of devices (`--own`) chose vendor by vendor and has one that nobody else has. Consent is
-what its stage takes, and what reading takes longer than reading the same log without the strings, decoding included; order is
-the clock, the order stage and the sort into the total order (S3.5) of the same run. Each run is a process of its own, with
-and without strings in turn; processor time, workers included, stands beside the clock's.
+what its stage takes, and what reading takes longer than reading the same log without the strings, decoding and the longer JSON
+included; order is the clock, the order stage and the sort into the total order (S3.5) of the same run. Processor seconds: reading
+is what two workers do, each a process that reads every other part of both logs in turn, since two whole readings differ by
+more than the strings.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ from eventlib.simulate import WorldParameters, simulate
 from tests.unit.consent.decoders.strings import Tc, field_of, gpp, number, text_of, us
 
 STAGES = """
-import resource, sys, time
+import sys, time
 from pathlib import Path
 import orjson
 import scipy.sparse.csgraph  # `prepare` imports it beside the workers
@@ -45,24 +46,19 @@ from eventlib.ordering import ORDER
 from eventlib.pseudonyms import Pseudonymiser
 from eventlib.rows import read_rows
 
-def now():
-    spent = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-    return time.perf_counter(), sum(each.ru_utime + each.ru_stime for each in spent)
-
-policy, key, marks = load_policy(), b"k" * 32, [("", now())]
+policy, key, marks = load_policy(), b"k" * 32, []
 def done(name):
-    marks.append((name, now()))
+    marks.append((name, time.process_time()))
 
 work = Path(sys.argv[3])
 log = read_rows(sys.argv[1], key=key, signals=policy.signals, work=work)
-get_reusable_executor().shutdown(wait=True)  # only then is known what the workers took
-done("read")
+get_reusable_executor().shutdown(wait=True)  # what it holds is in nobody's way then
 with connect(spill=work / "spill") as connection:
     pseudonym = Pseudonymiser(key, plain=False)
     where = engine(chosen_engine(sys.argv[2], log.entry.rows_out), connection)
     narrow = encode(connection, log.folder, pseudonym, policy.impersonal_names, where, work / "facts.parquet")
     flow = Flow(narrow, where, policy, pseudonym, log.entry)
-    done("encode")
+    done("")
     timed = flow.clock()
     done("clock")
     consented = flow.consent(timed)
@@ -73,8 +69,29 @@ with connect(spill=work / "spill") as connection:
     connection.execute(f"CREATE TABLE placed AS SELECT row, row_number() OVER (ORDER BY {columns}) AS place FROM ordered")
     done("order")
 print(orjson.dumps({
-    name: [after - before for before, after in zip(one, other)] for (_, one), (name, other) in zip(marks, marks[1:])
+    name: after - before for (_, before), (name, after) in zip(marks, marks[1:])
 }).decode())
+"""
+READING = """
+import sys, time
+from pathlib import Path
+import orjson
+from eventlib.consent import load_policy
+from eventlib.judging import judge_chunk
+from eventlib.rows import plan_rows
+
+work, worker, took, parts = Path(sys.argv[3]), int(sys.argv[4]), [0.0, 0.0], []
+for log in (0, 1):
+    (work / str(log)).mkdir()
+    plan = plan_rows(sys.argv[1 + log], key=b"k" * 32, signals=load_policy().signals, work=work / str(log))
+    tasks = [task for task in plan.tasks() if task[1] % 2 == worker]
+    parts += [(place / len(tasks), log, task) for place, task in enumerate(tasks)]
+judge_chunk(*parts[0][2])  # what a first call loads
+for _, log, task in sorted(parts, key=lambda part: part[:2]):
+    before = time.process_time()
+    judge_chunk(*task)
+    took[log] += time.process_time() - before
+print(orjson.dumps(took).decode())
 """
 _CONSENT = re.compile(rb'"consent":\{')
 _ARRIVED = re.compile(rb'"received_at":"([^"]+)"')
@@ -184,14 +201,18 @@ def write_logs(folder: Path, events: int, own: float) -> tuple[dict[str, Path], 
     return logs, carrying, made.distinct()
 
 
-def staged(log: Path, engine: str) -> dict[str, list[float]]:
-    """Run the stages in a process; return wall and processor seconds of each."""
+def ran(script: str, *arguments: object) -> Any:
+    """Run a script in a process of its own, with a folder to work in; return what it prints."""
     with tempfile.TemporaryDirectory() as work:
-        command = [sys.executable, "-c", STAGES, str(log), engine, work]
-        result: dict[str, list[float]] = orjson.loads(
-            subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout
-        )
-    return result
+        places = [*map(str, arguments[:2]), work, *map(str, arguments[2:])]
+        command = [sys.executable, "-c", script, *places]
+        return orjson.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
+
+
+def strings_cost(logs: dict[str, Path]) -> float:
+    """Return how many seconds longer two workers take to read the log with strings."""
+    each = [ran(READING, logs["without"], logs["with"], worker) for worker in (0, 1)]
+    return float(sum(some - none for none, some in each))
 
 
 def main() -> None:
@@ -210,31 +231,24 @@ def main() -> None:
         logs, carrying, distinct = write_logs(folder, arguments.events, arguments.own)
         print(f"{arguments.events:,} events, {carrying:,} with a string, {distinct:,} distinct strings")
         for engine in arguments.engines:
-            runs = [
-                (staged(logs["without"], engine), staged(logs["with"], engine)) for _ in range(arguments.runs)
-            ]
-            for clock, what in enumerate(("wall", "processor")):
-                report(
-                    engine,
-                    what,
-                    [tuple({k: v[clock] for k, v in run.items()} for run in pair) for pair in runs],
-                )
+            runs = [(strings_cost(logs), ran(STAGES, logs["with"], engine)) for _ in range(arguments.runs)]
+            report(engine, runs)
 
 
-def report(engine: str, what: str, pairs: list[tuple[dict[str, float], ...]]) -> None:
-    """Print the medians and the ratio, pair by pair."""
-    reading = [some["read"] - none["read"] for none, some in pairs]
-    order = [some["clock"] + some["order"] for _, some in pairs]
-    ratios = [
-        (more + some["consent"]) / of for more, (_, some), of in zip(reading, pairs, order, strict=True)
-    ]
-    stage = statistics.median(some["consent"] for _, some in pairs)
-    print(
-        f"{engine}, {what:<10} strings {statistics.median(reading):6.2f} s  consent {stage:6.2f} s  clock and order "
-        f"{statistics.median(order):6.2f} s  ratio {statistics.median(ratios):.2f} "
-        f"({', '.join(f'{ratio:.2f}' for ratio in ratios)})",
-        flush=True,
-    )
+def report(engine: str, runs: list[tuple[float, dict[str, float]]]) -> None:
+    """Print the medians, and the ratios run by run."""
+    order = [took["clock"] + took["order"] for _, took in runs]
+    stage = [took["consent"] / of for (_, took), of in zip(runs, order, strict=True)]
+    whole = [(strings + took["consent"]) / of for (strings, took), of in zip(runs, order, strict=True)]
+    for what, seconds in {
+        "strings": [strings for strings, _ in runs],
+        "consent stage": [took["consent"] for _, took in runs],
+        "clock and order": order,
+    }.items():
+        print(f"{engine}  {what:<16} {statistics.median(seconds):6.2f} s")
+    for what, ratios in {"consent stage / order": stage, "with strings": whole}.items():
+        told = ", ".join(f"{ratio:.2f}" for ratio in ratios)
+        print(f"{engine}  {what:<22} {statistics.median(ratios):.2f} ({told})", flush=True)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ import narwhals as nw
 import orjson
 
 from eventlib.engine import Engine, Frame
-from eventlib.graph import Edge, Limits, Node, Refusal, is_junk, normalise, shared_devices
+from eventlib.graph import Edge, Limits, Node, Refusal, node_of, normalise, shared_devices
 from eventlib.tombstones import NONE, Tombstones
 
 __all__ = ["Evidence", "Link", "Pair", "gather", "read_pairs", "rows_naming"]
@@ -84,10 +84,7 @@ Identifiers = Mapping[int, tuple[str, str]]
 
 
 def _clean(identifiers: Identifiers) -> dict[int, Node | None]:
-    return {
-        code: None if is_junk(namespace, value) else Node(namespace, normalise(namespace, value))
-        for code, (namespace, value) in identifiers.items()
-    }
+    return {code: node_of(namespace, value) for code, (namespace, value) in identifiers.items()}
 
 
 def _raw(identifiers: Identifiers, code: int) -> Node:
@@ -150,22 +147,15 @@ class _Gatherer:
 
 def _explicit(links: Iterable[Link]) -> Iterator[tuple[Node, Node, int]]:
     for link in links:
-        clean = [
-            Node(node.namespace, normalise(node.namespace, node.value))
-            for node in link.identifiers
-            if not is_junk(*node)
-        ]
+        clean = [node for each in link.identifiers if (node := node_of(*each))]
         yield from ((clean[0], other, link.first_seen) for other in clean[1:] if other != clean[0])
 
 
 def _secondary_users(links: Iterable[Link], tombstones: Tombstones) -> dict[Node, set[str]]:
     users: dict[Node, set[str]] = defaultdict(set)
     for link in links:
-        named = {
-            normalise(*node)
-            for node in link.identifiers
-            if node.namespace == "user_id" and not is_junk(*node)
-        }
+        own = (node_of(*each) for each in link.identifiers if each.namespace == "user_id")
+        named = {node.value for node in own if node}
         for node in link.identifiers:
             if node.namespace not in {"user_id", "anonymous_id"}:
                 users[Node(node.namespace, normalise(*node))] |= named

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Final
 
@@ -32,17 +31,15 @@ _RESULT: Final = (
     "source_key", "sequence", "event_key", "copy_key", "fingerprint_key", *(f"verdict_{purpose}" for purpose in PURPOSES),
 )  # fmt: skip
 
-_ONLY_CONSENT: Final = frozenset(
-    {
-        "name_key",
-        "erased",
-        *CONSENT_FLAGS,
-        "notice_key",
-        "updated",
-        "observed",
-        *(f"said_{p}" for p in PURPOSES),
-    }
-)
+_RULE_NAMES: Final = pa.array([f"C{number:02d}_{RULES[number]}" for number in sorted(RULES)])
+
+_ONLY_CONSENT: Final = (
+    "name_key", *CONSENT_FLAGS, "notice_key", "updated", "observed", *(f"said_{purpose}" for purpose in PURPOSES),
+)  # fmt: skip
+_ASKED_BY_CONSENT: Final = (
+    *_ONLY_CONSENT, "row", "event_time", "received", "anonymous", "user", "source_key", "event_key", "fingerprint_key",
+    "copies", "jurisdiction_key",
+)  # fmt: skip
 
 
 def _links(narrow: Narrow, rows: Mapping[int, int]) -> list[Link]:
@@ -57,13 +54,12 @@ def _links(narrow: Narrow, rows: Mapping[int, int]) -> list[Link]:
 
 def _subjects(numbers: pa.ChunkedArray, nodes: Sequence[Node], pseudonym: Pseudonymiser) -> pa.Array:
     """Return what tells subjects apart from run to run: 60 bits of a keyed digest; 0 is nobody in particular."""
-    digests = {
-        number: int(pseudonym.keyed("subject", "\x1f".join(nodes[number - 1])).removeprefix("i-")[:15], 16)
-        for number in pc.unique(numbers).to_pylist()
-        if number
-    }
-    told = (None if number is None else digests.get(number, 0) for number in numbers.to_pylist())
-    return pa.array(told, pa.int64())
+    every = pc.unique(numbers)
+    digests = [
+        number and int(pseudonym.keyed("subject", "\x1f".join(nodes[number - 1])).removeprefix("i-")[:15], 16)
+        for number in every.to_pylist()
+    ]
+    return pa.array(digests, pa.int64()).take(pc.index_in(numbers, value_set=every))
 
 
 class Flow:
@@ -148,7 +144,9 @@ class Flow:
         pairs, links = read_pairs(self.engine, timed), self._links(timed)
         found = subjects(pairs, self.identifiers, links, tombstones=tombstones)
         self.nodes = found.nodes
-        placed = timed.join(self.engine.frame(found.of_pair), on=["anonymous", "user"], how="left")
+        # what the rules do not ask is not carried through their joins
+        asking = timed.select(*_ASKED_BY_CONSENT)
+        placed = asking.join(self.engine.frame(found.of_pair), on=["anonymous", "user"], how="left")
         placed = placed.with_columns(subject=nw.col("subject").fill_null(0))
         placed = self.engine.checkpoint(self._mark_erased(placed, found))
         judged = decide(
@@ -162,13 +160,13 @@ class Flow:
             jurisdictions=self.narrow.jurisdictions,
             notices=self.narrow.notices,
         )
-        asked = [name for name in judged.collect_schema().names() if name not in _ONLY_CONSENT]
-        decided = self.engine.checkpoint(judged.select(asked))
+        stays = [name for name in timed.collect_schema().names() if name not in _ONLY_CONSENT]
+        decided = self.engine.checkpoint(timed.select(stays).join(judged, on="row", how="left"))
         some = nw.max_horizontal(*(nw.col(f"verdict_{purpose}") for purpose in PURPOSES)) >= 16
         withheld = self.engine.collect(
             decided.filter(~some).select("row", "verdict_analytics", "subject", "event_time")
         )
-        removed_by = [f"C{rule:02d}_{RULES[rule]}" for rule in withheld["verdict_analytics"].to_pylist()]
+        removed_by = _RULE_NAMES.take(withheld["verdict_analytics"])
         # of who was erased nothing is told but how many events there were
         erased = pc.equal(withheld["verdict_analytics"], 1)
         told = pc.if_else(erased, pa.scalar(None, pa.int64()), withheld["subject"])
@@ -204,15 +202,16 @@ class Flow:
         return rows_naming(links, lambda node: node in gone or self.narrow.tombstones.holds(*node))
 
     def _remove(
-        self, stage: str, rows: pa.Table, removed_by: Sequence[str], subjects: pa.Array | None = None
+        self, stage: str, rows: pa.Table, removed_by: pa.ChunkedArray, subjects: pa.Array | None = None
     ) -> None:
         """Enter removed rows in the ledger, and note which they were."""
-        self._enter(stage, Counter(removed_by))
+        counted = removed_by.value_counts().to_pylist()
+        self._enter(stage, {each["values"]: each["counts"] for each in counted})
         self.gone.append(
             pa.table(
                 {
                     "row": rows["row"],
-                    "removed_by": pa.array(removed_by, pa.string()),
+                    "removed_by": pc.cast(removed_by, pa.string()),
                     "subject": pa.nulls(len(rows), pa.int64()) if subjects is None else subjects,
                     "event_time": rows["event_time"],
                 }
@@ -225,9 +224,9 @@ class Flow:
         on_time, late = remove_late(self.engine, consented, **limits)
         single, duplicates = remove_duplicates(self.engine, on_time)
         refused = self.engine.collect(late.select("row", "removed_by", "event_time"))
-        self._remove("lateness", refused, refused["removed_by"].to_pylist())
+        self._remove("lateness", refused, refused["removed_by"])
         copies = self.engine.collect(duplicates.select("row", "event_time"))
-        self._remove("duplicates", copies, ["duplicate"] * len(copies))
+        self._remove("duplicates", copies, pa.array(["duplicate"] * len(copies), pa.string()))
         return self._only(single), refused
 
     def sessions(self, kept: Frame) -> Frame:

@@ -25,6 +25,7 @@ __all__ = [
     "Partition",
     "Refusal",
     "is_junk",
+    "node_of",
     "normalise",
     "partition",
     "shared_devices",
@@ -128,15 +129,28 @@ def is_junk(namespace: str, value: str, extra: Iterable[str] = ()) -> bool:
     (True, True, False)
     """
     text = normalise(namespace, value)
+    return _is_placeholder(text) or text.lower() in set(extra)
+
+
+def _is_placeholder(text: str) -> bool:
     low = text.lower()
     return (
         len(text) > _MAX_ID
         or text.startswith(JUNK_MARK)
         or _ZEROS.fullmatch(text) is not None
         or low in JUNK_WORDS
-        or low in set(extra)
-        or (("@" in low) and _TEST_MAIL.fullmatch(low) is not None)
+        or ("@" in low and _TEST_MAIL.fullmatch(low) is not None)
     )
+
+
+def node_of(namespace: str, value: str) -> Node | None:
+    """Return the node that an identifier stands for; None if it is junk.
+
+    >>> node_of("user_id", " u-12"), node_of("user_id", "null")
+    (Node(namespace='user_id', value='u-12'), None)
+    """
+    text = normalise(namespace, value)
+    return None if _is_placeholder(text) else Node(namespace, text)
 
 
 def _find(parent: dict[Node, Node], node: Node) -> Node:

@@ -19,7 +19,7 @@ import pyarrow as pa
 
 from eventlib.border import BORDER_COLUMNS, CONSENT_FLAGS
 from eventlib.engine import Engine, Frame, parquet, quoted
-from eventlib.graph import is_junk, normalise
+from eventlib.graph import node_of, normalise
 from eventlib.model import PURPOSES
 from eventlib.pseudonyms import JUNK_MARK, Pseudonymiser
 from eventlib.stage import NO_SEQUENCE
@@ -192,10 +192,10 @@ def _node(pseudonym: Pseudonymiser, namespace: str, value: str, digest: str | No
     Whoever has the identifier's own pseudonym already passes it as `digest`: most are normal as they come.
     """
     own = digest or pseudonym.keyed(namespace, value)
-    if is_junk(namespace, value):
+    node = node_of(namespace, value)
+    if node is None:
         return JUNK_MARK + own
-    normal = normalise(namespace, value)
-    return own if normal == value else pseudonym.keyed(namespace, normal)
+    return own if node.value == value else pseudonym.keyed(namespace, node.value)
 
 
 def _code_identifiers(

@@ -45,6 +45,9 @@ RULES: Final[Mapping[int, str]] = {
 }
 """Rule numbers and names."""
 
+_SAME: Final = ("source_key", "event_key", "fingerprint_key")
+"""What copies of an event agree in."""
+
 _ALLOW: Final = 16  # a verdict is rule + 16 if it allows: the smallest of several is the most restrictive
 
 
@@ -159,34 +162,33 @@ def decide(
     Returns
     -------
     Frame
-        Lazy: the frame with `verdict_<purpose>`: the rule's number, plus 16 if it allows. All copies of an event have
-        the most restrictive verdict of any (S3.4).
+        Lazy: `row, subject, verdict_<purpose>`: the rule's number, plus 16 if it allows. All copies of an event have the
+        most restrictive verdict of any (S3.4).
     """
     codes = _Codes(sources, jurisdictions)
     marked = _mark(frame, policy, names, codes, notices)
     stated = add_states(engine, marked, members, as_of=as_of)
-    verdicts = [f"verdict_{purpose}" for purpose in PURPOSES]
-    columns = [*frame.collect_schema().names(), *verdicts]
     kinds = [
         kind_of(nw.col(f"{when}_{purpose}")).alias(f"{when}_kind_{purpose}")
         for when in ("then", "now")
         for purpose in PURPOSES
     ]
-    judged = (
-        stated.with_columns(*kinds)
-        .with_columns(**{f"verdict_{p}": _verdict(p, policy, codes, as_of) for p in PURPOSES})
-        .select(columns)
+    judged = stated.with_columns(*kinds).select(
+        "row",
+        "subject",
+        "copies",
+        *_SAME,
+        **{f"verdict_{p}": _verdict(p, policy, codes, as_of) for p in PURPOSES},
     )
-    return _strictest(engine.checkpoint(judged), columns)
+    return _strictest(engine.checkpoint(judged))
 
 
-def _strictest(judged: Frame, columns: list[str]) -> Frame:
+def _strictest(judged: Frame) -> Frame:
     """Give all copies of an event the most restrictive verdict of any."""
-    key = ["source_key", "event_key", "fingerprint_key"]
-    copied = judged.filter(nw.col("copies") > 1).group_by(*key)
-    lowest = copied.agg(*(nw.col(f"verdict_{p}").min().alias(f"lowest_{p}") for p in PURPOSES))
-    verdicts = {f"verdict_{p}": nw.coalesce(f"lowest_{p}", f"verdict_{p}").cast(nw.Int64) for p in PURPOSES}
-    return judged.join(lowest, on=key, how="left").with_columns(**verdicts).select(columns)
+    verdicts = [f"verdict_{purpose}" for purpose in PURPOSES]
+    lowest = (nw.col(name).min().over(*_SAME) for name in verdicts)
+    copied = judged.filter(nw.col("copies") > 1).with_columns(*lowest)
+    return nw.concat([judged.filter(nw.col("copies") <= 1), copied]).select("row", "subject", *verdicts)
 
 
 def _flag(condition: nw.Expr) -> nw.Expr:

@@ -27,6 +27,7 @@ __all__ = ["Read", "Said", "SignalReader", "Signals", "least", "signal_reader", 
 
 _US_OPT_OUT: Final = frozenset({"advertising", "personalization"})
 _REMEMBERED: Final = 32_768  # twice as many at most, some 200 bytes each: under 15 MB
+_RECENT, _SHORT = 4096, 2048  # texts that need no digest, and how long these may be: 8 MB at most
 _TCF_SECTION, _US_PRIVACY_SECTION = 2, 6
 _TCF_PURPOSES: Final = frozenset(range(1, 25))
 _CONSENT_REQUIRED: Final = 1  # the type of a publisher restriction that asks for what we ask for anyway
@@ -161,23 +162,24 @@ class SignalReader:
             "categories": self._categories,
         }
         self._memory = _Memory()
+        self._recent = lru_cache(_RECENT)(self._remembered)
 
     def read(self, consent: Mapping[str, Any]) -> Read:
         """Read a consent object of the envelope."""
-        own = Read(
-            stated(consent.get("purposes")),
-            gpc=bool(consent.get("gpc")),
-            us_notice=False,
-            known_child=consent.get("known_child") == "no_consent",
-        )
+        get = consent.get
+        own = _own(stated(get("purposes")), bool(get("gpc")), get("known_child") == "no_consent")
         found = [
-            self._remembered(name, value, consent.get("gpp_sid") if name == "gpp" else None)
+            self._found(name, value, get("gpp_sid") if name == "gpp" else None)
             for name in _SIGNALS
-            if (value := consent.get(name)) is not None
+            if (value := get(name)) is not None
         ]
         return _joined(own, *found) if found else own
 
-    def _remembered(self, name: str, value: Any, sid: Any) -> Read:
+    def _found(self, name: str, value: Any, sid: Any) -> Read:
+        short = sid is None and isinstance(value, str) and len(value) <= _SHORT
+        return self._recent(name, value) if short else self._remembered(name, value, sid)
+
+    def _remembered(self, name: str, value: Any, sid: Any = None) -> Read:
         key = _digest(name, value, sid)
         found = self._memory.get(key)
         return found if found is not None else self._memory.put(key, self._decoded(name, value, sid))
@@ -233,6 +235,12 @@ class SignalReader:
         if applicable and _TCF_SECTION not in applicable:  # what does not apply may refuse, and not grant
             said = _refusals(said)
         return us._replace(said=said)
+
+
+@lru_cache(4096)
+def _own(said: Said, gpc: bool, known_child: bool) -> Read:  # noqa: FBT001  # keywords cost a cache more than its find
+    """Return what an object says itself."""
+    return Read(said, gpc, us_notice=False, known_child=known_child)
 
 
 @lru_cache(4096)

@@ -14,7 +14,7 @@ import pyarrow as pa
 from eventlib.arrow import table_of
 from eventlib.engine import Engine, Frame
 from eventlib.evidence import Evidence, Link, gather, read_pairs
-from eventlib.graph import Limits, Node, Partition, Refusal, is_junk, normalise, partition
+from eventlib.graph import Limits, Node, Partition, Refusal, node_of, partition
 from eventlib.pseudonyms import Pseudonymiser
 from eventlib.stage import require
 from eventlib.tombstones import NONE, Tombstones, anchor_of
@@ -103,11 +103,7 @@ def _node(
     if not kind["allow_identity"]:
         return Node("device_only", identifiers[anonymous][1]) if anonymous else None
     plain = evidence.node_of.get((anonymous, kind["user"]))
-    user = (
-        Node("user_id", normalise(*identifiers[owner]))
-        if owner and not is_junk(*identifiers[owner])
-        else None
-    )
+    user = node_of(*identifiers[owner]) if owner else None
     if kind["user"]:
         return user or plain
     own_session = plain is not None and plain.value in evidence.shared and plain.value not in evidence.public

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
@@ -145,13 +145,13 @@ def read_times(reader: BitReader) -> tuple[datetime, datetime]:
     return created, last_updated
 
 
-def _core(text: str) -> TcString:
+def _core(text: str, segments: dict[str, Any]) -> TcString:
     reader = BitReader(text)
     if reader.integer(6) != 2:
         raise InvalidSignalError("not a TC string of version 2")
     created, last_updated = read_times(reader)
-    cmp_id, cmp_version, screen = reader.integer(12), reader.integer(12), reader.integer(6)
-    language, list_version, policy_version = reader.letters(), reader.integer(12), reader.integer(6)
+    cmp_id, cmp_version, screen = reader.integers(12, 12, 6)
+    language, (list_version, policy_version) = reader.letters(), reader.integers(12, 6)
     if not reader.flag():
         raise InvalidSignalError("of global scope, which ended on 1 September 2021")
     non_standard, features = reader.flag(), reader.ids(SPECIAL_FEATURES)
@@ -176,6 +176,7 @@ def _core(text: str) -> TcString:
         vendor_consents=_vendors(reader),
         vendor_legitimate_interests=_vendors(reader),
         publisher_restrictions=read_restrictions(reader, BitReader.range),
+        **segments,
     )
     reader.finish()
     return core
@@ -216,14 +217,12 @@ def decode_tcf(text: object) -> TcString:
     eventlib.consent.decoders.errors.InvalidSignalError: the text ends within a field
     """
     first, *others = split_segments(text, ".", 4)
-    string = _core(first)
+    segments: dict[str, Any] = {}
     for segment in others:
         reader = BitReader(segment)
         name = _SEGMENTS.get(reader.integer(3))
-        if name is None or getattr(string, name) is not None:
+        if name is None or name in segments:
             raise InvalidSignalError("a segment is doubled or of no known type")
-        value = read_publisher(reader) if name == "publisher_tc" else _vendors(reader)
+        segments[name] = read_publisher(reader) if name == "publisher_tc" else _vendors(reader)
         reader.finish()
-        segments: dict[str, Any] = {name: value}
-        string = replace(string, **segments)
-    return string
+    return _core(first, segments)
