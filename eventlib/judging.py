@@ -5,13 +5,11 @@ from __future__ import annotations
 import hmac
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from itertools import islice
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import unquote
 
 import orjson
 import pyarrow as pa
@@ -21,6 +19,7 @@ import pyarrow.parquet as pq
 from eventlib.arrow import table_of
 from eventlib.border import border_row, fingerprint, to_table
 from eventlib.consent.signals import Signals, signal_reader
+from eventlib.mentions import Mentions
 from eventlib.model import QUARANTINE_COLUMNS, Violation, quarantine_columns
 from eventlib.schema import Registry, registry
 from eventlib.sources import Adapter, Repairs, Skipped, adapter
@@ -37,13 +36,8 @@ __all__ = [
     "judge_chunk",
     "judge_chunks",
     "known_adapter",
-    "names_erased",
 ]
 
-_QUOTED: Final = re.compile(r'"([^"\\\x00-\x1f]{1,1024})"')
-_BARE: Final = re.compile(r"""[^\s"'\\,;{}\[\]()<>=&?/\x00-\x1f]{1,1024}""")
-_ESCAPED: Final = re.compile(r"\\u([0-9a-fA-F]{4})")
-_MOST_STRINGS: Final = 10_000
 _SAFE_NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,63}", re.ASCII)
 _SAFE_ID: Final = re.compile(r"[A-Za-z0-9_.:~-]{1,128}", re.ASCII)
 _SAFE_VERSION: Final = re.compile(r"[0-9-]{1,24}", re.ASCII)
@@ -108,32 +102,6 @@ UNTOLD: Final = dict.fromkeys(("digest", "event_id", "raw"))
 """What a quarantine row does not tell of a line that names somebody who was erased (S2.8)."""
 
 
-def _texts(raw: bytes) -> Iterator[str]:
-    """Yield whatever in a line may be an identifier: what stands in quotes, and what stands between marks."""
-    text = _ESCAPED.sub(lambda found: chr(int(found.group(1), 16)), raw.decode("utf-8", "replace"))
-    yield from _QUOTED.findall(text)
-    for each in _BARE.findall(unquote(text)):
-        yield each
-        yield from each.split(":") if ":" in each else ()
-
-
-def names_erased(tombstones: Tombstones, raw: bytes) -> bool:
-    """Tell whether a line names somebody who was erased, in any of its texts, broken off or not.
-
-    Parameters
-    ----------
-    tombstones
-        Who was.
-    raw
-        The line.
-    """
-    if not tombstones:
-        return False
-    namespaces = tombstones.every_namespace() | {"anonymous_id", "user_id"}
-    texts = dict.fromkeys(islice(_texts(raw), _MOST_STRINGS))
-    return any(tombstones.names(namespace, text) for text in texts for namespace in namespaces)
-
-
 class _Reader:
     """Reads the lines of one chunk."""
 
@@ -142,6 +110,7 @@ class _Reader:
         self.adapter = known_adapter(task.source)
         self.registry = registry(Path(task.schemas) if task.schemas else None, checked=True)
         self.signals = signal_reader(task.signals)
+        self.mentions = Mentions(task.tombstones)
         self.piece = Piece(chunk.file, chunk.position)
         self.refused: list[QuarantineRow] = []
         self.repairs = Repairs(self.piece.repairs)
@@ -150,7 +119,7 @@ class _Reader:
         """Quarantine a line: where it stands and why, its names only where they cannot be data."""
         named = event if isinstance(event, dict) else {}
         file, line, offset = where
-        erased = names_erased(self.task.tombstones, raw)
+        erased = self.mentions.erased(raw)
         row: QuarantineRow = {
             "source_file": str(file),
             "line": line,

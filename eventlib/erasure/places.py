@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 
 from eventlib.arrow import read_parquet
-from eventlib.erasure.search import Needles, files_in, holds
+from eventlib.erasure.search import Search, files_in
 from eventlib.publish import workplace
 from eventlib.tombstones import Tombstones
 
@@ -39,7 +39,7 @@ def _names_erased(version: Path, tombstones: Tombstones) -> bool:
     return any(tombstones.holds(*pair) or tombstones.names(*pair) for pair in pairs)
 
 
-def earlier_versions(folder: Path, needles: Needles, tombstones: Tombstones) -> list[Path]:
+def earlier_versions(folder: Path, search: Search, tombstones: Tombstones) -> list[Path]:
     """Return the versions of a dataset that hold one of the needles, or name somebody who was erased before."""
     found = sorted(
         path for path in (folder / "versions").iterdir() if path.is_dir() and not path.is_symlink()
@@ -47,18 +47,18 @@ def earlier_versions(folder: Path, needles: Needles, tombstones: Tombstones) -> 
     return [
         version
         for version in found
-        if _names_erased(version, tombstones) or any(holds(file, needles) for file in files_in([version]))
+        if _names_erased(version, tombstones) or any(map(search.holds, files_in([version])))
     ]
 
 
-def holding(places: Iterable[Path], needles: Needles, but: Sequence[Path] = ()) -> tuple[list[Path], int]:
+def holding(places: Iterable[Path], search: Search, but: Sequence[Path] = ()) -> tuple[list[Path], int]:
     """Search files; return those that hold one of the needles, and how many were looked at."""
     passed = [path.resolve() for path in but]
     looked, found = 0, []
     for file in files_in(places):
         if not any(file.resolve().is_relative_to(path) for path in passed):
             looked += 1
-            if holds(file, needles):
+            if search.holds(file):
                 found.append(file)
     return found, looked
 

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from eventlib.arrow import read_parquet, table_of, write_parquet
-from eventlib.judging import UNTOLD, names_erased
+from eventlib.judging import UNTOLD
+from eventlib.mentions import Mentions
 from eventlib.ordering.lateness import LATE_CODES
 from eventlib.replaying import still_there
 from eventlib.tombstones import Tombstones
@@ -46,11 +47,12 @@ def blank_refused(version: Path, tombstones: Tombstones) -> tuple[int, int, froz
         if row["digest"] is not None and row["code"] not in LATE_CODES:
             by_file.setdefault(row["source_file"], []).append((index, row))
     theirs: set[int] = set()
+    mentions = Mentions(tombstones)
     unseen = {index for asked in by_file.values() for index, _ in asked}
     for name, asked in by_file.items():
         for index, raw in _raw(asked, Path(name), tombstones.key):
             unseen.discard(index)
-            if names_erased(tombstones, raw.removesuffix(b"\n")):
+            if mentions.erased(raw.removesuffix(b"\n")):
                 theirs.add(index)
     digests = frozenset(rows[index]["digest"] for index in theirs | unseen)
     for index in theirs | unseen:

@@ -20,7 +20,7 @@ from eventlib.erasure.places import (
 )
 from eventlib.erasure.reach import Reach, named, people_of, reach
 from eventlib.erasure.refused import blank_refused
-from eventlib.erasure.search import Needles
+from eventlib.erasure.search import Needles, Search
 from eventlib.erasure.words import gone_words
 from eventlib.errors import BadCallError, DataRefusedError
 from eventlib.incremental import Base, open_base
@@ -66,6 +66,8 @@ class Erasure:
         Files that were searched.
     tombstones : Path
         What keeps them from coming back.
+    again : bool
+        Whether all the identifiers had been erased before.
     """
 
     prepared: Prepared
@@ -80,6 +82,7 @@ class Erasure:
     held: list[Path]
     searched: int
     tombstones: Path
+    again: bool = False
 
     @property
     def verified(self) -> bool:
@@ -102,7 +105,9 @@ class Erasure:
             lines.append(
                 f"{self.unseen:,} quarantined lines could not be looked at, their logs having moved or changed: they are blank now"
             )
-        if not self.events:
+        if self.again and not self.events:
+            lines.append("Erased before, and nothing of theirs came back")
+        elif not self.events:
             lines.append("No event names any of these identifiers: mind how they are written in the log")
         found = f"Searched {self.searched:,} files, decoded and as bytes"
         if self.verified:
@@ -134,6 +139,7 @@ class _Job:
     file: Path
     places: list[Path]
     identifiers: list[tuple[str, str]]
+    again: bool
     at: datetime = field(default_factory=lambda: datetime.now(UTC))
 
 
@@ -180,7 +186,16 @@ def _open(root: Path, identifiers: Sequence[str], asked: Options, search: Sequen
         tombstones=read_tombstones(keys, [file, root / "current" / "state" / "tombstones.parquet"]),
     )
     base = open_base(root, settings(options, means))
-    return _Job(root, base, options, means, file, places, wanted)
+    return _Job(
+        root,
+        base,
+        options,
+        means,
+        file,
+        places,
+        wanted,
+        all(means.tombstones.names(*each) for each in wanted),
+    )
 
 
 def _nothing_new(job: _Job, work: Path) -> Log:
@@ -280,13 +295,13 @@ def _publish(
     job: _Job, found: Reach, made: Made, needles: Needles, lines: tuple[int, int], shared: list[str]
 ) -> Erasure:
     """Write the tombstones, publish, clear what is left and search all that stays."""
-    old = earlier_versions(job.folder, needles, found.tombstones)
+    search = Search(needles)
+    old = earlier_versions(job.folder, search, found.tombstones)
     run_ids = [version.name for version in old]
     stale = made_from(job.places, run_ids)
     found.tombstones.keep(job.file)  # first: whatever happens from here on, they stay erased
-    holders, _ = holding(job.places, needles, but=[job.folder])
-    reports = remove_reports(holders)
-    held, searched = holding([made.folder, job.file, job.folder, *job.places], needles, but=old)
+    reports = remove_reports(holding(job.places, search, but=[job.folder])[0])
+    held, searched = holding([made.folder, job.file, job.folder, *job.places], search, but=old)
     target = job.folder / "versions" / made.run["run_id"]
     own = {Path(name).resolve() for name in job.base.stamp["files"]}
     erasure = Erasure(
@@ -301,6 +316,7 @@ def _publish(
         [_published(file, made.folder, target) for file in held if file.resolve() not in own],
         searched,
         job.file,
+        job.again,
     )
     run = made.run | {"erasures": [*erasures_of(job.base), erasure.stamp(job.at)]}
     prepared = publish_version(made.folder, job.folder, made.ledger, run)
@@ -325,18 +341,18 @@ def _without_state(
     tombstones = before.added(datetime.now(UTC), subjects=[before.digest(*node) for node in nodes])
     tombstones.keep(file)
     pseudonyms = {node.value for node in nodes}
-    needles = Needles(frozenset(value for _, value in wanted), frozenset(pseudonyms))
-    old = earlier_versions(root, needles, tombstones)
+    search_for = Search(Needles(frozenset(value for _, value in wanted), frozenset(pseudonyms)))
+    old = earlier_versions(root, search_for, tombstones)
     if prepared.folder in old:
         raise DataRefusedError(
             f"{root} keeps no state to erase from, as Spark and --partitioned leave it. The tombstones are written to {file}: "
             f"prepare its logs again into {root}, which leaves them out, then erase again to clear the versions before"
         )
     stale = made_from(places, [version.name for version in old])
-    reports = remove_reports(holding(places, needles, but=[root])[0])
+    reports = remove_reports(holding(places, search_for, but=[root])[0])
     for version in old:
         discard(version, root)
-    held, searched = holding([file, root, *places], needles)
+    held, searched = holding([file, root, *places], search_for)
     logs = {Path(entry["file"]).resolve() for entry in prepared.run["inputs"]}
     return Erasure(
         prepared,
@@ -351,4 +367,5 @@ def _without_state(
         [path for path in held if path.resolve() not in logs],
         searched,
         file,
+        all(before.names(*each) for each in wanted),
     )

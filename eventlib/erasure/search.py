@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 from urllib.parse import unquote
@@ -22,9 +23,10 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import zstandard
 
-__all__ = ["Needles", "files_in", "holds"]
+__all__ = ["Needles", "Search", "files_in"]
 
 _BLOCK: Final = 8 << 20
+_LONG: Final = 16_384  # characters over which a line is looked through only once
 _SHORT: Final = 6  # characters under which a text is looked for only as a whole value
 _TOKEN: Final = re.compile(r"[A-Za-z0-9_.\-]{6,}")
 _PSEUDONYM: Final = re.compile(r"(?<![0-9A-Za-z])[a-z]-[0-9a-f]{32}(?![0-9a-z])")
@@ -56,10 +58,16 @@ class Needles:
         long = sorted((re.escape(text) for text in self.plain if len(text) >= _SHORT), key=len, reverse=True)
         return re.compile(rf"(?<![\w.-])(?:{'|'.join(long)})(?![\w-])", re.IGNORECASE) if long else None
 
+    @cached_property
+    def _folded(self) -> list[str]:
+        return [text.casefold() for text in self.plain if len(text) >= _SHORT]
+
     def in_text(self, text: str) -> bool:
         """Tell whether a text holds one of them."""
-        if self.within is not None and self.within.search(text):
-            return True
+        if self.within is not None:
+            folded = text.casefold()  # sooner looked through than the pattern
+            if any(each in folded for each in self._folded) and self.within.search(text):
+                return True
         return not (
             self.tokens.isdisjoint(_PSEUDONYM.findall(text))
             and self.tokens.isdisjoint(token.strip(".-_") for token in _TOKEN.findall(text))
@@ -80,19 +88,51 @@ def files_in(paths: Iterable[Path]) -> Iterator[Path]:
                 yield file
 
 
-def holds(file: Path, needles: Needles) -> bool:
-    """Tell whether a file holds one of the needles: in its name, in its raw bytes, or in what they stand for.
+class Search:
+    """Looks for the same needles in many places, and at nothing twice: no file while it stays as it is, no long line again.
 
-    Raises
-    ------
-    OSError
-        If it cannot be read.
+    Every report carries the same library of figures, some megabytes of it.
+
+    Attributes
+    ----------
+    needles : Needles
+        What is looked for.
     """
-    if any(map(needles.in_text, _forms(file.name))):
-        return True
-    if file.suffix == ".parquet" and _in_parquet(file, needles):
-        return True
-    return _in_bytes(file, needles) or _in_archive(file, needles)
+
+    def __init__(self, needles: Needles) -> None:
+        self.needles = needles
+        self._known: dict[tuple[Path, int, int, int], bool] = {}
+        self._clean: set[bytes] = set()
+
+    def holds(self, file: Path) -> bool:
+        """Tell whether a file holds one of the needles: in its name, in its raw bytes, or in what they stand for.
+
+        Raises
+        ------
+        OSError
+            If it cannot be read.
+        """
+        seen = file.stat()
+        key = file.resolve(), seen.st_ino, seen.st_size, seen.st_mtime_ns
+        if key not in self._known:
+            self._known[key] = self._looked(file)
+        return self._known[key]
+
+    def _looked(self, file: Path) -> bool:
+        named = any(map(self.needles.in_text, _forms(file.name)))
+        inside = named or (file.suffix == ".parquet" and _in_parquet(file, self.needles))
+        return inside or _in_bytes(file, self) or _in_archive(file, self)
+
+    def in_text(self, text: str) -> bool:
+        """Tell whether a text holds one of them, as it stands or as what it stands for in HTML, JSON and URLs."""
+        lines = text.split("\n")
+        long = {blake2b(line.encode()).digest(): line for line in lines if len(line) > _LONG}
+        rest = "\n".join(line for line in lines if len(line) <= _LONG)
+        new = [line for digest, line in long.items() if digest not in self._clean]
+        found = any(self.needles.in_text(form) for each in (rest, *new) for form in _forms(each))
+        if not found:
+            self._clean.update(long)
+        return found
 
 
 def _in_parquet(file: Path, needles: Needles) -> bool:
@@ -145,22 +185,22 @@ def _forms(text: str) -> Iterator[str]:
         yield unquote(text)
 
 
-def _in_stream(stream: Any, needles: Needles, *, text: bool) -> bool:
+def _in_stream(stream: Any, search: Search, *, text: bool) -> bool:
     before = b""
     while block := stream.read(_BLOCK):
         found = before + block
         decoded = found.decode("utf-8", "replace" if text else "ignore")
-        if any(map(needles.in_text, _forms(decoded) if text else (decoded,))):
+        if search.in_text(decoded) if text else search.needles.in_text(decoded):
             return True
-        if b"\0" in found and needles.in_text(found.replace(b"\0", b"").decode("utf-8", "ignore")):
+        if b"\0" in found and search.needles.in_text(found.replace(b"\0", b"").decode("utf-8", "ignore")):
             return True  # UTF-16
         before = found[-4096:]  # an identifier may lie across two blocks
     return False
 
 
-def _in_bytes(file: Path, needles: Needles) -> bool:
+def _in_bytes(file: Path, search: Search) -> bool:
     with file.open("rb") as stream:
-        return _in_stream(stream, needles, text=file.name.endswith(_TEXTS))
+        return _in_stream(stream, search, text=file.name.endswith(_TEXTS))
 
 
 _OPENERS: Final[Mapping[bytes, Callable[[BinaryIO], Any]]] = {
@@ -174,7 +214,7 @@ _OPENERS: Final[Mapping[bytes, Callable[[BinaryIO], Any]]] = {
 _BROKEN: Final = (EOFError, OSError, ValueError, zlib.error, lzma.LZMAError, zstandard.ZstdError)
 
 
-def _in_archive(file: Path, needles: Needles) -> bool:
+def _in_archive(file: Path, search: Search) -> bool:
     """Look into an archive, told by how it begins, as far as it can be unpacked."""
     with file.open("rb") as packed:
         start = packed.read(8)
@@ -182,15 +222,15 @@ def _in_archive(file: Path, needles: Needles) -> bool:
         opener = next((opener for magic, opener in _OPENERS.items() if start.startswith(magic)), None)
         with suppress(*_BROKEN, zipfile.BadZipFile, NotImplementedError, RuntimeError):
             if opener is not None:
-                return _in_stream(opener(packed), needles, text=True)
+                return _in_stream(opener(packed), search, text=True)
             if start.startswith(b"PK"):
-                return _in_zip(zipfile.ZipFile(packed), needles)
+                return _in_zip(zipfile.ZipFile(packed), search)
     return False
 
 
-def _in_zip(archive: zipfile.ZipFile, needles: Needles) -> bool:
+def _in_zip(archive: zipfile.ZipFile, search: Search) -> bool:
     for member in archive.infolist():
         with archive.open(member) as stream:
-            if needles.in_text(member.filename) or _in_stream(stream, needles, text=True):
+            if search.needles.in_text(member.filename) or _in_stream(stream, search, text=True):
                 return True
     return False

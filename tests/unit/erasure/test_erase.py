@@ -372,6 +372,17 @@ def test_an_identifier_that_no_event_names(runs: Runs) -> None:
     assert any("No event names" in told for told in done.told())
 
 
+def test_erasing_somebody_twice_says_that_nothing_came_back(runs: Runs) -> None:
+    before = runs.prepare(
+        [runs.log([login(5, anonymous_id="a-1", user_id="u-1"), event(anonymous_id="a-2")])]
+    )
+    first = runs.erase(before, "user_id:u-1")
+    assert (first.events, first.again) == (1, False)
+    second = runs.erase(first.prepared, "user_id:u-1", "anonymous_id:a-1")
+    assert (second.events, second.again) == (0, True)
+    assert any("nothing of theirs came back" in told for told in second.told())
+
+
 @pytest.mark.parametrize(
     ("identifier", "said"),
     [

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 import zstandard
 
-from eventlib.erasure.search import Needles, files_in, holds
+from eventlib.erasure.search import Needles, Search, files_in
 
 ID = "u-" + "0123456789abcdef" * 2
 NEEDLES = Needles(
@@ -31,12 +31,12 @@ NEEDLES = Needles(
         ("note.ipynb", json.dumps({"cells": [{"text": "p-000017"}]}).encode()),
         ("list.csv", b"https://site.org/?who=one%20two%7C3\n"),
         ("blob.bin", b"\x00\xff" + ID.encode() + b"\xff"),
-        ("log.ndjson.gz", gzip.compress(b'{"id": "ann@site.org"}')),
+        ("log.ndjson.gz", gzip.compress(b'{"id": "ann@site.org"}', mtime=0)),
         ("log.ndjson.zst", zstandard.compress(ID.encode())),
-        ("two.ndjson.gz", gzip.compress(b"nothing ") + gzip.compress(ID.encode())),
+        ("two.ndjson.gz", gzip.compress(b"nothing ", mtime=0) + gzip.compress(ID.encode(), mtime=0)),
         ("export.csv", b"Ann@Site.org;1\n"),
         ("old.csv", "ann@site.org".encode("utf-16")),
-        ("packed", gzip.compress(ID.encode())),
+        ("packed", gzip.compress(ID.encode(), mtime=0)),
         ("packed.bz2", bz2.compress(ID.encode())),
         ("packed.xz", lzma.compress(ID.encode())),
         (f"{ID}.json", b"{}"),
@@ -46,8 +46,9 @@ NEEDLES = Needles(
 def test_found_in_files(tmp_path: Path, name: str, content: bytes) -> None:
     file = tmp_path / name
     file.write_bytes(content)
-    assert holds(file, NEEDLES)
-    assert not holds(file, Needles(frozenset({"bob@site.org"}), frozenset({"u-" + "f" * 32}), frozenset({1})))
+    assert Search(NEEDLES).holds(file)
+    others = Needles(frozenset({"bob@site.org"}), frozenset({"u-" + "f" * 32}), frozenset({1}))
+    assert not Search(others).holds(file)
 
 
 @pytest.mark.parametrize(
@@ -70,7 +71,7 @@ def test_found_in_files(tmp_path: Path, name: str, content: bytes) -> None:
 def test_found_in_columns(tmp_path: Path, column: pa.Array) -> None:
     file = tmp_path / "table.parquet"
     pq.write_table(pa.table({"column": column}), file, compression="zstd")
-    assert holds(file, NEEDLES)
+    assert Search(NEEDLES).holds(file)
 
 
 @pytest.mark.parametrize(
@@ -89,25 +90,25 @@ def test_what_only_looks_like_it(tmp_path: Path, text: str) -> None:
     file = tmp_path / "table.parquet"
     pq.write_table(pa.table({"text": [text], "number": [42]}), file)
     (tmp_path / "text.txt").write_text(text)
-    assert not any(holds(each, NEEDLES) for each in files_in([tmp_path]))
+    assert not any(Search(NEEDLES).holds(each) for each in files_in([tmp_path]))
 
 
 def test_files_that_are_not_what_they_are_called(tmp_path: Path) -> None:
     for name in ("a.parquet", "a.gz", "a.zst"):
         (tmp_path / name).write_bytes(b"no such thing, but " + ID.encode())
-        assert holds(tmp_path / name, NEEDLES)
+        assert Search(NEEDLES).holds(tmp_path / name)
         (tmp_path / name).write_bytes(b"nothing at all")
-        assert not holds(tmp_path / name, NEEDLES)
+        assert not Search(NEEDLES).holds(tmp_path / name)
 
 
 def test_found_in_a_zip(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "book.xlsx", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("nothing.txt", "nothing")
         archive.writestr("sheet.xml", f"<c>{ID}</c>")
-    assert holds(tmp_path / "book.xlsx", NEEDLES)
-    assert not holds(tmp_path / "book.xlsx", Needles(frozenset({"nobody@site.org"})))
+    assert Search(NEEDLES).holds(tmp_path / "book.xlsx")
+    assert not Search(Needles(frozenset({"nobody@site.org"}))).holds(tmp_path / "book.xlsx")
     (tmp_path / "book.xlsx").write_bytes(b"PK no archive")
-    assert not holds(tmp_path / "book.xlsx", NEEDLES)
+    assert not Search(NEEDLES).holds(tmp_path / "book.xlsx")
 
 
 def test_each_file_once_and_no_way_out(tmp_path: Path) -> None:
@@ -121,3 +122,25 @@ def test_each_file_once_and_no_way_out(tmp_path: Path) -> None:
     assert list(files_in([inside, inside / "a", inside])) == [inside / "a"]
     (inside / "given").symlink_to(outside / "b")
     assert list(files_in([inside / "given"])) == [outside / "b"]
+
+
+def test_nothing_is_looked_at_twice_while_it_stays_as_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked: list[int] = []
+    in_text = Needles.in_text
+
+    def spy(needles: Needles, text: str) -> bool:
+        looked.append(len(text))
+        return in_text(needles, text)
+
+    monkeypatch.setattr(Needles, "in_text", spy)
+    search, one, other = Search(NEEDLES), tmp_path / "one.html", tmp_path / "other.html"
+    library = "let figure;" * 10_000
+    one.write_text(f"nothing\n{library}\n")
+    assert [search.holds(one), search.holds(one)] == [False, False]
+    other.write_text(f"{library}\n{ID}")
+    assert search.holds(other), "beside a long line that was seen before"
+    one.write_text(f"now\n{library}{ID}")
+    assert search.holds(one), "in a long line that was not"
+    assert [size for size in looked if size > 1000] == [len(library), len(library) + len(ID)]
