@@ -42,6 +42,7 @@ bench: setup ## measure against peers and limits; prints tables
 	$(BIN)/python -m benchmarks.peers
 	$(BIN)/python -m benchmarks.incremental
 	$(BIN)/python -m benchmarks.validate
+	$(BIN)/python -m benchmarks.consent
 
 lock: $(VENV)/ready ## write requirements.lock anew from pyproject.toml
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header \
