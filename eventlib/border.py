@@ -13,7 +13,7 @@ import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from eventlib.consent.signals import Said, SignalReader, least, stated
+from eventlib.consent.signals import Read, Said, SignalReader, least, refusals, stated
 from eventlib.geo.traffic import classify_agent, classify_engine
 from eventlib.model import EVENT_COLUMNS, PURPOSES
 
@@ -74,11 +74,12 @@ def fingerprint(event: Mapping[str, Any], properties: bytes | None = None) -> by
     return hashlib.sha256(orjson.dumps(content, option=orjson.OPT_SORT_KEYS)).digest()
 
 
-def _said(said: Said, event: Mapping[str, Any]) -> Said:
-    """Add what a consent_update says in its properties; a refusal in either counts."""
+def _said(read: Read, event: Mapping[str, Any]) -> Said:
+    """Add what a consent_update says in its properties; a refusal in either counts, and no grant beside a damaged signal."""
     if event["event_name"] != "consent_update":
-        return said
-    return least([said, stated(event["properties"].get("purposes"))])
+        return read.said
+    told = stated(event["properties"].get("purposes"))
+    return least([read.said, refusals(told) if read.damaged else told])
 
 
 def _links(event: Mapping[str, Any]) -> str | None:
@@ -123,7 +124,7 @@ def border_row(
         user_agent,
         observation if isinstance(observation, str) else None,  # unplanned events may hold anything there
         said("jurisdiction"),
-        *_said(read.said, event),
+        *_said(read, event),
         bool(consent),  # an empty object is no signal
         read.gpc,
         read.us_opt_out,

@@ -16,7 +16,7 @@ from typing import Final
 
 from eventlib.errors import BadCallError
 
-__all__ = ["alone", "discard", "enough_space", "publish", "workplace"]
+__all__ = ["alone", "discard", "enough_space", "lasting", "publish", "workplace"]
 
 _PREFIX: Final = ".work-"
 _FULL: Final = ("No space left", "Disk quota exceeded", "max_temp_directory_size")
@@ -62,6 +62,11 @@ def alone(folder: Path) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+def lasting(folder: Path) -> list[Path]:
+    """Return what lies in a folder and stays: not the workplaces of runs, its own among them."""
+    return sorted(path for path in folder.iterdir() if not path.name.startswith(_PREFIX))
 
 
 def discard(version: Path, folder: Path) -> None:

@@ -23,7 +23,7 @@ from eventlib.consent.decoders import (
 )
 from eventlib.model import PURPOSES
 
-__all__ = ["Read", "Said", "SignalReader", "Signals", "least", "signal_reader", "stated"]
+__all__ = ["Read", "Said", "SignalReader", "Signals", "least", "refusals", "signal_reader", "stated"]
 
 _US_OPT_OUT: Final = frozenset({"advertising", "personalization"})
 _REMEMBERED: Final = 32_768  # twice as many at most, some 200 bytes each: under 15 MB
@@ -233,7 +233,7 @@ class SignalReader:
             return us
         said = self._of_tcf(found.tcf)
         if applicable and _TCF_SECTION not in applicable:  # what does not apply may refuse, and not grant
-            said = _refusals(said)
+            said = refusals(said)
         return us._replace(said=said)
 
 
@@ -251,7 +251,7 @@ def _joined(own: Read, *found: Read) -> Read:
     gpc, us_opt_out = own.gpc or any(each.gpc for each in found), any(each.us_opt_out for each in found)
     noticed = {each.us_notice for each in found}
     return Read(
-        said=_refusals(said) if damaged else said,  # whoever wrote this meant to say more than can be read
+        said=refusals(said) if damaged else said,  # whoever wrote this meant to say more than can be read
         gpc=gpc,
         us_opt_out=us_opt_out,
         us_notice=True in noticed and False not in noticed and not (damaged or gpc or us_opt_out),
@@ -260,7 +260,7 @@ def _joined(own: Read, *found: Read) -> Read:
     )
 
 
-def _refusals(said: Said) -> Said:
+def refusals(said: Said) -> Said:
     """Return what is refused, and nothing else."""
     return tuple(0 if x == 0 else None for x in said)
 

@@ -103,9 +103,12 @@ def _spread(statements: Frame, members: Frame) -> Frame:
     refused = (
         statements.filter(refusing)
         .join(members, on="subject", how="inner")
-        .select("component", "time", *only)
+        .select("component", "time", nw.col("subject").alias("speaker"), *only)
     )
-    return refused.join(members, on="component", how="inner").select("subject", "time", *PURPOSES)
+    reached = refused.join(members, on="component", how="inner").filter(
+        nw.col("subject") != nw.col("speaker")
+    )
+    return reached.select("subject", "time", *PURPOSES)
 
 
 def _as_keys(statements: Frame) -> Frame:

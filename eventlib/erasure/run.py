@@ -31,7 +31,7 @@ from eventlib.model import quarantine_columns
 from eventlib.options import Means, Options, Progress, open_means, quiet, settings
 from eventlib.prepared import Prepared, load, telling_damage
 from eventlib.pseudonyms import Keys, Pseudonymiser, load_keys
-from eventlib.publish import alone, discard, workplace
+from eventlib.publish import alone, discard, lasting, workplace
 from eventlib.replaying import options_of
 from eventlib.rows import Log
 from eventlib.stamping import publish_version
@@ -115,12 +115,9 @@ class Erasure:
         return [*lines, f"{found}. STILL HELD by:", *(f"  {path}" for path in self.held)]
 
     def stamp(self, at: datetime) -> dict[str, Any]:
-        """Return what the run stamp says of it; nothing that leads to anybody."""
+        """Return what the run stamp says of it: nothing that leads to anybody, and no figure about them."""
         return {
             "erased_at": at.isoformat(),
-            "identifiers": self.identifiers,
-            "events": self.events,
-            "quarantined": self.refused,
             "removed": [path.name for path in self.removed],
             "stale": [path.name for path in self.stale],
             "searched_files": self.searched,
@@ -140,6 +137,7 @@ class _Job:
     places: list[Path]
     identifiers: list[tuple[str, str]]
     again: bool
+    retired: Sequence[bytes]
     at: datetime = field(default_factory=lambda: datetime.now(UTC))
 
 
@@ -186,16 +184,8 @@ def _open(root: Path, identifiers: Sequence[str], asked: Options, search: Sequen
         tombstones=read_tombstones(keys, [file, root / "current" / "state" / "tombstones.parquet"]),
     )
     base = open_base(root, settings(options, means))
-    return _Job(
-        root,
-        base,
-        options,
-        means,
-        file,
-        places,
-        wanted,
-        all(means.tombstones.names(*each) for each in wanted),
-    )
+    again = all(means.tombstones.names(*each) for each in wanted)
+    return _Job(root, base, options, means, file, places, wanted, again, keys.retired)
 
 
 def _nothing_new(job: _Job, work: Path) -> Log:
@@ -273,7 +263,9 @@ def _erase(
         WrittenEvents(job.base.folder / "events.parquet", beside) as events,
     ):
         progress("decide", 1, 4, found.rows)
-        made = add_log(job.base, events, _nothing_new(job, work), job.options, job.means, work, beside)
+        log = _nothing_new(job, work)
+        # what moved is what the person did
+        made = add_log(job.base, events, log, job.options, job.means, work, beside, restated=False)
         refused, unseen, digests = blank_refused(made.folder, found.tombstones)
         needles, kept = gone_words(job.base.folder, made.folder, found.nodes, _pseudonymiser(job))
         shared = [
@@ -282,9 +274,16 @@ def _erase(
             if _pseudonymiser(job).keyed(name, value) in kept
         ]
         plain = {value for name, value in job.identifiers if f"{name}:{value}" not in shared}
-        needles = replace(needles, plain=needles.plain | plain, tokens=needles.tokens | digests)
+        tokens = needles.tokens | digests | _names_before(job)
+        needles = replace(needles, plain=needles.plain | plain, tokens=tokens)
         progress("search", 2, 4, found.rows)
         return _publish(job, found, made, needles, (refused, unseen), shared)
+
+
+def _names_before(job: _Job) -> set[str]:
+    """Return the pseudonyms that the identifiers had under keys of before, as earlier versions may still hold them."""
+    retired = map(Pseudonymiser, job.retired)
+    return {pseudonym.keyed(*each) for pseudonym in retired for each in job.identifiers}
 
 
 def _pseudonymiser(job: _Job) -> Pseudonymiser:
@@ -297,11 +296,11 @@ def _publish(
     """Write the tombstones, publish, clear what is left and search all that stays."""
     search = Search(needles)
     old = earlier_versions(job.folder, search, found.tombstones)
-    run_ids = [version.name for version in old]
-    stale = made_from(job.places, run_ids)
+    before = [name for each in erasures_of(job.base) for name in each["removed"]]
+    stale = made_from(job.places, [*before, *(version.name for version in old)])
     found.tombstones.keep(job.file)  # first: whatever happens from here on, they stay erased
     reports = remove_reports(holding(job.places, search, but=[job.folder])[0])
-    held, searched = holding([made.folder, job.file, job.folder, *job.places], search, but=old)
+    held, searched = holding([made.folder, job.file, *lasting(job.folder), *job.places], search, but=old)
     target = job.folder / "versions" / made.run["run_id"]
     own = {Path(name).resolve() for name in job.base.stamp["files"]}
     erasure = Erasure(
@@ -352,7 +351,7 @@ def _without_state(
     reports = remove_reports(holding(places, search_for, but=[root])[0])
     for version in old:
         discard(version, root)
-    held, searched = holding([file, root, *places], search_for)
+    held, searched = holding([file, *lasting(root), *places], search_for)
     logs = {Path(entry["file"]).resolve() for entry in prepared.run["inputs"]}
     return Erasure(
         prepared,

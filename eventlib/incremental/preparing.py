@@ -97,9 +97,20 @@ class Made:
 
 
 def add_log(
-    base: Base, events: WrittenEvents, log: Log, options: Options, means: Means, work: Path, beside: Executor
+    base: Base,
+    events: WrittenEvents,
+    log: Log,
+    options: Options,
+    means: Means,
+    work: Path,
+    beside: Executor,
+    *,
+    restated: bool = True,
 ) -> Made:
-    """Make the version that a base and a log that was read give together; the log may be empty."""
+    """Make the version that a base and a log that was read give together; the log may be empty.
+
+    What moved is written beside it, unless it is to be told nowhere (`restated`).
+    """
     started = datetime.now(UTC)
     made = work / "version"
     made.mkdir()
@@ -109,15 +120,17 @@ def add_log(
         )
         whole = base.with_log(log)
         told = state_stamp(whole, options, means, added.flow.as_of, added.flow.latest)
-        why, before = explained(connection, base.stamp["latest"]), published(connection, base.folder)
+        if restated:
+            why, before = explained(connection, base.stamp["latest"]), published(connection, base.folder)
         write_state(connection, made / "state", told, added.flow.narrow.tombstones)
         check_written(added.written.result(), added.ledger)
-        moved = compare(why, before, published(connection, made))
+        moved = compare(why, before, published(connection, made)) if restated else []
     run = stamp(whole, options, means.policy, added.flow, started)
     run |= {"row_digest": added.row_digest, **added.consent, "duplicates": added.duplicates}
     built_on = base.prepared.run["run_id"]
     run["onto"] = {"run_id": built_on, "recomputed": added.affected}
-    (made / "restatement.json").write_bytes(as_json(moved, built_on, run["run_id"]))
+    if restated:
+        (made / "restatement.json").write_bytes(as_json(moved, built_on, run["run_id"]))
     return Made(made, added.ledger, run)
 
 

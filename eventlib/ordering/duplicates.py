@@ -11,7 +11,7 @@ from eventlib.stage import require
 
 __all__ = ["remove_duplicates"]
 
-_NEEDED: Final = ("source_key", "event_key", "fingerprint_key", "copies", "received", "copy_key")
+_NEEDED: Final = ("row", "source_key", "event_key", "fingerprint_key", "copies", "received", "copy_key")
 
 
 def remove_duplicates(engine: Engine, frame: Frame) -> tuple[Frame, Frame]:
@@ -26,7 +26,7 @@ def remove_duplicates(engine: Engine, frame: Frame) -> tuple[Frame, Frame]:
     engine
         Where `frame` lives.
     frame
-        Int64 columns `source_key, event_key, fingerprint_key, copies` (rows with this key), `received`
+        Int64 columns `row, source_key, event_key, fingerprint_key, copies` (rows with this key), `received`
         (microseconds), `copy_key` (breaks ties by content).
 
     Returns
@@ -38,11 +38,12 @@ def remove_duplicates(engine: Engine, frame: Frame) -> tuple[Frame, Frame]:
     order = ["received", "copy_key"]
     single = frame.filter(nw.col("copies") == 1).with_columns(renamed=nw.lit(0, nw.Int64))
     several = frame.filter(nw.col("copies") > 1).with_columns(one=nw.lit(1, nw.Int64))
+    # of byte-identical copies the same one stays whenever this is decided anew
     ranked = engine.checkpoint(
         several.with_columns(
             nth=nw.col("one")
             .cum_sum()
-            .over("source_key", "event_key", "fingerprint_key", order_by=order)
+            .over("source_key", "event_key", "fingerprint_key", order_by=[*order, "row"])
             .cast(nw.Int64)
         )
     )

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["bases", "erasure_in_words", "erasures", "used_bases"]
 
 _BASES: Final = ["basis", "purposes", "sources", "jurisdictions", "owner", "expires", "days_left", "state"]
-_ERASURES: Final = ["erased_at", "identifiers", "events", "searched_files", "verified", "stale"]
+_ERASURES: Final = ["erased_at", "searched_files", "verified", "stale"]
 
 
 def _state(days: int | None) -> str:
@@ -70,7 +70,7 @@ def erasures(run: Mapping[str, Any]) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        `erased_at`, `identifiers`, `events`, `searched_files`, `verified`, `stale` (models and bundles trained on what is erased).
+        `erased_at`, `searched_files`, `verified`, `stale` (models and bundles trained on what is erased).
     """
     found = run.get("erasures")
     rows = []
@@ -86,7 +86,7 @@ def erasures(run: Mapping[str, Any]) -> pd.DataFrame:
 def erasure_in_words(run: Mapping[str, Any], ledger: Ledger) -> str:
     """Return the state of erasure in a sentence or two."""
     done, again = erasures(run), ledger.removed("consent").get(ERASED, 0)
-    held = f" {again:,} events in the logs are of erased people and are withheld (C01)." if again else ""
+    held = " The logs still hold events of erased people, which are withheld (C01)." if again else ""
     if done.empty:
         return f"No erasure so far.{held}"
     unsure = int((done["verified"] != True).sum())  # noqa: E712  # absent is not verified

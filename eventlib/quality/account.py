@@ -19,6 +19,7 @@ __all__ = [
     "daily_volume",
     "ledger_frame",
     "meaning",
+    "of_many",
     "overview",
     "people",
     "session_sizes",
@@ -95,6 +96,11 @@ def overview(events: pd.DataFrame) -> pd.DataFrame:
     frame.insert(4, "sources", [sources[name] for name in frame["event_name"]])
     shown, _ = hide_small_cells(frame.assign(units=frame["event_name"].map(units)), "units", nobody=True)
     return shown.drop(columns="units").sort_values("events", ascending=False, ignore_index=True)
+
+
+def of_many(frame: pd.DataFrame, events: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of a frame with `event_name` whose events `overview` shows: those that ten people or more had."""
+    return frame[frame["event_name"].isin(overview(events)["event_name"])].reset_index(drop=True)
 
 
 def _units(events: pd.DataFrame) -> pd.Series[Any]:

@@ -34,7 +34,7 @@ _QUERY: Final = re.compile(r"[?#;][^\s?#;=<>\"'`]{1,64}=[^\s<>\"'`]*")
 _UTM: Final = re.compile(r"utm_\w{1,30}=.*", re.IGNORECASE | re.DOTALL)
 _LOCAL: Final = r"\w.!$%&'*+^`{|}~-"
 _EMAIL: Final = re.compile(
-    rf"(?:(?<![{_LOCAL}])[{_LOCAL}]++|\"[^\"\s]{{1,64}}\")@(?:[\w-]++(?:\.[\w-]++)++|\[[\d.:a-fA-F]{{3,45}}\])"
+    rf"(?:(?<![{_LOCAL}])[{_LOCAL}]++|\"[^\"\r\n]{{1,64}}\")@(?:[\w-]++(?:\.[\w-]++)++|\[[\d.:a-fA-F]{{3,45}}\])"
 )
 _TOKEN: Final = re.compile(
     r"eyJ[\w-]{8,}+\.[\w-]{4,}+(?:\.[\w-]*+)?"  # JSON Web Token

@@ -112,6 +112,18 @@ def test_statements_of_one_moment_that_disagree_deny(tmp_path: Path):
     assert {rule.split()[0] for rule in kept.values()} == {"C09"}
 
 
+def test_a_conflict_stays_one_where_the_person_has_other_identifiers(tmp_path: Path):
+    said = [consent(updated=-5), consent(updated=-5, analytics=False)]
+    events = [login(n, user_id="u-1", consent=each) for n, each in enumerate(said)]
+    events += [
+        event(9, anonymous_id="a-2", consent=None),
+        link([("user_id", "u-1"), ("anonymous_id", "a-2")], 8),
+    ]
+    kept = rules(tmp_path, events)
+    assert [kept[each["event_id"]].split()[0] for each in events[:2]] == ["C09", "C09"]
+    assert events[2]["event_id"] not in kept, "what refuses in a conflict reaches the others"
+
+
 def test_grant_never_reaches_back(tmp_path: Path):
     events = [event(0, consent=None), event(100, consent=consent(updated=90))]
     assert list(rules(tmp_path, events)) == [events[1]["event_id"]]
@@ -223,6 +235,18 @@ def test_opt_out_signal_reaches_the_persons_other_events_and_devices(tmp_path: P
 )
 def test_a_damaged_signal_denies_whatever_else_is_granted(tmp_path: Path, signal: dict[str, Any]):
     assert one(tmp_path, {**consent(), **signal}) == "withheld C04_invalid_signal"
+
+
+@pytest.mark.parametrize("analytics", [True, False])
+def test_a_damaged_signal_voids_what_an_update_grants_in_its_properties(tmp_path: Path, analytics: bool):
+    purposes = {**consent()["purposes"], "analytics": analytics}
+    update = event(
+        0, name="consent_update", properties={"purposes": purposes, "method": "banner"},
+        consent={**consent(), "tcf": "CPX"},
+    )  # fmt: skip
+    found = prepared(tmp_path, [update, event(60, consent=None)])
+    wanted = "C13_no_signal" if analytics else "C06_denied_then"
+    assert found.ledger.removed("consent") == {"C04_invalid_signal": 1, wanted: 1}
 
 
 @pytest.mark.parametrize("jurisdiction", ["EEA", "US-CA"])

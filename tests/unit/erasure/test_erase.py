@@ -18,13 +18,14 @@ import pytest
 from eventlib import publish
 from eventlib.api import prepare, replay
 from eventlib.erasure import Erasure, erase_from, run
+from eventlib.erasure.refused import blank_refused
 from eventlib.errors import BadCallError, DataRefusedError
 from eventlib.options import Options
 from eventlib.prepared import Prepared, load
 from eventlib.preparing import prepare_to
 from eventlib.pseudonyms import Pseudonymiser, load_keys, rotate_key
 from eventlib.simulate import WorldParameters, simulate
-from eventlib.tombstones import tombstone_file
+from eventlib.tombstones import Tombstones, tombstone_file
 from tests.factory import KEY, consent, event, lenient_policy, line, link, login, write_log
 
 TABLES = ("events", "people", "sessions", "quarantine", "refused_merges", "registry")
@@ -164,7 +165,9 @@ def test_nothing_is_left_of_the_person(runs: Runs) -> None:
     assert [file.name for file in (runs.tmp / "data" / "versions").iterdir()] == [done.prepared.run["run_id"]]
     assert sum(done.prepared.quarantine["event_id"].isna()) == 1
     stamped = done.prepared.run["erasures"]
-    assert [(entry["events"], entry["quarantined"], entry["verified"]) for entry in stamped] == [(5, 1, True)]
+    assert [entry["verified"] for entry in stamped] == [True]
+    assert not {"events", "identifiers", "quarantined"} & stamped[0].keys(), "figures about one person"
+    assert not (done.prepared.folder / "restatement.json").exists(), "what moved is what the person did"
 
 
 def test_the_log_read_again_does_not_bring_them_back(runs: Runs) -> None:
@@ -370,6 +373,58 @@ def test_an_identifier_that_no_event_names(runs: Runs) -> None:
     done = runs.erase(before, "user_id:u-9")
     assert (done.events, done.verified, len(done.prepared.events)) == (0, True, 1)
     assert any("No event names" in told for told in done.told())
+
+
+def test_lines_that_came_twice_need_no_log_to_erase_somebody_beside_them(runs: Runs) -> None:
+    other = [login(20 + n, anonymous_id="a-tablet", user_id="u-2", event_id=f"e-two-{n}") for n in range(8)]
+    mine = [login(9, anonymous_id="a-tablet", user_id="u-1")]
+    log = runs.log([*mine, *(each for one in other for each in (one, one))])
+    before = runs.prepare([log])
+    log.rename(log.with_name("archived"))
+    done = runs.erase(before, "user_id:u-1")
+    assert (done.events, done.verified, ids(done.prepared.events)) == (
+        1,
+        True,
+        [f"e-two-{n}" for n in range(8)],
+    )
+
+
+def test_what_an_erasure_had_to_read_again_is_not_held(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = runs.prepare(
+        [runs.log([login(5, anonymous_id="a-1", user_id="u-1"), event(anonymous_id="a-2")])]
+    )
+
+    def leaving(version: Path, tombstones: Tombstones) -> tuple[int, int, frozenset[str]]:
+        (version.parent / "reread.txt").write_text("u-1 " + runs.pseudonym("user_id", "u-1"))
+        return blank_refused(version, tombstones)
+
+    monkeypatch.setattr("eventlib.erasure.run.blank_refused", leaving)
+    done = runs.erase(before, "user_id:u-1")
+    assert (done.held, done.verified) == ([], True)
+
+
+def test_a_second_erasure_lists_what_was_made_before_the_first(runs: Runs) -> None:
+    people = [login(5, anonymous_id=f"a-{n}", user_id=f"u-{n}") for n in range(3)]
+    before = runs.prepare([runs.log(people)], runs.tmp / "data")
+    bundle = runs.tmp / "signals" / "versions" / "b-1"
+    bundle.mkdir(parents=True)
+    (bundle / "manifest.json").write_bytes(orjson.dumps({"prepared": {"run_id": before.run["run_id"]}}))
+    first = runs.erase(before, "user_id:u-1", search=[runs.tmp / "signals"])
+    second = runs.erase(first.prepared, "user_id:u-2", search=[runs.tmp / "signals"])
+    assert (first.stale, second.stale) == ([bundle], [bundle])
+
+
+def test_versions_under_a_key_of_before_are_cleared_too(runs: Runs) -> None:
+    first = runs.prepare(
+        [runs.log([login(5, anonymous_id="a-1", user_id="u-1", event_id="e-1")])], runs.tmp / "data"
+    )
+    old = runs.pseudonym("user_id", "u-1")
+    rotate_key(runs.key)
+    log = runs.log([login(900, anonymous_id="a-2", user_id="u-1", event_id="e-9"), event(anonymous_id="a-3")])
+    second = runs.prepare([log], runs.tmp / "data")
+    done = runs.erase(second, "user_id:u-1")
+    assert first.folder in done.removed
+    assert old not in everything(runs.tmp / "data")
 
 
 def test_erasing_somebody_twice_says_that_nothing_came_back(runs: Runs) -> None:
