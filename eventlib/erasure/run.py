@@ -119,7 +119,7 @@ class Erasure:
         return {
             "erased_at": at.isoformat(),
             "removed": [path.name for path in self.removed],
-            "stale": [path.name for path in self.stale],
+            "stale": ["/".join(path.parts[-3:]) for path in self.stale],
             "searched_files": self.searched,
             "verified": self.verified,
         }

@@ -412,6 +412,7 @@ def test_a_second_erasure_lists_what_was_made_before_the_first(runs: Runs) -> No
     first = runs.erase(before, "user_id:u-1", search=[runs.tmp / "signals"])
     second = runs.erase(first.prepared, "user_id:u-2", search=[runs.tmp / "signals"])
     assert (first.stale, second.stale) == ([bundle], [bundle])
+    assert second.prepared.run["erasures"][-1]["stale"] == ["signals/versions/b-1"]
 
 
 def test_versions_under_a_key_of_before_are_cleared_too(runs: Runs) -> None:
