@@ -5,7 +5,8 @@ from typing import Any
 import orjson
 import pandas as pd
 
-from eventlib.quality import over_tracking
+from eventlib.quality import of_many, over_tracking
+from tests.factory import event, link, login, prepared
 
 
 def events(*properties: dict[str, Any], name: str = "page_view", gap_ms: int = 60_000) -> pd.DataFrame:
@@ -59,3 +60,15 @@ def test_what_is_both_counts_once_and_unused_events_are_told():
     assert found["is_used"].to_dict() == {"page_engage": True, "banner_hover": False}
     assert found["events_share"].tolist() == [0.75, 0.25]
     assert over_tracking(log.iloc[:0]).empty
+
+
+def test_a_report_tells_only_of_events_that_ten_people_had(tmp_path):
+    log = [event(n, anonymous_id=f"a-{n}") for n in range(30)]
+    log += [login(90 + n, anonymous_id=f"a-{n}", user_id=f"u-{n}") for n in range(12)]
+    log += [link([("user_id", "u-1"), ("email", "ann@site.org")], 200)]
+    found = prepared(tmp_path, log).events
+    assert sorted(over_tracking(found)["event_name"]) == ["identity_link", "page_view", "user_login"]
+    shown = of_many(over_tracking(found), found)
+    assert shown["event_name"].tolist() == ["page_view"], (
+        "the next smallest goes with the one that is too small"
+    )

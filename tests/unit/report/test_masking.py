@@ -90,6 +90,7 @@ def test_time_is_in_proportion_to_the_text(piece):
     ("text", "masked"),
     [
         ("2026-10-03 12 call ann@mail.example", "2026-10-03 12 call [e-mail]"),
+        ('by "ann of site"@mail.example', "by [e-mail]"),
         ("alert(1)) 4111 1111 1111 1111", "alert[phone]"),
         ("4915123456789: now", "[phone]: now"),
         ("tel-0151-98765432", "tel-[phone]"),
