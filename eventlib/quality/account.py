@@ -98,9 +98,10 @@ def overview(events: pd.DataFrame) -> pd.DataFrame:
     return shown.drop(columns="units").sort_values("events", ascending=False, ignore_index=True)
 
 
-def of_many(frame: pd.DataFrame, events: pd.DataFrame) -> pd.DataFrame:
-    """Return the rows of a frame with `event_name` whose events `overview` shows: those that ten people or more had."""
-    return frame[frame["event_name"].isin(overview(events)["event_name"])].reset_index(drop=True)
+def of_many(events: pd.DataFrame, *frames: pd.DataFrame) -> list[pd.DataFrame]:
+    """Return the rows of frames with `event_name` whose events `overview` shows: those that ten people or more had."""
+    names = overview(events)["event_name"]
+    return [frame[frame["event_name"].isin(names)].reset_index(drop=True) for frame in frames]
 
 
 def _units(events: pd.DataFrame) -> pd.Series[Any]:

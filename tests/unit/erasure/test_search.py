@@ -35,6 +35,7 @@ NEEDLES = Needles(
         ("log.ndjson.zst", zstandard.compress(ID.encode())),
         ("two.ndjson.gz", gzip.compress(b"nothing ", mtime=0) + gzip.compress(ID.encode(), mtime=0)),
         ("export.csv", b"Ann@Site.org;1\n"),
+        ("turkish.csv", "ANN@S\u0130TE.ORG;1\n".encode()),
         ("old.csv", "ann@site.org".encode("utf-16")),
         ("packed", gzip.compress(ID.encode(), mtime=0)),
         ("packed.bz2", bz2.compress(ID.encode())),

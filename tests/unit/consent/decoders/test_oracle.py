@@ -47,5 +47,7 @@ def test_the_strings_kept_from_the_reference_are_read_alike():
 def test_fresh_strings_of_the_reference_are_read_alike():
     seed = str(secrets.randbits(32))
     made = subprocess.run(["node", SCRIPT, seed, "500"], check=True, capture_output=True, text=True)
-    for line in _lines(made.stdout):
+    lines = _lines(made.stdout)
+    assert Counter(line["kind"] for line in lines) == {"tcf": 500, "gpp": 500}
+    for line in lines:
         compare(line)
