@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import site
+import socket
 import sys
 from pathlib import Path
+from tempfile import mkdtemp
 from typing import Any, ClassVar
-from weakref import WeakSet
+from weakref import WeakSet, finalize
 
 from jupyter_client.kernelspec import KernelSpec
 from jupyter_client.manager import AsyncKernelManager
@@ -17,6 +20,9 @@ from traitlets import Dict
 import eventlib
 
 __all__ = ["OwnKernelManager"]
+
+LONGEST_SOCKET = 100
+"""Characters that the path of a Unix socket may have everywhere (macOS allows 103, Linux 107)."""
 
 
 def _import_path() -> dict[str, str]:
@@ -29,13 +35,23 @@ def _import_path() -> dict[str, str]:
 
 
 class OwnKernelManager(AsyncKernelManager):
-    """Starts `python3` as this very interpreter: a kernelspec of that name may point anywhere."""
+    """Starts `python3` as this very interpreter: a kernelspec of that name may point anywhere.
+
+    It is talked to over Unix sockets in a folder of its own, where the system has them. TCP ports are chosen
+    before the kernel binds them, and of many runs on one machine now and then another program is quicker.
+    """
 
     environment = Dict(help="Environment variables of the kernel, beside our own.").tag(config=True)
     managers: ClassVar[WeakSet[OwnKernelManager]] = WeakSet()
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
+        folder = mkdtemp(prefix="eventlib-")
+        finalize(self, shutil.rmtree, folder, ignore_errors=True)
+        sockets = Path(folder, "kernel")
+        self.connection_file = f"{sockets}.json"
+        if hasattr(socket, "AF_UNIX") and len(f"{sockets}-9") <= LONGEST_SOCKET:
+            self.transport, self.ip = "ipc", str(sockets)
         self.managers.add(self)
 
     @property

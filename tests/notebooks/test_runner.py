@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import gc
 import json
+import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from tempfile import mkdtemp
 
+import nbformat
 import pytest
 
 from eventlib.errors import BadCallError, GateRefusedError, KernelDiedError, NotebookFailedError
@@ -114,6 +119,22 @@ def test_a_failure_keeps_the_last_good_report_and_the_evidence(tmp_path, run, ce
     }
     assert said.get(error, "The last run failed") in (reports / "index.html").read_text()
     assert not list(reports.glob(".work*"))
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not hasattr(socket, "AF_UNIX"), reason="this system has no Unix sockets")
+@pytest.mark.parametrize(("depth", "transport"), [(0, "ipc"), (120, "tcp")], ids=["short path", "long path"])
+def test_kernels_share_no_ports_and_leave_nothing(tmp_path, run, monkeypatch, depth, transport):
+    temporary = Path(mkdtemp()) / ("x" * depth)
+    temporary.mkdir(exist_ok=True)
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
+    path = notebook(
+        tmp_path / "try.ipynb", "from ipykernel.kernelapp import IPKernelApp\nIPKernelApp.instance().transport"
+    )
+    executed = nbformat.read(run(path)["try"] / "try.ipynb", as_version=4)
+    assert f"'{transport}'" in json.dumps(executed)
+    gc.collect()
+    assert not list(temporary.iterdir())
 
 
 @pytest.mark.slow
