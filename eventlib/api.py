@@ -160,6 +160,7 @@ def prepare(
     master: str | None = None,
     partitioned: bool = False,
     tombstones: AnyPath | None = None,
+    manual_links: AnyPath | None = None,
     clock: str = "device",
     late: Duration = "1h",
     too_late: Duration = "3d",
@@ -183,6 +184,9 @@ def prepare(
         As `eventlib prepare --help` says.
     onto
         A prepared dataset to which the logs are added: the result is as if all had been prepared at once (S3.6).
+    manual_links
+        CSV file of what is known by hand of identifiers, with reasons and days of expiry (S4.8); see
+        `eventlib.manual_links`. With `onto`, by default as there.
     clock
         How times are corrected (S3.1): device, snowplow, segment, posthog or amplitude.
     late, too_late, ahead
@@ -219,6 +223,7 @@ def prepare(
         master=master,
         partitioned=partitioned,
         tombstones=_path_of("tombstones", tombstones),
+        manual_links=_path_of("manual_links", manual_links),
     )
     target = _path_of("out", out) or Path(tempfile.mkdtemp(prefix="eventlib-"))
     try:

@@ -240,6 +240,15 @@ def prepare(
     ] = None,
     key: KeyFile = None,
     tombstones: Tombstones = None,
+    manual_links: Annotated[
+        Path | None,
+        typer.Option(
+            "--manual-links",
+            help="CSV of what is known by hand: kind (must_link, cannot_link, junk), left, right, reason, expires. "
+            "With --onto: by default as there.",
+            callback=_utf8,
+        ),
+    ] = None,
     onto: Annotated[
         Path | None,
         typer.Option(
@@ -322,6 +331,7 @@ def prepare(
         master=master,
         partitioned=partitioned,
         tombstones=tombstones,
+        manual_links=manual_links,
     )
     with _Progress() as progress:
         prepared = prepare_to(logs, out, options, progress)

@@ -13,12 +13,14 @@ import pyarrow.compute as pc
 from eventlib.border import CONSENT_FLAGS
 from eventlib.consent import RULES, Policy, Subjects, decide, subjects
 from eventlib.engine import Engine, Frame
-from eventlib.evidence import Link, read_pairs, rows_naming
+from eventlib.evidence import Link, linked, read_pairs, rows_naming
 from eventlib.graph import Node
 from eventlib.identity import Identities, merge_people
 from eventlib.ledger import Entry, Ledger
+from eventlib.manual_links import NO_STATEMENTS, Statements
 from eventlib.model import PURPOSES
 from eventlib.narrow import Narrow
+from eventlib.nodes import Identifiers
 from eventlib.ordering import correct_clock, remove_duplicates, remove_late
 from eventlib.pseudonyms import Pseudonymiser, Written
 from eventlib.sessions import number_sessions
@@ -40,16 +42,6 @@ _ASKED_BY_CONSENT: Final = (
     *_ONLY_CONSENT, "row", "event_time", "received", "anonymous", "user", "source_key", "event_key", "fingerprint_key",
     "copies", "jurisdiction_key",
 )  # fmt: skip
-
-
-def _links(narrow: Narrow, rows: Mapping[int, int]) -> list[Link]:
-    """Explicit links of the events in `rows` (row to time)."""
-    pairs = zip(narrow.links["row"].to_pylist(), narrow.links["links"].to_pylist(), strict=True)
-    return [
-        Link(tuple(Node(*item) for item in orjson.loads(text)), rows[row])
-        for row, text in pairs
-        if row in rows
-    ]
 
 
 def _subjects(numbers: pa.ChunkedArray, nodes: Sequence[Node], pseudonym: Pseudonymiser) -> pa.Array:
@@ -82,6 +74,8 @@ class Flow:
         the same log gives the same dataset on any day.
     timing
         Policies and limits of clock, lateness and sessions.
+    statements
+        What was stated by hand of identifiers.
 
     Attributes
     ----------
@@ -98,6 +92,7 @@ class Flow:
         entry: Entry,
         as_of: int | None = None,
         timing: Timing | None = None,
+        statements: Statements = NO_STATEMENTS,
     ) -> None:
         self.timing = timing or Timing()
         self.narrow, self.engine, self.policy = narrow, where, policy
@@ -107,10 +102,9 @@ class Flow:
         self.nodes: Sequence[Node] = ()
         self.latest = self._latest()
         self.as_of = self.latest if as_of is None else as_of
-        codes, namespaces, nodes = (
-            narrow.identifiers[name].to_pylist() for name in ("code", "namespace", "node")
-        )
-        self.identifiers = dict(zip(codes, zip(namespaces, nodes, strict=True), strict=True))
+        self.identifiers = Identifiers(narrow.identifiers)
+        self.statements = statements
+        self.manual = statements.in_force(self.as_of, narrow.tombstones)
 
     def _latest(self) -> int:
         last = self.engine.collect(self.narrow.events.select(nw.col("received").max()))
@@ -129,10 +123,19 @@ class Flow:
 
     def _links(self, frame: Frame) -> list[Link]:
         """Explicit links of the events in a frame."""
+        texts = dict(
+            zip(self.narrow.links["row"].to_pylist(), self.narrow.links["links"].to_pylist(), strict=True)
+        )
+        if not texts:
+            return []
         rows = self.engine.frame(self.narrow.links.select(["row"]))
-        found = self.engine.collect(frame.select("row", "event_time").join(rows, on="row", how="inner"))
-        when = dict(zip(found["row"].to_pylist(), found["event_time"].to_pylist(), strict=True))
-        return _links(self.narrow, when)
+        sent = frame.select("row", "event_time", "anonymous", "user").join(rows, on="row", how="inner")
+        found = self.engine.collect(sent).to_pydict()
+        node = self.identifiers.node
+        return [
+            Link(linked(map(Node._make, orjson.loads(texts[row])), node(device), node(user)), when)
+            for row, when, device, user in zip(*found.values(), strict=True)
+        ]
 
     def _enter(self, stage: str, removed: Mapping[str, int]) -> None:
         rows = self.ledger.rows_out
@@ -142,7 +145,7 @@ class Flow:
         """Decide, and withhold what no purpose allows; of what is withheld only a count remains (S2.4)."""
         tombstones = self.narrow.tombstones
         pairs, links = read_pairs(self.engine, timed), self._links(timed)
-        found = subjects(pairs, self.identifiers, links, tombstones=tombstones)
+        found = subjects(pairs, self.identifiers, links, tombstones=tombstones, manual=self.manual)
         self.nodes = found.nodes
         # what the rules do not ask is not carried through their joins
         asking = timed.select(*_ASKED_BY_CONSENT)
@@ -241,7 +244,7 @@ class Flow:
         self._enter("identity", {})
         return merge_people(
             self.engine, numbered, self.identifiers, links, self.pseudonym, registry=registry,
-            tombstones=self.narrow.tombstones, taken=self._taken(registry),
+            tombstones=self.narrow.tombstones, taken=self._taken(registry), manual=self.manual,
         )  # fmt: skip
 
     def _taken(self, registry: Mapping[str, str] | None) -> frozenset[int]:

@@ -1,17 +1,17 @@
 """Who belongs together: components over an edge list, with the guards of S4 that keep strangers apart.
 
-The ground that identity and consent's suppression both stand on. Plain components come first (scipy); edges are
-added one by one only inside components that break a rule.
+The ground that identity and consent's suppression both stand on. Nodes are numbers and edges columns of them. Plain
+components come first (scipy); edges are added one by one only inside components that break a rule.
 """
 
 from __future__ import annotations
 
 import re
 import unicodedata
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Final, NamedTuple
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final, NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -19,16 +19,19 @@ import numpy.typing as npt
 from eventlib.pseudonyms import JUNK_MARK
 
 __all__ = [
-    "Edge",
+    "CANNOT_LINK",
+    "GUARDS",
+    "NOBODY",
+    "Clusters",
+    "Edges",
+    "Integers",
     "Limits",
     "Node",
-    "Partition",
-    "Refusal",
+    "cluster",
+    "components",
     "is_junk",
     "node_of",
     "normalise",
-    "partition",
-    "shared_devices",
 ]
 
 JUNK_WORDS: Final = frozenset(
@@ -55,6 +58,13 @@ _MAX_ID: Final = 1024
 
 Integers = npt.NDArray[np.int64]
 
+NOBODY: Final = -1
+"""Stands for no node, and for no user."""
+
+CANNOT_LINK: Final = "cannot_link"
+GUARDS: Final = (None, "user_id_unique", "component_too_large", CANNOT_LINK)
+"""What `Clusters.refused_by` counts in: no rule, or the one that an edge was refused by."""
+
 
 class Node(NamedTuple):
     """One identifier, or one user's share of a shared device (`value` is then device and user)."""
@@ -63,24 +73,69 @@ class Node(NamedTuple):
     value: str
 
 
-class Edge(NamedTuple):
-    """Evidence that two nodes are one person; `priority` 0 is an explicit link, 1 co-occurrence."""
+@dataclass(frozen=True, slots=True)
+class Edges:
+    """Evidence that two nodes are one person, at most one edge per pair of nodes and priority.
 
-    left: Node
-    right: Node
-    priority: int
-    events: int
-    first_seen: int
+    Attributes
+    ----------
+    left, right : ndarray of int64
+        Node numbers.
+    priority : ndarray of int64
+        -1 is stated by hand, 0 an explicit link, 1 co-occurrence.
+    events : ndarray of int64
+        How many events say so.
+    first_seen, last_seen : ndarray of int64
+        When, in microseconds.
+    """
 
+    left: Integers
+    right: Integers
+    priority: Integers
+    events: Integers
+    first_seen: Integers
+    last_seen: Integers
 
-class Refusal(NamedTuple):
-    """An edge that was not used, and the rule that refused it."""
+    def __len__(self) -> int:
+        """Return how many edges there are."""
+        return len(self.left)
 
-    left: Node
-    right: Node
-    rule: str
-    events: int
-    first_seen: int
+    @classmethod
+    def of(cls, rows: Iterable[tuple[int, int, int, int, int, int]] = ()) -> Self:
+        """Return edges of rows in the order of the attributes."""
+        left, right, priority, events, first, last = np.array(list(rows), np.int64).reshape(-1, 6).T
+        return cls(left, right, priority, events, first, last)
+
+    def columns(self) -> tuple[Integers, ...]:
+        """Return the columns in the order of the attributes."""
+        return self.left, self.right, self.priority, self.events, self.first_seen, self.last_seen
+
+    def take(self, which: npt.NDArray[np.bool_] | Integers) -> Edges:
+        """Return some of the edges."""
+        return Edges(*(column[which] for column in self.columns()))
+
+    def joined(self, *others: Edges) -> Edges:
+        """Return these and others, one after the other."""
+        every = [each.columns() for each in (self, *others)]
+        return Edges(*(np.concatenate(column) for column in zip(*every, strict=True)))
+
+    def merged(self) -> Edges:
+        """Return one edge per pair and priority: events added up, first and last of all."""
+        if not len(self):
+            return self
+        left, right = np.minimum(self.left, self.right), np.maximum(self.left, self.right)
+        order = np.lexsort((self.priority, right, left))
+        key = np.array([left[order], right[order], self.priority[order]])
+        starts = np.flatnonzero(np.r_[True, (key[:, 1:] != key[:, :-1]).any(axis=0)])
+        low, high, priority = key[:, starts]
+        return Edges(
+            low,
+            high,
+            priority,
+            np.add.reduceat(self.events[order], starts),
+            np.minimum.reduceat(self.first_seen[order], starts),
+            np.maximum.reduceat(self.last_seen[order], starts),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,27 +143,25 @@ class Limits:
     """The sizes at which guards act (S4.4, S4.5)."""
 
     public_device_users: int = 10
+    public_user_others: int = 10
     component_flagged: int = 50
     component_cut: int = 500
 
 
 @dataclass(frozen=True, slots=True)
-class Partition:
-    """Nodes and the component that each belongs to.
+class Clusters:
+    """Which nodes belong together.
 
     Attributes
     ----------
-    component : dict of Node to int
-        Component number; numbers have no meaning beyond equality.
-    refusals : list of Refusal
-        Edges that a guard refused.
-    flagged : set of int
-        Components over the flagged size.
+    label : ndarray of int64, shape (nodes,)
+        Equal for nodes of one cluster; the numbers have no other meaning.
+    refused_by : ndarray of int8, shape (edges,)
+        Index into `GUARDS` of the rule that refused each edge; 0 where none did.
     """
 
-    component: dict[Node, int]
-    refusals: list[Refusal] = field(default_factory=list)
-    flagged: frozenset[int] = frozenset()
+    label: Integers
+    refused_by: npt.NDArray[np.int8]
 
 
 def normalise(namespace: str, value: str) -> str:
@@ -153,140 +206,231 @@ def node_of(namespace: str, value: str) -> Node | None:
     return None if _is_placeholder(text) else Node(namespace, text)
 
 
-def _find(parent: dict[Node, Node], node: Node) -> Node:
-    root = node
-    while parent[root] != root:
-        root = parent[root]
-    while parent[node] != root:
-        parent[node], node = root, parent[node]
-    return root
-
-
-def _order(edge: Edge) -> tuple[int, int, int, Node, Node]:
-    return edge.priority, -edge.events, edge.first_seen, *sorted((edge.left, edge.right))  # type: ignore[return-value]  # two nodes
-
-
-def _linked_users(edges: Iterable[Edge]) -> dict[Node, Node]:
-    """Name one representative for all users that explicit links say are one person (S4.3)."""
-    parent: dict[Node, Node] = {}
-    for edge in edges:
-        if edge.priority == 0 and edge.left.namespace == edge.right.namespace == "user_id":
-            left, right = (_find(parent, parent.setdefault(node, node)) for node in (edge.left, edge.right))
-            parent[max(left, right)] = min(left, right)
-    return {node: _find(parent, node) for node in parent}
-
-
-class _Guarded:
-    """A component that breaks a rule, put together again edge by edge in a total order (S4.6)."""
-
-    def __init__(self, nodes: Sequence[Node], edges: Sequence[Edge], limits: Limits) -> None:
-        self.parent = {node: node for node in nodes}
-        self.size = dict.fromkeys(nodes, 1)
-        same = _linked_users(edges)
-        self.users = {
-            node: {same.get(node, node)} if node.namespace == "user_id" else set() for node in nodes
-        }
-        self.limits = limits
-
-    def rule_against(self, left: Node, right: Node) -> str | None:
-        if self.size[left] + self.size[right] > self.limits.component_cut:
-            return "component_too_large"
-        return "user_id_unique" if len(self.users[left] | self.users[right]) > 1 else None
-
-    def add(self, edge: Edge) -> Refusal | None:
-        left, right = _find(self.parent, edge.left), _find(self.parent, edge.right)
-        if left == right:
-            return None
-        rule = self.rule_against(left, right)
-        if rule:
-            return Refusal(edge.left, edge.right, rule, edge.events, edge.first_seen)
-        left, right = sorted((left, right))
-        self.parent[right] = left
-        self.users[left] |= self.users.pop(right)
-        self.size[left] += self.size.pop(right)
-        return None
-
-
-def _components(nodes: Sequence[Node], edges: Sequence[Edge]) -> Integers:
-    index = {node: number for number, node in enumerate(nodes)}
-    left = np.fromiter((index[edge.left] for edge in edges), np.int64, len(edges))
-    right = np.fromiter((index[edge.right] for edge in edges), np.int64, len(edges))
+def components(nodes: int, left: Integers, right: Integers) -> Integers:
+    """Return the component of each of so many nodes, without any guard."""
     from scipy.sparse import coo_array  # noqa: PLC0415  # slow to load: `prepare` loads it while workers start
     from scipy.sparse.csgraph import connected_components  # noqa: PLC0415  # as above
 
-    matrix = coo_array((np.ones(len(edges), np.int8), (left, right)), shape=(len(nodes), len(nodes)))
+    index = np.int32 if nodes < 2**31 else np.int64
+    places = (left.astype(index, copy=False), right.astype(index, copy=False))
+    matrix = coo_array((np.ones(len(left), np.int8), places), shape=(nodes, nodes))
     labels: Integers = connected_components(matrix, directed=False)[1].astype(np.int64)
     return labels
 
 
-def _suspects(nodes: Sequence[Node], labels: Integers, limits: Limits) -> set[int]:
-    """Components that hold two users, or are too large."""
-    sizes = Counter(labels.tolist())
-    users = Counter(
-        label for node, label in zip(nodes, labels.tolist(), strict=True) if node.namespace == "user_id"
-    )
-    return {label for label, count in users.items() if count > 1} | {
-        label for label, n in sizes.items() if n > limits.component_cut
-    }
+def _groups(user: npt.NDArray[np.bool_], edges: Edges, apart: Integers) -> Integers:
+    """Return whose each node is: `NOBODY`, or a number that is one for all users that explicit links make one (S4.3)."""
+    own = np.where(user, np.arange(len(user)), NOBODY)
+    linking = (edges.priority <= 0) & user[edges.left] & user[edges.right]
+    if not linking.any():
+        return own
+    links = edges.take(linking)
+    parted = {(min(pair), max(pair)) for pair in apart.tolist()}
+    pairs = zip(links.left.tolist(), links.right.tolist(), strict=True)
+    held = np.array([(min(pair), max(pair)) not in parted for pair in pairs], bool)
+    label = components(len(user), links.left[held], links.right[held])
+    first = np.full(int(label.max()) + 1, len(user), np.int64)
+    np.minimum.at(first, label, np.arange(len(user)))
+    return np.where(user, first[label], NOBODY)
 
 
-def partition(nodes: Iterable[Node], edges: Sequence[Edge], limits: Limits | None = None) -> Partition:
-    """Partition nodes by edges, under the guards of S4.3 and S4.5.
+def _suspects(label: Integers, group: Integers, apart: Integers, limits: Limits) -> npt.NDArray[np.bool_]:
+    """Tell which components hold two users, are too large, or hold what was told apart by hand."""
+    count = int(label.max(initial=-1)) + 1
+    suspect: npt.NDArray[np.bool_] = np.bincount(label, minlength=count) > limits.component_cut
+    users = np.flatnonzero(group != NOBODY)
+    low, high = np.full(count, len(label), np.int64), np.full(count, NOBODY, np.int64)
+    np.minimum.at(low, label[users], group[users])
+    np.maximum.at(high, label[users], group[users])
+    suspect |= (high != NOBODY) & (low != high)
+    within = label[apart[:, 0]] == label[apart[:, 1]]
+    suspect[label[apart[within, 0]]] = True
+    return suspect
+
+
+class _Guarded:
+    """Components that break a rule, put together again edge by edge in a total order (S4.6)."""
+
+    def __init__(self, group: Integers, apart: Integers, limits: Limits) -> None:
+        self.parent = np.arange(len(group))
+        self.size = np.ones(len(group), np.int64)
+        self.group = group.copy()
+        self.cut = limits.component_cut
+        self.marks: dict[int, set[int]] = defaultdict(set)
+        for number, (one, other) in enumerate(apart.tolist(), 1):
+            self.marks[one].add(number)
+            self.marks[other].add(-number)
+
+    def rules(self, left: Integers, right: Integers) -> npt.NDArray[np.int8]:
+        """Return the index in `GUARDS` of the rule that keeps the two clusters of each edge apart; cannot-links win."""
+        one, other = self.group[left], self.group[right]
+        found = np.where(self.size[left] + self.size[right] > self.cut, 2, 0).astype(np.int8)
+        found[(one != other) & (one != NOBODY) & (other != NOBODY)] = 1
+        if self.marks:
+            marked = np.zeros(len(self.parent), bool)
+            marked[list(self.marks)] = True
+            for each in np.flatnonzero(marked[left] & marked[right]).tolist():
+                against = (-mark for mark in self.marks[int(right[each])])
+                found[each] = found[each] if self.marks[int(left[each])].isdisjoint(against) else 3
+        return found
+
+    def join(self, left: Integers, right: Integers) -> None:
+        """Join clusters; no cluster is in two of the pairs."""
+        self.parent[right] = left
+        self.size[left] += self.size[right]
+        self.group[left] = np.maximum(self.group[left], self.group[right])
+        if self.marks:
+            for one, other in zip(left.tolist(), right.tolist(), strict=True):
+                if other in self.marks:
+                    self.marks[one] |= self.marks.pop(other)
+
+    def roots(self, nodes: Integers) -> Integers:
+        """Return the cluster of each node."""
+        found = self.parent[nodes]
+        while (found != self.parent[found]).any():
+            found = self.parent[found]
+        return found
+
+    def one_by_one(self, left: Integers, right: Integers) -> list[int]:
+        """Decide edges between clusters one after the other; return what refused each, as indices in `GUARDS`."""
+        parent, size, group, marks = self.parent.tolist(), self.size.tolist(), self.group.tolist(), self.marks
+        refused = []
+        for edge in zip(left.tolist(), right.tolist(), strict=True):
+            one, other = (_find(parent, node) for node in edge)
+            rule = 0 if one == other else _rule(one, other, size, group, marks, self.cut)
+            refused.append(rule)
+            if one == other or rule:
+                continue
+            if size[one] < size[other]:
+                one, other = other, one
+            parent[other] = one
+            size[one] += size[other]
+            group[one] = max(group[one], group[other])
+            if other in marks:
+                marks[one] |= marks.pop(other)
+        self.parent = np.array(parent, np.int64)
+        return refused
+
+
+def _find(parent: list[int], node: int) -> int:
+    while parent[node] != node:
+        parent[node] = node = parent[parent[node]]
+    return node
+
+
+def _rule(
+    one: int, other: int, size: list[int], group: list[int], marks: dict[int, set[int]], cut: int
+) -> int:
+    """As `_Guarded.rules`, of one edge."""
+    if one in marks and other in marks and not marks[one].isdisjoint(-mark for mark in marks[other]):
+        return 3
+    if group[one] != group[other] and group[one] != NOBODY and group[other] != NOBODY:
+        return 1
+    return 2 if size[one] + size[other] > cut else 0
+
+
+def _first(left: Integers, right: Integers, clusters: int) -> Integers:
+    """Return the first edge of each cluster, by its place in the order given; the number of edges where there is none."""
+    found = np.full((2, clusters), len(left), np.int64)
+    place = np.arange(len(left))[::-1]
+    # of several writes to one place the last holds
+    found[0, left[::-1]] = place
+    found[1, right[::-1]] = place
+    first: Integers = np.minimum(found[0], found[1])
+    return first
+
+
+_SLOW: Final = 8
+"""A round that decides less than one edge in so many costs more than taking the rest one by one."""
+
+
+def _decide(guarded: _Guarded, left: Integers, right: Integers) -> npt.NDArray[np.int8]:
+    """Decide edges as if one after the other in the order given; return what refused each, as indices in `GUARDS`.
+
+    An edge that is the first left at both its clusters is decided before any other that touches them, so that all such
+    edges can be decided at once. What refuses an edge never ceases to: clusters only grow.
+    """
+    refused = np.zeros(len(left), np.int8)
+    live = np.arange(len(left))
+    while before := len(live):
+        left, right = guarded.parent[left], guarded.parent[right]
+        rule = np.where(left == right, 0, guarded.rules(left, right)).astype(np.int8)
+        refused[live] = rule
+        stays = (left != right) & (rule == 0)
+        left, right, live = left[stays], right[stays], live[stays]
+        if (before - len(live)) * _SLOW < before < len(refused):
+            refused[live] = guarded.one_by_one(left, right)
+            break
+        first, place = _first(left, right, len(guarded.parent)), np.arange(len(live))
+        mine = (first[left] == place) & (first[right] == place)
+        guarded.join(left[mine], right[mine])
+    return refused
+
+
+_STRONGEST: Final = 2**40
+
+
+def _order(edges: Edges) -> Integers:
+    """Return the total order of S4.6: priority, evidence count descending, first seen, ends."""
+    low, high = np.minimum(edges.left, edges.right), np.maximum(edges.left, edges.right)
+    strength = (edges.priority + 1) * _STRONGEST - np.minimum(edges.events, _STRONGEST - 1)
+    by_ends = (np.diff(low) > 0) | ((np.diff(low) == 0) & (np.diff(high) >= 0))
+    if by_ends.all():  # as `Edges.merged` leaves them: a stable sort keeps that
+        return np.lexsort((edges.first_seen, strength)).astype(np.int64)
+    return np.lexsort((high, low, edges.first_seen, strength)).astype(np.int64)
+
+
+def _cut(
+    nodes: Integers, edges: Edges, group: Integers, apart: Integers, limits: Limits
+) -> tuple[Integers, npt.NDArray[np.int8]]:
+    """Return the cluster of each suspect node, as one of its nodes, and what refused each edge among them."""
+    number = np.full(len(group), NOBODY, np.int64)
+    number[nodes] = np.arange(len(nodes))
+    inside = (number[apart] != NOBODY).all(axis=1)
+    guarded = _Guarded(group[nodes], number[apart[inside]], limits)
+    order = _order(edges)
+    refused = np.empty(len(edges), np.int8)
+    refused[order] = _decide(guarded, number[edges.left[order]], number[edges.right[order]])
+    return nodes[guarded.roots(np.arange(len(nodes)))], refused
+
+
+def cluster(
+    user: npt.NDArray[np.bool_], edges: Edges, limits: Limits | None = None, apart: Integers | None = None
+) -> Clusters:
+    """Cluster nodes by edges, under the guards of S4.3, S4.5 and S4.8.
 
     Parameters
     ----------
-    nodes
-        All nodes, linked or not.
+    user
+        Of each node, whether it is a user: two of them are never one person unless explicit links say so.
     edges
-        At most one per pair of nodes.
+        In any order: the result is the same (S4.6).
     limits
-        Sizes at which components are flagged and cut.
-
-    Returns
-    -------
-    Partition
-        The same for any order of `nodes` and `edges` (S4.6).
+        The size at which components are cut.
+    apart
+        Shape (n, 2): pairs of nodes that were told apart by hand.
 
     Examples
     --------
-    >>> a, u, v = Node("anonymous_id", "a"), Node("user_id", "u"), Node("user_id", "v")
-    >>> found = partition([a, u, v], [Edge(a, u, 1, 5, 0), Edge(a, v, 1, 1, 9)])
-    >>> found.component[a] == found.component[u], found.component[a] == found.component[v], found.refusals[0].rule
-    (True, False, 'user_id_unique')
+    A device with two users: the one who is seen more often has it.
+
+    >>> found = cluster(np.array([False, True, True]), Edges.of([(0, 1, 1, 5, 0, 0), (0, 2, 1, 1, 9, 9)]))
+    >>> (found.label == found.label[0]).tolist()
+    [True, True, False]
+    >>> [GUARDS[rule] for rule in found.refused_by]
+    [None, 'user_id_unique']
     """
     limits = limits or Limits()
-    known = sorted(set(nodes) | {node for edge in edges for node in (edge.left, edge.right)})
-    if not known:
-        return Partition({})
-    labels = _components(known, edges)
-    component = dict(zip(known, labels.tolist(), strict=True))
-    suspects = _suspects(known, labels, limits)
-    refusals: list[Refusal] = []
-    next_label = len(known)
-    members: dict[int, list[Node]] = defaultdict(list)
-    within: dict[int, list[Edge]] = defaultdict(list)
-    for node, label in component.items():
-        if label in suspects:
-            members[label].append(node)
-    for edge in edges:
-        if component[edge.left] in suspects:
-            within[component[edge.left]].append(edge)
-    for label in sorted(suspects):
-        guarded = _Guarded(members[label], within[label], limits)
-        refusals += [refusal for edge in sorted(within[label], key=_order) if (refusal := guarded.add(edge))]
-        roots = {
-            root: next_label + number
-            for number, root in enumerate(sorted({_find(guarded.parent, n) for n in members[label]}))
-        }
-        next_label += len(roots)
-        component |= {node: roots[_find(guarded.parent, node)] for node in members[label]}
-    sizes = Counter(component.values())
-    return Partition(
-        component, refusals, frozenset(label for label, n in sizes.items() if n > limits.component_flagged)
-    )
-
-
-def shared_devices(users: Mapping[str, set[str]], limits: Limits) -> tuple[set[str], set[str]]:
-    """Return the devices with two or more users, and those with so many that they are public (S4.4)."""
-    shared = {device for device, owners in users.items() if len(owners) > 1}
-    return shared, {device for device in shared if len(users[device]) >= limits.public_device_users}
+    pairs = np.empty((0, 2), np.int64) if apart is None else np.asarray(apart, np.int64).reshape(-1, 2)
+    label = components(len(user), edges.left, edges.right)
+    refused = np.zeros(len(edges), np.int8)
+    if not len(label):
+        return Clusters(label, refused)
+    group = _groups(user, edges, pairs)
+    suspect = _suspects(label, group, pairs, limits)
+    if suspect.any():
+        nodes = np.flatnonzero(suspect[label])
+        within = np.flatnonzero(suspect[label[edges.left]])
+        root, refused[within] = _cut(nodes, edges.take(within), group, pairs, limits)
+        label[nodes] = int(label.max()) + 1 + root
+    return Clusters(label, refused)

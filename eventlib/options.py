@@ -14,6 +14,7 @@ from eventlib.arguments import check_types
 from eventlib.consent import Policy, load_policy
 from eventlib.engine import AUTO, SPARK, check_engine
 from eventlib.errors import BadCallError, DataRefusedError
+from eventlib.manual_links import NO_STATEMENTS, Statements, read_statements
 from eventlib.pseudonyms import Keys, key_check, load_keys
 from eventlib.state import schemas_digest
 from eventlib.timing import LENGTHS, Duration, Timing
@@ -61,6 +62,7 @@ class Options:
     master: str | None = None
     partitioned: bool = False
     tombstones: Path | None = None
+    manual_links: Path | None = None
 
     def timing(self) -> Timing:
         """Read the policies and limits of S3 and S5.
@@ -82,6 +84,7 @@ class Means:
     registry: Mapping[str, str] | None
     timing: Timing
     tombstones: Tombstones = NONE
+    statements: Statements = NO_STATEMENTS
 
 
 def quiet(_stage: str, _done: int, _of: int, _lines: int) -> None:
@@ -142,6 +145,7 @@ def open_means(options: Options, *folders: Path) -> Means:
         read_registry(options.registry) if options.registry else None,
         options.timing(),
         open_tombstones(keys, options, *folders),
+        read_statements(options.manual_links, keys.current),
     )
 
 
@@ -196,6 +200,7 @@ _FREE: Final = frozenset(
         "onto",
         "master",
         "tombstones",
+        "manual_links",
     }
 )
 """Options that may differ between a dataset and what is added to it, or are compared by their content."""

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Prepared", "count_rows", "event_files", "load", "read_json", "read_through", "telling_damage"]
 
-TABLES: Final = ("events", "quarantine", "people", "registry", "refused_merges", "sessions")
+TABLES: Final = ("events", "quarantine", "people", "registry", "refused_merges", "evidence", "sessions")
 
 
 def event_files(version: Path) -> list[Path]:
@@ -136,7 +136,7 @@ class Prepared:
         The run stamp (`run.json`).
     ledger : Ledger
         What came in, went out and was removed, stage by stage.
-    events, sessions, people, quarantine, refused_merges, registry : pandas.DataFrame
+    events, sessions, people, quarantine, refused_merges, evidence, registry : pandas.DataFrame
         The tables of DESIGN section 5, with Arrow dtypes.
     """
 
@@ -175,6 +175,11 @@ class Prepared:
     def refused_merges(self) -> pd.DataFrame:
         """One row per piece of evidence that was not used, and the rule that refused it."""
         return self._table("refused_merges")
+
+    @cached_property
+    def evidence(self) -> pd.DataFrame:
+        """One row per piece of evidence that two identifiers are one person, used or refused."""
+        return self._table("evidence")
 
     @cached_property
     def registry(self) -> pd.DataFrame:

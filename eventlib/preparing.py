@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from importlib import import_module
 from pathlib import Path
@@ -36,7 +37,7 @@ from eventlib.schema import registry as schema_registry
 from eventlib.sources.files import least_space
 from eventlib.staging import run_stages
 from eventlib.stamping import publish_version, stamp, state_stamp
-from eventlib.state import new_state, outcome, retries, write_state
+from eventlib.state import new_state, outcome, retries, statements_of, write_state
 from eventlib.writing import place_kept, row_digest, write_events, write_quarantine, write_sessions
 
 __all__ = ["prepare_log", "prepare_to"]
@@ -100,11 +101,13 @@ def prepare_log(
 ) -> Prepared:
     """Prepare a log that was read; `work` is a folder on the file system of `out` that its owner removes.
 
-    `note` goes into `run.json`; the tombstones of the datasets in `folders` hold too.
+    `note` goes into `run.json`; the tombstones of the datasets in `folders` hold too, and what was stated by hand for the first.
     """
     if options.onto is not None:
         raise BadCallError("onto takes the paths of new logs, not what el.read returned")
     means = open_means(options, out, *folders)
+    if folders and options.manual_links is None:
+        means = replace(means, statements=statements_of(folders[0]))
     if log.timing.tightest(means.timing) != log.timing:
         raise BadCallError(
             "too_late and ahead may not be under 3d and 23h for a log that was read before: its events have no digests "
@@ -155,7 +158,7 @@ def _prepare_here(
             **count_consent(embedded_facts(connection, means.policy), means.policy, flow.as_of),
             "duplicates": retries(connection),
         }
-        told = state_stamp(log, options, means, flow.as_of, flow.latest)
+        told = state_stamp(log, options, means, flow)
         write_state(connection, made / "state", told, flow.narrow.tombstones)
     return flow, found
 
@@ -182,6 +185,7 @@ def _run(
         log.entry,
         microseconds(options.as_of),
         means.timing,
+        means.statements,
     )
     numbered, late, people = run_stages(flow, means, log, made, progress)
     where.give(connection, flow.kept(numbered, people), "kept_unplaced")

@@ -33,6 +33,7 @@ def run_stages(
         ("people", people.people),
         ("registry", people.registry),
         ("refused_merges", people.refused),
+        ("evidence", people.evidence),
     ):
         write_table(table, made, name)
     progress("write", 4, 6, log.entry.rows_in)

@@ -75,6 +75,7 @@ def stamp(log: Log, options: Options, policy: Policy, flow: Flow, started: datet
         "parameters": parameters,
         "policy": {"file": policy.name, "version": policy.version, "sha256": policy.digest},
         "policy_terms": _terms(policy),
+        "manual_links": flow.statements.stamp(flow.as_of),
         "schema_versions": schemas.versions(),
         "superseded": schemas.superseded(),
         "judged_by": log.judged_by,
@@ -108,12 +109,13 @@ def _terms(policy: Policy) -> dict[str, Any]:
     }
 
 
-def state_stamp(log: Log, options: Options, means: Means, as_of: int, latest: int) -> dict[str, Any]:
+def state_stamp(log: Log, options: Options, means: Means, flow: Flow) -> dict[str, Any]:
     """Return what the next run is held to."""
     return {
         "settings": settings(options, means),
-        "as_of": as_of,
-        "latest": latest,
+        "as_of": flow.as_of,
+        "latest": flow.latest,
+        "manual_links": means.statements.state(means.tombstones),
         "files": [entry["file"] for entry in log.inputs],
         "inputs": log.inputs,
         "learned": log.learned,

@@ -26,6 +26,7 @@ import pyarrow as pa
 from eventlib.border import CONSENT_FLAGS
 from eventlib.engine import parquet, quoted
 from eventlib.errors import BadCallError
+from eventlib.manual_links import NO_STATEMENTS, Statements
 from eventlib.model import PURPOSES
 from eventlib.prepared import read_json
 from eventlib.resources import schemas_dir
@@ -42,10 +43,11 @@ __all__ = [
     "rewrite_inputs",
     "schemas_digest",
     "share_facts",
+    "statements_of",
     "write_state",
 ]
 
-FORMAT: Final = 3
+FORMAT: Final = 4
 """Changes whenever state that was written before can no longer be taken up."""
 
 OUTCOME: Final = (
@@ -262,6 +264,13 @@ def read_state(version: Path) -> dict[str, Any]:
             f"{version} holds a state of format {stamp.get('format')}, this eventlib reads {FORMAT}: prepare all its logs anew"
         )
     return stamp
+
+
+def statements_of(folder: Path) -> Statements:
+    """Return what was stated by hand for the dataset in a folder, as far as it keeps state."""
+    version = (folder / "current").resolve() if (folder / "current").exists() else folder
+    there = (version / "state" / "state.json").is_file()
+    return Statements.of_state(read_state(version)["manual_links"]) if there else NO_STATEMENTS
 
 
 def share_facts(base: Path, folder: Path) -> list[Path]:

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
 
+import numpy as np
 import pyarrow as pa
 
-from eventlib.arrow import table_of
-from eventlib.evidence import Link, Pair, gather
-from eventlib.graph import Limits, Node, Partition, partition
+from eventlib.evidence import Bools, Evidence, Link, Pairs, gather
+from eventlib.graph import NOBODY, Integers, Limits, cluster
+from eventlib.manual_links import NO_MANUAL, Manual
+from eventlib.nodes import Identifiers, Nodes
 from eventlib.tombstones import NONE, Tombstones
 
 __all__ = ["Subjects", "subjects"]
-
-_SUBJECTS: Final = pa.schema([(name, pa.int64()) for name in ("anonymous", "user", "subject")])
-_MEMBERS: Final = pa.schema([(name, pa.int64()) for name in ("subject", "component")])
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,47 +28,47 @@ class Subjects:
         speaks, and is spoken for, by itself alone).
     members : pyarrow.Table
         `subject, component`, of the components with more than one subject.
-    nodes : list of Node
-        What the subjects stand for; that of subject n is the n-th.
+    nodes : Nodes
+        What the subjects stand for; that of subject n is the n-th. More than those that there are.
     erased : list of int
         The subjects that were erased, themselves or as others of one person (C01).
     """
 
     of_pair: pa.Table
     members: pa.Table
-    nodes: list[Node]
+    nodes: Nodes
     erased: list[int]
 
 
-def _erased(found: Partition, tombstones: Tombstones) -> set[Node]:
+def _erased(evidence: Evidence, label: Integers, tombstones: Tombstones) -> Integers:
     """Return the nodes that were erased, and what an erasure reaches: the whole component of an erased person.
 
     A component with a user who was not erased is somebody else's by now: there only the erased node itself stays so.
     """
     if not tombstones:
-        return set()
-    held = {node: tombstones.digest(*node) for node in found.component}
-    held = {node: digest for node, digest in held.items() if digest in tombstones.subjects}
-    labels = {found.component[node] for node in held}
-    members: dict[int, list[Node]] = defaultdict(list)
-    for node, label in found.component.items():
-        if label in labels:
-            members[label].append(node)
-    reached = set(held)
-    for nodes in members.values():
-        users = [node for node in nodes if node.namespace == "user_id"]
-        asked = any(held.get(node) in tombstones.asked for node in nodes)
-        if asked or not users or any(node in held for node in users):
-            reached.update(nodes)
-    return reached
+        return np.empty(0, np.int64)
+    nodes, there = evidence.nodes, np.flatnonzero(evidence.taking_part)
+    digests = [tombstones.digest(*nodes[int(node)]) for node in there]
+    count = int(label.max(initial=-1)) + 1
+    held, asked, user = (np.zeros(len(nodes), bool) for _ in range(3))
+    held[there] = [digest in tombstones.subjects for digest in digests]
+    asked[there] = [digest in tombstones.asked for digest in digests]
+    user[there] = nodes.is_user(there)
+
+    def some(which: Bools) -> Bools:
+        return np.bincount(label[which], minlength=count) > 0
+
+    reached = some(held) & (some(asked) | ~some(user) | some(user & held))
+    return np.flatnonzero((reached[label] & evidence.taking_part) | held)
 
 
 def subjects(
-    pairs: Sequence[Pair],
-    identifiers: Mapping[int, tuple[str, str]],
+    pairs: Pairs,
+    identifiers: Identifiers,
     links: Sequence[Link],
     limits: Limits | None = None,
     tombstones: Tombstones = NONE,
+    manual: Manual = NO_MANUAL,
 ) -> Subjects:
     """Build the suppression graph: all evidence, whatever its `identity` purpose, under the guards of S4.
 
@@ -82,27 +79,22 @@ def subjects(
     pairs
         Each (device, user) pair of codes once.
     identifiers
-        Namespace and value of each code.
+        What the codes stand for.
     links
         Explicit links.
     limits
         Sizes at which guards act.
     tombstones
         Who was erased.
+    manual
+        What was stated by hand: a must-link carries refusals too; a cannot-link holds none back.
     """
-    evidence = gather(pairs, identifiers, links, limits, tombstones, public_edges=True)
-    found = partition(evidence.nodes, evidence.edges, limits)
-    nodes = sorted(found.component)
-    number = {node: index for index, node in enumerate(nodes, 1)}
-    sizes = Counter(found.component.values())
-    placed = [
-        {"anonymous": anonymous, "user": user, "subject": number[node] if node else 0}
-        for (anonymous, user), node in evidence.node_of.items()
-    ]
-    several = [
-        {"subject": number[node], "component": label}
-        for node, label in found.component.items()
-        if sizes[label] > 1
-    ]
-    erased = sorted(number[node] for node in _erased(found, tombstones))
-    return Subjects(table_of(placed, _SUBJECTS), table_of(several, _MEMBERS), nodes, erased)
+    evidence = gather(pairs, identifiers, links, limits, tombstones, public_edges=True, manual=manual)
+    nodes = evidence.nodes
+    label = cluster(nodes.is_user(), evidence.edges, limits).label
+    place = np.where(evidence.of_pair == NOBODY, 0, evidence.of_pair + 1)
+    placed = {"anonymous": pairs.anonymous, "user": pairs.user, "subject": place}
+    several = np.flatnonzero(np.bincount(label)[label] > 1) if len(label) else label
+    members = {"subject": several + 1, "component": label[several]}
+    erased = _erased(evidence, label, tombstones) + 1
+    return Subjects(pa.table(placed), pa.table(members), nodes, erased.tolist())

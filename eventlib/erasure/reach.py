@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
 
 import duckdb
 import orjson
@@ -13,19 +12,16 @@ import pyarrow as pa
 
 from eventlib.consent import Subjects, subjects
 from eventlib.engine import connect, parquet
-from eventlib.errors import BadCallError
-from eventlib.evidence import Link, Pair, rows_naming
-from eventlib.graph import Node, is_junk, normalise
+from eventlib.evidence import Link, Pairs, linked, rows_naming
+from eventlib.graph import Node
 from eventlib.identity import number_of
 from eventlib.incremental import Base
+from eventlib.nodes import SHARE, Identifiers
 from eventlib.prepared import Prepared
 from eventlib.pseudonyms import JUNK_MARK, Pseudonymiser
 from eventlib.tombstones import ERASED, Tombstones
 
-__all__ = ["Reach", "named", "people_of", "reach"]
-
-
-_OURS: Final = frozenset({"anonymous_id", "user_id", "email"})
+__all__ = ["Reach", "people_of", "reach"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,38 +46,6 @@ class Reach:
     files: Mapping[str, int]
 
 
-def named(identifier: str) -> tuple[str, str]:
-    """Return namespace and value of an identifier as a caller writes it.
-
-    Raises
-    ------
-    BadCallError
-        If it is no `namespace:value`, or a placeholder that strangers share.
-
-    Examples
-    --------
-    >>> named("email: Ann@Site.org ")
-    ('email', 'ann@site.org')
-    >>> named("User_ID:u-12")
-    ('user_id', 'u-12')
-    """
-    namespace, colon, value = identifier.partition(":")
-    namespace = namespace.strip()
-    if namespace.lower() in _OURS:
-        namespace = namespace.lower()
-    if not colon or not namespace or not value.strip():
-        raise BadCallError(
-            f"an identifier is written namespace:value, such as user_id:u-12, not {identifier!r}"
-        )
-    if any("\ud800" <= letter <= "\udfff" for letter in identifier):
-        raise BadCallError(f"{identifier!r} is not UTF-8, which no event of a log can be either")
-    if is_junk(namespace, value):
-        raise BadCallError(
-            f"{identifier!r} is a placeholder that many strangers share, and stands for nobody who could be erased"
-        )
-    return namespace, normalise(namespace, value)
-
-
 class _State:
     """What the state of a dataset says of identifiers and rows."""
 
@@ -92,28 +56,32 @@ class _State:
             connection.execute(
                 f"CREATE TEMP VIEW {name} AS SELECT * FROM {parquet(base.state / f'{name}.parquet')}"  # noqa: S608  # as above
             )
-        known = connection.execute("SELECT code, namespace, node FROM identifiers").fetchall()
-        self.identifiers = {code: (namespace, node) for code, namespace, node in known}
+        self.identifiers = Identifiers(
+            connection.sql("SELECT code, namespace, node FROM identifiers ORDER BY code").to_arrow_table()
+        )
 
-    def pairs(self, allowed: str = "true") -> list[Pair]:
+    def pairs(self, allowed: str = "true") -> Pairs:
         """Return the pairs of the rows that a condition on their outcome allows."""
         found = self.connection.execute(
-            f"""SELECT anonymous, user, count(*), min(event_time) FROM fact JOIN outcome USING (row)
-                WHERE (anonymous > 0 OR user > 0) AND event_time IS NOT NULL AND {allowed} GROUP BY ALL ORDER BY ALL"""  # noqa: S608  # our own condition
+            f"""SELECT anonymous, user, count(*), min(event_time), max(event_time) FROM fact JOIN outcome USING (row)
+                WHERE (anonymous > 0 OR user > 0) AND event_time IS NOT NULL AND {allowed} GROUP BY ALL"""  # noqa: S608  # our own condition
         ).fetchall()
-        return [Pair(*map(int, row)) for row in found]
+        return Pairs.of(found)
 
     def links(self, allowed: str = "true") -> list[Link]:
         """Return the links of such rows."""
         found = self.connection.execute(
-            f"SELECT links, event_time FROM links JOIN outcome USING (row) WHERE {allowed}"  # noqa: S608  # as above
+            f"""SELECT links, event_time, anonymous, user FROM links JOIN outcome USING (row) JOIN fact USING (row)
+                WHERE {allowed} ORDER BY row"""  # noqa: S608  # as above
         ).fetchall()
-        return [Link(tuple(Node(*each) for each in orjson.loads(text)), when) for text, when in found]
+        return [
+            Link(linked(map(Node._make, orjson.loads(text)), self.node(device), self.node(user)), when)
+            for text, when, device, user in found
+        ]
 
     def node(self, code: int) -> Node | None:
         """Return the node of a code; None if it is junk."""
-        namespace, value = self.identifiers[code]
-        return None if value.startswith(JUNK_MARK) else Node(namespace, value)
+        return self.identifiers.node(code)
 
     def view_erased(self, found: Subjects) -> None:
         """Leave `erased_pair`, the (device, user) pairs that are the person's."""
@@ -141,7 +109,7 @@ class _State:
 
         Those that identity gives to the person, and all in sessions in which the person was signed in: they may be theirs.
         """
-        junk = [code for code, (_, node) in self.identifiers.items() if node.startswith(JUNK_MARK)]
+        junk = [code for code in self.identifiers.codes.tolist() if self.node(code) is None]
         return self.connection.execute(
             """WITH mine AS (SELECT DISTINCT anonymous, session FROM fact JOIN outcome USING (row)
                              WHERE user IN (SELECT unnest(?::BIGINT[])) AND anonymous > 0 AND session > 0
@@ -191,8 +159,9 @@ def _uses(
     """Return with which devices and secondary identifiers each erased user was seen, as digests."""
     users = {node for node in gone if node.namespace == "user_id"}
     seen: set[tuple[Node, Node]] = set()
-    for pair in state.pairs(allowed):
-        device, user = (state.node(code) if code else None for code in (pair.anonymous, pair.user))
+    pairs = state.pairs(allowed)
+    for codes in zip(pairs.anonymous.tolist(), pairs.user.tolist(), strict=True):
+        device, user = map(state.node, codes)
         if device and user in users:
             seen.add((device, user))
     for link in state.links(allowed):
@@ -249,8 +218,8 @@ def reach(base: Base, identifiers: Sequence[tuple[str, str]], tombstones: Tombst
         persons, _ = state.people()
         users = [
             code
-            for code in state.identifiers
-            if state.node(code) in gone and state.identifiers[code][0] == "user_id"
+            for code in state.identifiers.codes.tolist()
+            if (node := state.node(code)) in gone and node.namespace == "user_id"
         ]
         alone = state.alone(users, persons)
         state.view_rows([*(row for row, *_ in alone), *state.naming(gone)])
@@ -263,7 +232,7 @@ def reach(base: Base, identifiers: Sequence[tuple[str, str]], tombstones: Tombst
                 uses=_uses(state, gone, digest),
                 shown=_uses(state, gone, digest, "verdict_identity >= 16"),
                 events=[
-                    (source, event, digest(Node(*state.identifiers[code])))
+                    (source, event, digest(state.identifiers.as_written(code)))
                     for _, source, event, code in alone
                 ],
                 persons=[
@@ -274,7 +243,7 @@ def reach(base: Base, identifiers: Sequence[tuple[str, str]], tombstones: Tombst
                     for anchor, person_id in base.registry().items()
                     if (number := number_of(person_id)) in left
                 ],
-                namespaces={node.namespace for node in gone} - {"device_user"},
+                namespaces={node.namespace for node in gone} - {SHARE},
             ),
             gone,
             int(connection.execute("SELECT count(*) FROM erased").fetchall()[0][0]),

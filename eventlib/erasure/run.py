@@ -18,7 +18,7 @@ from eventlib.erasure.places import (
     remove_reports,
     usual_places,
 )
-from eventlib.erasure.reach import Reach, named, people_of, reach
+from eventlib.erasure.reach import Reach, people_of, reach
 from eventlib.erasure.refused import blank_refused
 from eventlib.erasure.search import Needles, Search
 from eventlib.erasure.words import gone_words
@@ -28,6 +28,7 @@ from eventlib.incremental.merging import WrittenEvents
 from eventlib.incremental.preparing import Made, add_log, erasures_of
 from eventlib.ledger import Entry
 from eventlib.model import quarantine_columns
+from eventlib.nodes import named
 from eventlib.options import Means, Options, Progress, open_means, quiet, settings
 from eventlib.prepared import Prepared, load, telling_damage
 from eventlib.pseudonyms import Keys, Pseudonymiser, load_keys
@@ -184,6 +185,7 @@ def _open(root: Path, identifiers: Sequence[str], asked: Options, search: Sequen
         tombstones=read_tombstones(keys, [file, root / "current" / "state" / "tombstones.parquet"]),
     )
     base = open_base(root, settings(options, means))
+    means = replace(means, statements=base.statements())
     again = all(means.tombstones.names(*each) for each in wanted)
     return _Job(root, base, options, means, file, places, wanted, again, keys.retired)
 

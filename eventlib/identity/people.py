@@ -1,20 +1,23 @@
-"""Which events are one person's: nodes per event, guarded components, ids minted once (S4)."""
+"""Which events are one person's: nodes per event, guarded clusters, ids minted once (S4)."""
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
 from typing import Final
 
 import narwhals as nw
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from eventlib.arrow import table_of
 from eventlib.engine import Engine, Frame
-from eventlib.evidence import Evidence, Link, gather, read_pairs
-from eventlib.graph import Limits, Node, Partition, Refusal, node_of, partition
+from eventlib.evidence import Bools, Evidence, Link, gather, read_pairs
+from eventlib.graph import NOBODY, Integers, Limits, cluster
+from eventlib.identity.tables import evidence_table, people_table, refused_table, registry_table
+from eventlib.manual_links import NO_MANUAL, Manual
+from eventlib.nodes import Identifiers
 from eventlib.pseudonyms import Pseudonymiser
 from eventlib.stage import require
 from eventlib.tombstones import NONE, Tombstones, anchor_of
@@ -22,28 +25,8 @@ from eventlib.tombstones import NONE, Tombstones, anchor_of
 __all__ = ["Identities", "merge_people", "number_of"]
 
 _NEEDED: Final = ("row", "anonymous", "user", "device", "session", "event_time", "allow_identity")
-_PEOPLE: Final = pa.schema(
-    [
-        ("namespace", pa.string()),
-        ("identifier", pa.string()),
-        ("person_id", pa.string()),
-        ("rule", pa.string()),
-        ("first_seen", pa.timestamp("us", tz="UTC")),
-        ("last_seen", pa.timestamp("us", tz="UTC")),
-    ]
-)
-_REGISTRY: Final = pa.schema([("person_id", pa.string()), ("anchor", pa.string())])
-_REFUSED: Final = pa.schema(
-    [
-        ("left_namespace", pa.string()),
-        ("left_identifier", pa.string()),
-        ("right_namespace", pa.string()),
-        ("right_identifier", pa.string()),
-        ("rule", pa.string()),
-        ("events", pa.int64()),
-        ("first_seen", pa.timestamp("us", tz="UTC")),
-    ]
-)
+_KIND: Final = ("anonymous", "user", "owner", "allow_identity")
+_NEVER: Final = np.iinfo(np.int64).max
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +37,7 @@ class Identities:
     ----------
     of_row : Frame
         `row, person` (the id's number), of every event that has a person; lazy, where the events are.
-    people, registry, refused : pyarrow.Table
+    people, registry, refused, evidence : pyarrow.Table
         As saved (DESIGN section 5).
     """
 
@@ -62,19 +45,26 @@ class Identities:
     people: pa.Table
     registry: pa.Table
     refused: pa.Table
+    evidence: pa.Table
 
 
 @dataclass(frozen=True, slots=True)
-class _Seen:
-    """A node's first and last event, in microseconds."""
+class _Kinds:
+    """The kinds of events: device, user, owner (codes) and whether identity is allowed; first and last event of each."""
 
-    first: int
-    last: int
+    anonymous: Integers
+    user: Integers
+    owner: Integers
+    allow_identity: Integers
+    first: Integers
+    last: Integers
 
 
-def _assign(frame: Frame) -> Frame:
+def _assign(frame: Frame, junk_users: Sequence[int]) -> Frame:
     """Add `owner`: the event's user, or for an anonymous event the only user of its session (S4.4)."""
     named = frame.filter((nw.col("user") > 0) & (nw.col("anonymous") > 0) & (nw.col("allow_identity") == 1))
+    if junk_users:
+        named = named.filter(~nw.col("user").is_in(junk_users))
     sessions = named.group_by("device", "session").agg(
         nw.col("user").min().alias("low"), nw.col("user").max().alias("high")
     )
@@ -90,30 +80,94 @@ def _assign(frame: Frame) -> Frame:
     return joined.with_columns(guess=guess).with_columns(owner=nw.col("guess").fill_null(0))
 
 
-def _node(
-    evidence: Evidence, identifiers: Mapping[int, tuple[str, str]], kind: Mapping[str, int]
-) -> Node | None:
-    """Return the node that an event belongs to.
+def _kinds(engine: Engine, assigned: Frame) -> _Kinds:
+    time = nw.col("event_time")
+    named = assigned.filter((nw.col("anonymous") > 0) | (nw.col("user") > 0))
+    found = engine.collect(named.group_by(*_KIND).agg(time.min().alias("first"), time.max().alias("last")))
+    return _Kinds(*(np.asarray(found[name], np.int64) for name in (*_KIND, "first", "last")))
+
+
+def _node_of_pair(evidence: Evidence, pairs: tuple[Integers, Integers], kinds: _Kinds) -> Integers:
+    """Return the node of each kind's pair of codes, `NOBODY` where the pair gave none."""
+    anonymous, user = pairs
+    base = int(max(user.max(initial=0), kinds.user.max(initial=0))) + 1
+    keys, wanted = anonymous * base + user, kinds.anonymous * base + kinds.user
+    if not len(keys):
+        return np.full(len(wanted), NOBODY, np.int64)
+    place = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
+    return np.where(keys[place] == wanted, evidence.of_pair[place], NOBODY)
+
+
+def _node(evidence: Evidence, pairs: tuple[Integers, Integers], kinds: _Kinds) -> Integers:
+    """Return the node that each kind of event belongs to.
 
     An event that names its user is that user's: a user id is unique, whatever became of its device (S4.3). Without a
-    user it is its device's, or on a shared device of the one user of its session (S4.4); and where identity is not
-    allowed it is its device's alone (S2.4).
+    user it is its device's, or on a shared device of the one user of its session (S4.4). `NOBODY` where identity is not
+    allowed: such an event is its device's alone (S2.4).
     """
-    anonymous, owner = kind["anonymous"], kind["owner"]
-    if not kind["allow_identity"]:
-        return Node("device_only", identifiers[anonymous][1]) if anonymous else None
-    plain = evidence.node_of.get((anonymous, kind["user"]))
-    user = node_of(*identifiers[owner]) if owner else None
-    if kind["user"]:
-        return user or plain
-    own_session = plain is not None and plain.value in evidence.shared and plain.value not in evidence.public
-    return user if user is not None and own_session else plain
+    plain = _node_of_pair(evidence, pairs, kinds)
+    owner = evidence.user_of_code[kinds.owner]
+    of_device = np.append(evidence.shared & ~evidence.public, False)[plain]  # NOBODY, the last, is not shared
+    takes = (owner != NOBODY) & ((kinds.user > 0) | of_device)
+    return np.where(kinds.allow_identity > 0, np.where(takes, owner, plain), NOBODY)
+
+
+@dataclass(frozen=True, slots=True)
+class _Members:
+    """Nodes of events, then devices whose events do not allow identity; each with its first and last event.
+
+    Attributes
+    ----------
+    of_kind : ndarray of int64
+        The node of each kind of event.
+    lone : pyarrow.Array
+        What the last nodes stand for: devices alone.
+    first, last : ndarray of int64
+        Microseconds; `_NEVER` where no event and no link is of the node.
+    """
+
+    of_kind: Integers
+    lone: pa.Array
+    first: Integers
+    last: Integers
+
+    @property
+    def there(self) -> Integers:
+        """Return the nodes that some event or link stands for."""
+        return np.flatnonzero(self.first != _NEVER)
+
+
+def _members(
+    evidence: Evidence, identifiers: Identifiers, kinds: _Kinds, pairs: tuple[Integers, Integers]
+) -> _Members:
+    node = _node(evidence, pairs, kinds)
+    alone = (kinds.allow_identity == 0) & (kinds.anonymous > 0)
+    names = identifiers.written(kinds.anonymous[alone])
+    lone = pc.unique(names)
+    lone = lone.take(pc.array_sort_indices(lone))
+    size = len(evidence.nodes)
+    node[alone] = size + np.asarray(pc.index_in(names, value_set=lone), np.int64)
+    first, last = np.full(size + len(lone), _NEVER), np.full(size + len(lone), -_NEVER)
+    edges = evidence.edges.take(evidence.edges.priority >= 0)
+    for nodes, begin, end in (
+        (node[node != NOBODY], kinds.first[node != NOBODY], kinds.last[node != NOBODY]),
+        (edges.left, edges.first_seen, edges.last_seen),
+        (edges.right, edges.first_seen, edges.last_seen),
+    ):
+        np.minimum.at(first, nodes, begin)
+        np.maximum.at(last, nodes, end)
+    return _Members(node, lone, first, last)
+
+
+def _known(edges_end: Integers, members: _Members) -> Bools:
+    found: Bools = members.first[edges_end] != _NEVER
+    return found
 
 
 def merge_people(
     engine: Engine,
     frame: Frame,
-    identifiers: Mapping[int, tuple[str, str]],
+    identifiers: Identifiers,
     links: Sequence[Link],
     pseudonym: Pseudonymiser,
     *,
@@ -121,6 +175,7 @@ def merge_people(
     limits: Limits | None = None,
     tombstones: Tombstones = NONE,
     taken: frozenset[int] = frozenset(),
+    manual: Manual = NO_MANUAL,
 ) -> Identities:
     """Merge identifiers into people, and give each event its person.
 
@@ -134,7 +189,7 @@ def merge_people(
     frame
         Int64 columns `row, anonymous, user, device, session, event_time, allow_identity`.
     identifiers
-        Namespace and value of each code.
+        What the codes stand for.
     links
         Explicit links, of events that allow identity.
     pseudonym
@@ -147,60 +202,44 @@ def merge_people(
         Who was erased: still a user of a shared device, and never found in the registry again.
     taken
         Numbers of erased people, which nobody gets.
+    manual
+        What was stated by hand (S4.8).
     """
     require("merge_identities", frame, _NEEDED)
-    evidence = gather(
-        read_pairs(engine, frame.filter(nw.col("allow_identity") == 1)),
-        identifiers,
-        links,
-        limits,
-        tombstones.for_identity(),
-    )
-    assigned = engine.checkpoint(_assign(frame))
-    kinds = engine.collect(
-        assigned.filter((nw.col("anonymous") > 0) | (nw.col("user") > 0))
-        .group_by("anonymous", "user", "owner", "allow_identity")
-        .agg(nw.col("event_time").min().alias("first"), nw.col("event_time").max().alias("last"))
-    ).to_pylist()
-    seen: dict[Node, _Seen] = {}
-    node_of_kind: dict[tuple[int, int, int, int], Node] = {}
-    for kind in kinds:
-        node = _node(evidence, identifiers, kind)
-        if node is not None:
-            node_of_kind[kind["anonymous"], kind["user"], kind["owner"], kind["allow_identity"]] = node
-            before = seen.get(node, _Seen(kind["first"], kind["last"]))
-            seen[node] = _Seen(min(before.first, kind["first"]), max(before.last, kind["last"]))
-    _see_linked(evidence, seen)
-    found = partition(
-        set(seen), [edge for edge in evidence.edges if edge.left in seen and edge.right in seen], limits
-    )
+    pairs = read_pairs(engine, frame.filter(nw.col("allow_identity") == 1))
+    evidence = gather(pairs, identifiers, links, limits, tombstones.for_identity(), manual=manual)
+    assigned = engine.checkpoint(_assign(frame, _no_users(evidence, pairs.user)))
+    kinds = _kinds(engine, assigned)
+    members = _members(evidence, identifiers, kinds, (pairs.anonymous, pairs.user))
+    edges = evidence.edges
+    edges = edges.take(_known(edges.left, members) & _known(edges.right, members))
+    found = cluster(evidence.nodes.is_user(), edges, limits, evidence.apart)
+    label = np.append(found.label, len(found.label) + np.arange(len(members.lone)))
     known = {
         anchor: person_id
         for anchor, person_id in (registry or {}).items()
         if tombstones.keeps(anchor, number_of(person_id))
     }
-    person = _mint(found, seen, pseudonym, known, taken)
-    of_row = _rows(
-        engine, assigned, {kind: person.ids[found.component[node]] for kind, node in node_of_kind.items()}
-    )
-    people = _people_table(found, evidence, seen, person.ids, pseudonym)
+    names = _Names(evidence, members, pseudonym)
+    persons = _mint(names, label, known, taken)
+    of_row = _rows(engine, assigned, kinds, members.of_kind, persons)
+    there = members.there
     return Identities(
-        of_row, people, person.registry, _refused_table([*evidence.refusals, *found.refusals], pseudonym)
-    )
+        of_row,
+        people_table(
+            evidence.nodes, edges, found, members.lone, there, persons[there], members.first[there],
+            members.last[there], pseudonym,
+        ),
+        registry_table(known),
+        refused_table(evidence.nodes, edges, found, evidence.refusals, pseudonym),
+        evidence_table(evidence.nodes, edges, found, pseudonym),
+    )  # fmt: skip
 
 
-def _see_linked(evidence: Evidence, seen: dict[Node, _Seen]) -> None:
-    """Give nodes that only links and edges know a time: the earliest evidence of them."""
-    for edge in evidence.edges:
-        for node in (edge.left, edge.right):
-            before = seen.get(node, _Seen(edge.first_seen, edge.first_seen))
-            seen[node] = _Seen(min(before.first, edge.first_seen), before.last)
-
-
-@dataclass(frozen=True, slots=True)
-class _Minted:
-    ids: dict[int, str]
-    registry: pa.Table
+def _no_users(evidence: Evidence, users: Integers) -> list[int]:
+    """Return the codes of users who are nobody: junk, and users who are many people."""
+    codes = np.unique(users[users > 0])
+    return [int(code) for code in codes[evidence.user_of_code[codes] == NOBODY]]
 
 
 def number_of(person_id: str) -> int:
@@ -212,109 +251,51 @@ def number_of(person_id: str) -> int:
     return int(person_id.removeprefix("p-"))
 
 
-def _mint(
-    found: Partition,
-    seen: Mapping[Node, _Seen],
-    pseudonym: Pseudonymiser,
-    registry: dict[str, str],
-    taken: frozenset[int],
-) -> _Minted:
-    """Give each component its id: the oldest that the registry knows, else the next number in anchor order (S4.7).
+@dataclass(frozen=True, slots=True)
+class _Names:
+    """What the registry calls nodes."""
 
-    Numbers that are `taken`, by people who were erased, are nobody's.
+    evidence: Evidence
+    members: _Members
+    pseudonym: Pseudonymiser
+
+    def anchor(self, node: int) -> str:
+        nodes = self.evidence.nodes
+        if node < len(nodes):
+            return anchor_of(*nodes[node], self.pseudonym)
+        return anchor_of("device_only", self.members.lone[node - len(nodes)].as_py(), self.pseudonym)
+
+
+def _mint(names: _Names, label: Integers, registry: dict[str, str], taken: frozenset[int]) -> Integers:
+    """Return each node's person number: the oldest that the registry knows, else the next in anchor order (S4.7).
+
+    Fresh numbers are added to the registry. Numbers that are `taken`, by people who were erased, are nobody's.
     """
-    members: dict[int, list[Node]] = defaultdict(list)
-    for node in seen:
-        members[found.component[node]].append(node)
-    anchors = sorted(
-        (min((seen[node].first, node) for node in nodes), label) for label, nodes in members.items()
-    )
-    ids: dict[int, str] = {}
+    there, first = names.members.there, names.members.first
+    order = there[np.lexsort((there, first[there]))]
+    _, place = np.unique(label[order], return_index=True)
+    anchors = order[np.sort(place)]  # of each person the first node, persons in that order
+    known: dict[int, int] = {}
+    if registry:
+        for node in there.tolist():
+            person_id = registry.get(names.anchor(node))
+            if person_id is not None:
+                held, mine = number_of(person_id), int(label[node])
+                known[mine] = min(known.get(mine, held), held)
     free = (n for n in count(max(map(number_of, registry.values()), default=0) + 1) if n not in taken)
-    for (_, anchor), label in anchors:
-        texts = (anchor_of(*node, pseudonym) for node in members[label]) if registry else ()
-        known = [registry[text] for text in texts if text in registry]
-        if known:
-            ids[label] = min(known, key=number_of)
-            continue
-        ids[label] = f"p-{next(free):06d}"
-        registry[anchor_of(*anchor, pseudonym)] = ids[label]
-    rows = sorted((person_id, anchor) for anchor, person_id in registry.items())
-    return _Minted(ids, table_of([{"person_id": p, "anchor": a} for p, a in rows], _REGISTRY))
+    person = np.full(int(label.max(initial=0)) + 1, NOBODY, np.int64)
+    for anchor in anchors.tolist():
+        mine = int(label[anchor])
+        number = known.get(mine)
+        if number is None:
+            number = next(free)
+            registry[names.anchor(anchor)] = f"p-{number:06d}"
+        person[mine] = number
+    return person[label]
 
 
-def _rows(engine: Engine, assigned: Frame, persons: Mapping[tuple[int, int, int, int], str]) -> Frame:
-    keys = ["anonymous", "user", "owner", "allow_identity"]
-    columns = list(zip(*persons, strict=True)) if persons else [()] * len(keys)
-    table = pa.table({name: pa.array(column, pa.int64()) for name, column in zip(keys, columns, strict=True)})
-    numbers = engine.frame(
-        table.append_column("person", pa.array([number_of(p) for p in persons.values()], pa.int64()))
-    )
-    return assigned.join(numbers, on=keys, how="inner").select("row", "person")
-
-
-def _split(node: Node) -> tuple[str, str]:
-    """Return namespace and identifier as they are shown: a user's share of a device is the device."""
-    if node.namespace in {"device_user", "device_only"}:
-        return "anonymous_id", node.value.split("\x1f")[0]
-    return node.namespace, node.value
-
-
-def _people_table(
-    found: Partition,
-    evidence: Evidence,
-    seen: Mapping[Node, _Seen],
-    ids: Mapping[int, str],
-    pseudonym: Pseudonymiser,
-) -> pa.Table:
-    linked = {node for edge in evidence.edges if edge.priority == 0 for node in (edge.left, edge.right)}
-    joined = {node for edge in evidence.edges for node in (edge.left, edge.right)}
-    rows = []
-    for node, times in seen.items():
-        namespace, value = _split(node)
-        rule = (
-            "shared_device"
-            if node.namespace == "device_user"
-            else "device_only"
-            if node.namespace == "device_only"
-            else None
-        )
-        rule = rule or (
-            "identity_link" if node in linked else "co_occurrence" if node in joined else "single"
-        )
-        rows.append(
-            {
-                "namespace": namespace,
-                "identifier": pseudonym(namespace, value),
-                "person_id": ids[found.component[node]],
-                "rule": rule,
-                "first_seen": times.first,
-                "last_seen": times.last,
-            }
-        )
-    rows.sort(
-        key=lambda row: (
-            number_of(str(row["person_id"])),
-            *(row[name] for name in ("namespace", "identifier", "rule", "first_seen", "last_seen")),
-        )
-    )
-    return table_of(rows, _PEOPLE)
-
-
-def _refused_table(refusals: Sequence[Refusal], pseudonym: Pseudonymiser) -> pa.Table:
-    rows = []
-    for refusal in refusals:
-        (left_namespace, left), (right_namespace, right) = _split(refusal.left), _split(refusal.right)
-        rows.append(
-            {
-                "left_namespace": left_namespace,
-                "left_identifier": pseudonym(left_namespace, left),
-                "right_namespace": right_namespace,
-                "right_identifier": pseudonym(right_namespace, right),
-                "rule": refusal.rule,
-                "events": refusal.events,
-                "first_seen": refusal.first_seen,
-            }
-        )
-    rows.sort(key=lambda row: tuple(map(str, row.values())))
-    return table_of(rows, _REFUSED)
+def _rows(engine: Engine, assigned: Frame, kinds: _Kinds, node: Integers, persons: Integers) -> Frame:
+    some = node != NOBODY
+    columns = {name: pa.array(getattr(kinds, name)[some]) for name in _KIND}
+    numbers = engine.frame(pa.table({**columns, "person": pa.array(persons[node[some]])}))
+    return assigned.join(numbers, on=list(_KIND), how="inner").select("row", "person")

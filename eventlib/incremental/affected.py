@@ -20,6 +20,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from eventlib.consent import Policy
+from eventlib.manual_links import NO_MANUAL, Manual
 from eventlib.pseudonyms import JUNK_MARK
 from eventlib.units import DAY
 
@@ -89,7 +90,11 @@ def _crossed(policy: Policy, as_of: tuple[int, int], latest: int) -> str:
 
 
 def find_affected(
-    connection: duckdb.DuckDBPyConnection, policy: Policy, as_of: tuple[int, int], latest: int
+    connection: duckdb.DuckDBPyConnection,
+    policy: Policy,
+    as_of: tuple[int, int],
+    latest: int,
+    stated: tuple[Manual, Manual] = (NO_MANUAL, NO_MANUAL),
 ) -> None:
     """Leave the table `affected` (`row`) of the earlier rows that must be decided anew, and `shared_event`.
 
@@ -104,6 +109,8 @@ def find_affected(
         The moments from which the earlier run and this one look back, in microseconds.
     latest
         The latest arrival of the earlier rows.
+    stated
+        What the earlier run and this one were told by hand.
     """
     entities = _Entities(connection)
     connection.execute(_KEYS)
@@ -126,11 +133,13 @@ def find_affected(
         for name in ("base_link", "fact_link")
     )
     key, device, fresh = _integers(connection, "SELECT key, device, fresh FROM shared_row")
+    must = [[entities.number(*node) for node in pair] for each in stated for pair in each.must]
+    changed = [entities.number(*node) for node in stated[0].changed(stated[1])]
     first_key = len(entities.numbers)
     named = device > 0
     edges = [
         np.array([entities.of_code[anonymous[plain]], entities.of_code[user[plain]]]),
-        _chained(group for _, group in (*old_links, *new_links)),
+        _chained([*(group for _, group in (*old_links, *new_links)), *must]),
         np.array([entities.of_code[device[named]], first_key + key[named]]),
         _link_devices(connection, entities, [*old_links, *new_links]),
     ]
@@ -143,7 +152,9 @@ def find_affected(
         """SELECT DISTINCT coalesce(nullif(anonymous, 0), user) AS device FROM (
              SELECT anonymous, user FROM fact UNION ALL SELECT anonymous, user FROM crossed)""",
     )[0]
-    seeds = np.concatenate([entities.of_code[started[started > 0]], first_key + key[fresh > 0]])
+    seeds = np.concatenate(
+        [entities.of_code[started[started > 0]], first_key + key[fresh > 0], np.array(changed, np.int64)]
+    )
     reached = np.zeros(size, bool)
     reached[labels[seeds]] = True
     touched = np.flatnonzero(reached[labels[entities.of_code]])

@@ -11,6 +11,7 @@ from typing import Any, Final
 import orjson
 
 from eventlib.errors import BadCallError
+from eventlib.manual_links import Statements
 from eventlib.prepared import Prepared, count_rows, load
 from eventlib.rows import Log
 from eventlib.sources.files import digest_file
@@ -59,6 +60,10 @@ class Base:
     def registry(self) -> dict[str, str]:
         """Return anchor to person id."""
         return read_registry(self.folder / "registry.parquet")
+
+    def statements(self) -> Statements:
+        """Return what was stated by hand of identifiers."""
+        return Statements.of_state(self.stamp["manual_links"])
 
     def with_log(self, log: Log) -> Log:
         """Return what was read in all runs, the new log's files numbered after the base's."""

@@ -38,6 +38,8 @@ def prepare_onto(
             "--onto runs on this machine and writes one events.parquet: not with --engine spark or --partitioned"
         )
     base = open_base(onto, settings(options, means))
+    if options.manual_links is None:
+        means = replace(means, statements=base.statements())
     refuse_known(base, find_logs(logs))
     with (
         enough_space(out, least_space(logs)),
@@ -119,7 +121,7 @@ def add_log(
             connection, base, events, log, made, means=means, options=options, work=work, beside=beside
         )
         whole = base.with_log(log)
-        told = state_stamp(whole, options, means, added.flow.as_of, added.flow.latest)
+        told = state_stamp(whole, options, means, added.flow)
         if restated:
             why, before = explained(connection, base.stamp["latest"]), published(connection, base.folder)
         write_state(connection, made / "state", told, added.flow.narrow.tombstones)

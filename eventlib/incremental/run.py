@@ -49,7 +49,7 @@ from eventlib.rows import Log
 from eventlib.schema import Registry
 from eventlib.schema import registry as schema_registry
 from eventlib.state import KEPT, OUTCOME, new_state, retries, share_facts
-from eventlib.tombstones import ERASED, Tombstones
+from eventlib.tombstones import ERASED, NONE, Tombstones
 from eventlib.writing import digest_rows, events_in_order, marked_names
 
 __all__ = ["Added", "add_rows"]
@@ -388,12 +388,16 @@ def add_rows(
     latest = max(base.stamp["latest"], run.count("SELECT max(received) FROM new_fact"))
     as_of = microseconds(options.as_of)
     moment = latest if as_of is None else as_of
-    find_affected(connection, policy, (base.stamp["as_of"], moment), base.stamp["latest"])
+    stated = (
+        base.statements().in_force(base.stamp["as_of"], NONE),
+        means.statements.in_force(moment, tombstones),
+    )
+    find_affected(connection, policy, (base.stamp["as_of"], moment), base.stamp["latest"], stated)
     rows = run.take_affected()
     where = engine(chosen_engine(options.engine, rows), connection)
     narrow = run.with_erased(code_facts(connection, plain, where, tombstones))
     entry = Entry("read", rows, rows)
-    flow = Flow(narrow, where, policy, pseudonym, entry, moment, means.timing)
+    flow = Flow(narrow, where, policy, pseudonym, entry, moment, means.timing, means.statements)
     flow.latest = latest
     ordered, late = flow.order(flow.consent(flow.clock()))
     numbered = flow.sessions(ordered)

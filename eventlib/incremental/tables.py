@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from eventlib.arrow import read_parquet, write_parquet
 from eventlib.engine import parquet
-from eventlib.identity import Identities
+from eventlib.identity import EVIDENCE_KEY, Identities
 from eventlib.incremental.base import Base
 from eventlib.ordering.lateness import LATE_CODES
 from eventlib.pseudonyms import JUNK_MARK, Pseudonymiser, Written
@@ -21,6 +21,7 @@ from eventlib.writing import SESSION_COLUMNS, sessions_of, write_quarantine, wri
 __all__ = ["Tables"]
 
 _PEOPLE_ORDER: Final = "substr(person_id, 3)::BIGINT, namespace, identifier, rule, first_seen, last_seen"
+_EVIDENCE_ORDER: Final = ", ".join(EVIDENCE_KEY)
 _REFUSED_ORDER: Final = (
     "left_namespace, left_identifier, right_namespace, right_identifier, rule, events::VARCHAR, "
     "epoch_us(first_seen)::VARCHAR"
@@ -110,12 +111,14 @@ class Tables:
         write_table(found.cast(new.schema), self.made, name)
 
     def write_people(self, people: Identities) -> None:
-        """Write people, registry and refused merges."""
+        """Write people, registry, refused merges and evidence."""
         touched = self._touched()
         old = self._untouched(self._old("people"), [""], touched)
         self._ordered("people", old, people.people, _PEOPLE_ORDER)
         refused = self._untouched(self._old("refused_merges"), ["left_", "right_"], touched)
         self._ordered("refused_merges", refused, people.refused, _REFUSED_ORDER)
+        evidence = self._untouched(self._old("evidence"), ["left_", "right_"], touched)
+        self._ordered("evidence", evidence, people.evidence, _EVIDENCE_ORDER)
         write_table(people.registry, self.made, "registry")
 
     def write_sessions(self) -> None:

@@ -67,7 +67,9 @@ def _prepare(
     progress("encode", 0, 6, log.entry.rows_in)
     pieces = read_pieces(engine.session, log.folder)
     wide, narrow = encode_on(engine, pieces, pseudonym, means.policy.impersonal_names, means.tombstones)
-    flow = Flow(narrow, engine, means.policy, pseudonym, log.entry, microseconds(options.as_of), means.timing)
+    flow = Flow(
+        narrow, engine, means.policy, pseudonym, log.entry, microseconds(options.as_of), means.timing, means.statements
+    )  # fmt: skip
     numbered, late, people = run_stages(flow, means, log, made, progress)
     kept = engine.hold(nw.to_native(flow.kept(numbered, people)))
     rows = write_events_on(engine.session, wide, kept, made, schemas=options.schemas, pseudonym=pseudonym)

@@ -8,7 +8,6 @@ from typing import Any
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from eventlib.graph import Edge, Node, partition
 from eventlib.model import PURPOSES
 from eventlib.prepared import Prepared
 from tests.factory import consent, event, prepared
@@ -113,45 +112,3 @@ def test_any_bytes_are_accounted_for(tmp_path: Path, lines: list[bytes]):
     found = prepared(tmp_path, [*lines, event()])
     assert found.ledger.rows_in == len(lines) + 1
     assert len(found.quarantine) + found.ledger.removed().get("blank_line", 0) == len(lines)
-
-
-_node = st.sampled_from(
-    [Node("anonymous_id", f"a{n}") for n in range(6)] + [Node("user_id", f"u{n}") for n in range(4)]
-)
-_edges = st.lists(
-    st.builds(Edge, _node, _node, st.sampled_from([0, 1]), st.integers(1, 9), st.integers(0, 9)).filter(
-        lambda e: e.left < e.right
-    ),
-    max_size=15,
-    unique_by=lambda e: (e.left, e.right),
-)
-
-
-@given(edges=_edges, seed=st.randoms(use_true_random=False))
-def test_partition_does_not_depend_on_the_order_of_edges(edges: list[Edge], seed: Any):
-    shuffled = edges.copy()
-    seed.shuffle(shuffled)
-    one, other = partition([], edges), partition([], shuffled)
-    assert {
-        n: frozenset(m for m in one.component if one.component[m] == one.component[n]) for n in one.component
-    } == {
-        n: frozenset(m for m in other.component if other.component[m] == other.component[n])
-        for n in other.component
-    }
-    assert sorted(one.refusals) == sorted(other.refusals)
-
-
-@given(edges=_edges)
-def test_no_component_holds_two_users_that_nothing_links(edges: list[Edge]):
-    found = partition([], edges)
-    explicit = [
-        edge
-        for edge in edges
-        if edge.priority == 0 and edge.left.namespace == edge.right.namespace == "user_id"
-    ]
-    linked = partition([node for node in found.component if node.namespace == "user_id"], explicit)
-    users = [node for node in found.component if node.namespace == "user_id"]
-    for left in users:
-        for right in users:
-            if found.component[left] == found.component[right]:
-                assert linked.component[left] == linked.component[right]

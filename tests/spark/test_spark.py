@@ -31,7 +31,7 @@ from tests.unit.test_prepare import lines as everything
 
 pytestmark = pytest.mark.slow
 
-TABLES = ("events", "sessions", "people", "quarantine", "registry", "refused_merges")
+TABLES = ("events", "sessions", "people", "quarantine", "registry", "refused_merges", "evidence")
 lines = everything  # a few hundred lines with something of everything
 
 

@@ -23,7 +23,7 @@ from eventlib.prepared import Prepared
 from eventlib.simulate import WorldParameters, simulate
 from tests.factory import KEY, at, consent, event, lenient_policy, line, link, login, write_log
 
-TABLES = ("events", "people", "sessions", "quarantine", "refused_merges", "registry")
+TABLES = ("events", "people", "sessions", "quarantine", "refused_merges", "registry", "evidence")
 
 
 class Runs:

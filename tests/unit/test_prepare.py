@@ -135,7 +135,7 @@ def test_what_was_logged_twice_moves_nobody(tmp_path: Path, engine: str):
 
 @pytest.mark.parametrize("engine", sorted(set(ENGINES) - {"duckdb"}))
 def test_engines_give_the_same_bytes(tmp_path: Path, lines: list[bytes], engine: str):
-    for table in ("events", "people", "sessions", "quarantine", "refused_merges"):
+    for table in ("events", "people", "sessions", "quarantine", "refused_merges", "evidence"):
         if table == "events":
             one, other = (prepared(tmp_path, lines, engine=name) for name in ("duckdb", engine))
         left, right = (pq.read_table(found.folder / f"{table}.parquet") for found in (one, other))

@@ -76,7 +76,7 @@ def logs(folder: Path, content: list[bytes]) -> list[Path]:
     return [folder / name for name in names]
 
 
-FILES = ("events", "quarantine", "people", "sessions", "refused_merges", "registry")
+FILES = ("events", "quarantine", "people", "sessions", "refused_merges", "registry", "evidence")
 
 
 def content(found: Prepared) -> dict[str, bytes]:

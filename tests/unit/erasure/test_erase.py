@@ -28,7 +28,7 @@ from eventlib.simulate import WorldParameters, simulate
 from eventlib.tombstones import Tombstones, tombstone_file
 from tests.factory import KEY, consent, event, lenient_policy, line, link, login, write_log
 
-TABLES = ("events", "people", "sessions", "quarantine", "refused_merges", "registry")
+TABLES = ("events", "people", "sessions", "quarantine", "refused_merges", "registry", "evidence")
 
 
 class Runs:

@@ -1,0 +1,225 @@
+"""Numbers for the nodes of the graphs: integers for what works on many, names for what is told of few."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final, overload
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from eventlib.errors import BadCallError
+from eventlib.graph import NOBODY, Integers, Node, is_junk, normalise
+from eventlib.pseudonyms import JUNK_MARK
+
+__all__ = ["SHARE", "Identifiers", "Nodes", "named", "shown"]
+
+SHARE: Final = "device_user"
+"""Namespace of a user's share of a shared device (S4.4)."""
+
+_BETWEEN: Final = "\x1f"
+_DEVICE: Final = "anonymous_id"
+_USER: Final = "user_id"
+
+
+def shown(node: Node) -> Node:
+    """Return a node as it is told of: a user's share of a device is the device.
+
+    >>> shown(Node(SHARE, "a" + _BETWEEN + "u"))
+    Node(namespace='anonymous_id', value='a')
+    """
+    if node.namespace in {SHARE, "device_only"}:
+        return Node(_DEVICE, node.value.split(_BETWEEN)[0])
+    return node
+
+
+_OURS: Final = frozenset({"anonymous_id", "user_id", "email"})
+
+
+def named(identifier: str, *, junk: bool = False) -> tuple[str, str]:
+    """Return namespace and normalised value of an identifier as a caller writes it; it may be `junk` or not.
+
+    Raises
+    ------
+    BadCallError
+        If it is no `namespace:value`, or a placeholder that strangers share.
+
+    Examples
+    --------
+    >>> named("email: Ann@Site.org ")
+    ('email', 'ann@site.org')
+    >>> named("User_ID:u-12")
+    ('user_id', 'u-12')
+    """
+    namespace, colon, value = identifier.partition(":")
+    namespace = namespace.strip()
+    if namespace.lower() in _OURS:
+        namespace = namespace.lower()
+    if not colon or not namespace or not value.strip():
+        raise BadCallError(
+            f"an identifier is written namespace:value, such as user_id:u-12, not {identifier!r}"
+        )
+    if any("\ud800" <= letter <= "\udfff" for letter in identifier):
+        raise BadCallError(f"{identifier!r} is not UTF-8, which no event of a log can be either")
+    if not junk and is_junk(namespace, value):
+        raise BadCallError(
+            f"{identifier!r} is a placeholder that many strangers share, and stands for nobody"
+        )
+    return namespace, normalise(namespace, value)
+
+
+class Identifiers:
+    """What the codes of devices and users stand for.
+
+    Parameters
+    ----------
+    table
+        `code` (from 1), `namespace`, and `node`: the identifier's normalised form, after `JUNK_MARK` where it is junk.
+    """
+
+    def __init__(self, table: pa.Table) -> None:
+        self.codes = np.asarray(table["code"], np.int64)
+        self.namespaces: pa.ChunkedArray = table["namespace"]
+        self.values: pa.ChunkedArray = table["node"]
+        self.size = int(self.codes.max(initial=0)) + 1
+        self._place = np.full(self.size, NOBODY, np.int64)
+        self._place[self.codes] = np.arange(len(self.codes))
+
+    @classmethod
+    def of(cls, nodes: Mapping[int, Node]) -> Identifiers:
+        """Return what a few codes stand for."""
+        names, values = ([node[part] for node in nodes.values()] for part in (0, 1))
+        columns = {"code": pa.array(nodes, pa.int64()), "namespace": pa.array(names, pa.string())}
+        return cls(pa.table({**columns, "node": pa.array(values, pa.string())}))
+
+    def as_written(self, code: int) -> Node:
+        """Return what a code stands for, junk marked as such."""
+        place = int(self._place[code])
+        return Node(self.namespaces[place].as_py(), self.values[place].as_py())
+
+    def written(self, codes: Integers) -> pa.Array:
+        """Return what codes stand for, junk marked as such."""
+        return _whole(self.values.take(pa.array(self._place[codes])))
+
+    def node(self, code: int) -> Node | None:
+        """Return the node of a code; None for no code and for junk."""
+        found = self.as_written(code) if code else None
+        return None if found is None or found.value.startswith(JUNK_MARK) else found
+
+    def clean(self, namespace: str) -> tuple[Integers, pa.Array]:
+        """Return the codes of a namespace that are no junk, and their nodes' values."""
+        wanted = pc.and_(
+            pc.equal(self.namespaces, namespace), pc.invert(pc.starts_with(self.values, JUNK_MARK))
+        )
+        return self.codes[np.asarray(wanted, bool)], _whole(self.values.filter(wanted))
+
+    def numbered(self, others: Iterable[Node] = ()) -> Nodes:
+        """Number the nodes of these identifiers and others."""
+        stated = set(others)
+        devices, users = (
+            _sorted(self.clean(namespace)[1], (n.value for n in stated if n.namespace == namespace))
+            for namespace in (_DEVICE, _USER)
+        )
+        return Nodes(devices, sorted(n for n in stated if n.namespace not in {_DEVICE, _USER}), users)
+
+
+def _whole(values: pa.ChunkedArray) -> pa.Array:
+    return values.combine_chunks() if isinstance(values, pa.ChunkedArray) else values
+
+
+def _sorted(values: pa.Array, others: Iterable[str]) -> pa.Array:
+    every = pc.unique(pa.concat_arrays([values, pa.array(sorted(others), pa.string())]))
+    return every.take(pc.array_sort_indices(every))
+
+
+def _index(values: pa.Array, of: pa.Array) -> Integers:
+    return np.asarray(pc.fill_null(pc.index_in(values, value_set=of), NOBODY)).astype(np.int64)
+
+
+class Nodes(Sequence[Node]):
+    """Nodes by number: devices, then other identifiers, then users, then shares of devices, each in their order.
+
+    Parameters
+    ----------
+    devices, users
+        Sorted distinct values.
+    others
+        Sorted distinct nodes of other namespaces.
+    """
+
+    def __init__(self, devices: pa.Array, others: Sequence[Node], users: pa.Array) -> None:
+        self.devices, self.others, self.users = devices, list(others), users
+        self.first_user = len(devices) + len(others)
+        self.first_share = self.first_user + len(users)
+        self.shares = np.empty((0, 2), np.int64)
+        self._other = {node: len(devices) + place for place, node in enumerate(others)}
+
+    def __len__(self) -> int:
+        """Return how many nodes there are."""
+        return self.first_share + len(self.shares)
+
+    @overload
+    def __getitem__(self, number: int) -> Node: ...
+    @overload
+    def __getitem__(self, number: slice) -> list[Node]: ...
+    def __getitem__(self, number: int | slice) -> Node | list[Node]:
+        """Return a node, or several."""
+        if isinstance(number, slice):
+            return [self[each] for each in range(*number.indices(len(self)))]
+        if not 0 <= number < len(self):
+            raise IndexError(number)
+        if number < len(self.devices):
+            return Node(_DEVICE, self.devices[number].as_py())
+        if number < self.first_user:
+            return self.others[number - len(self.devices)]
+        if number < self.first_share:
+            return Node(_USER, self.users[number - self.first_user].as_py())
+        device, user = (self[int(each)].value for each in self.shares[number - self.first_share])
+        return Node(SHARE, f"{device}{_BETWEEN}{user}")
+
+    def is_user(self, numbers: Integers | None = None) -> npt.NDArray[np.bool_]:
+        """Tell which nodes are users: of the numbers given, or of all."""
+        every = np.arange(len(self)) if numbers is None else numbers
+        found: npt.NDArray[np.bool_] = (every >= self.first_user) & (every < self.first_share)
+        return found
+
+    def add_shares(self, devices: Integers, users: Integers) -> Integers:
+        """Number users' shares of devices, each pair once however often it comes; return the numbers."""
+        key, place = np.unique(devices * self.first_share + users, return_inverse=True)
+        self.shares = np.stack([key // self.first_share, key % self.first_share], axis=1)
+        numbers: Integers = self.first_share + place.astype(np.int64)
+        return numbers
+
+    def of_codes(self, identifiers: Identifiers) -> Integers:
+        """Return the node of each code; `NOBODY` for 0 and for junk."""
+        found = np.full(identifiers.size, NOBODY, np.int64)
+        for namespace, block, first in ((_DEVICE, self.devices, 0), (_USER, self.users, self.first_user)):
+            codes, values = identifiers.clean(namespace)
+            found[codes] = first + _index(values, block)
+        return found
+
+    def numbers(self, nodes: Sequence[Node]) -> Integers:
+        """Return the numbers of nodes; `NOBODY` of those that there are none of."""
+        found = np.array([self._other.get(node, NOBODY) for node in nodes], np.int64)
+        for namespace, block, first in ((_DEVICE, self.devices, 0), (_USER, self.users, self.first_user)):
+            places = np.array([n.namespace == namespace for n in nodes], bool)
+            values = pa.array([n.value for n in nodes if n.namespace == namespace], pa.string())
+            index = _index(values, block) if len(values) else np.empty(0, np.int64)
+            found[places] = np.where(index == NOBODY, NOBODY, first + index)
+        return found
+
+    def shown(self, numbers: Integers) -> tuple[pa.Array, pa.Array]:
+        """Return namespace and value of nodes as they are told of: a user's share of a device is the device."""
+        share = numbers >= self.first_share
+        named = numbers.copy()
+        named[share] = self.shares[numbers[share] - self.first_share, 0]
+        values = pa.concat_arrays(
+            [self.devices, pa.array([node.value for node in self.others], pa.string()), self.users]
+        )
+        names = [_DEVICE, *sorted({node.namespace for node in self.others}), _USER]
+        of_other = [names.index(node.namespace) for node in self.others]
+        kinds = np.r_[np.zeros(len(self.devices), int), np.array(of_other, int)]
+        kind = np.r_[kinds, np.full(len(self.users), len(names) - 1)][named]
+        return pa.array(names, pa.string()).take(pa.array(kind)), values.take(pa.array(named))
