@@ -11,7 +11,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from eventlib.api import explain, prepare, read, replay
+    from eventlib.api import explain, people_as_of, prepare, read, replay
     from eventlib.prepared import Prepared, load
     from eventlib.report import record, run_stamp, show, show_summary, show_table
     from eventlib.stage import StageResult
@@ -28,6 +28,7 @@ __all__ = [
     "load",
     "merge_identities",
     "order",
+    "people_as_of",
     "prepare",
     "properties",
     "read",
@@ -46,6 +47,7 @@ _HOMES: Final = {
     "StageResult": "stage",
     "erase": "api",
     "explain": "api",
+    "people_as_of": "api",
     "filter_consent": "stages",
     "load": "prepared",
     "merge_identities": "stages",

@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 import tempfile
 import weakref
-from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,15 +12,19 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import orjson
 import pyarrow as pa
 
 from eventlib.arguments import AnyPath, as_logs, as_path, check_types
 from eventlib.consent import load_policy
 from eventlib.erasure import Erasure, erase_from
 from eventlib.errors import BadCallError
+from eventlib.graph import Node, normalise
+from eventlib.identity.as_of import AsOf, merge_as_of
+from eventlib.identity.explain import Explanation, explain_pair
+from eventlib.identity.proposals import propose as proposed
 from eventlib.ledger import Ledger
-from eventlib.options import Options
+from eventlib.manual_links import KINDS
+from eventlib.options import Options, microseconds
 from eventlib.prepared import Prepared
 from eventlib.preparing import prepare_log, prepare_to
 from eventlib.pseudonyms import Pseudonymiser, load_key, load_keys
@@ -34,7 +37,7 @@ from eventlib.tombstones import read_tombstones
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["ReadLog", "erase", "explain", "prepare", "read", "replay"]
+__all__ = ["ReadLog", "erase", "explain", "people_as_of", "prepare", "read", "replay"]
 
 Paths = AnyPath | Sequence[AnyPath]
 
@@ -340,22 +343,38 @@ def erase(
     return erase_from(folder, identifiers, options, places)
 
 
-def _nodes(prepared: Prepared, identifier: str, pseudonym: Pseudonymiser) -> list[tuple[str, str]]:
+def _nodes(prepared: Prepared, identifier: str, pseudonym: Pseudonymiser) -> set[Node]:
     """Return the identifiers of the dataset that a plain id, a pseudonym, or `namespace:value` names."""
     namespace, _, value = identifier.partition(":")
-    known = set(
-        zip(prepared.people["namespace"].tolist(), prepared.people["identifier"].tolist(), strict=True)
-    )
-    candidates = [
-        (ns, text) for ns, text in known if text == identifier or (ns == namespace and text == value)
-    ]
-    plain = [(ns, pseudonym(ns, identifier)) for ns in ("anonymous_id", "user_id")] + [
-        (namespace, pseudonym(namespace, value))
-    ]
-    return sorted({*candidates, *(node for node in plain if node in known)})
+    tables = ((prepared.people, ""), (prepared.refused_merges, "left_"), (prepared.refused_merges, "right_"))
+    columns = (frame[[f"{side}namespace", f"{side}identifier"]] for frame, side in tables)
+    known = {Node(*row) for frame in columns for row in frame.itertuples(index=False)}
+    found = {node for node in known if node.value == identifier or node == (namespace, value)}
+    meant = [*((ns, identifier) for ns in ("anonymous_id", "user_id")), (namespace, value)]
+    found |= {node for ns, text in meant if (node := Node(ns, pseudonym(ns, normalise(ns, text)))) in known}
+    if not found:
+        raise BadCallError(
+            f"no identifier {identifier!r} in this dataset; give it as in the raw log (with the same key), "
+            "as its pseudonym, or as namespace:value"
+        )
+    return found
 
 
-def explain(prepared: Prepared, left: str, right: str, *, key: AnyPath | None = None) -> dict[str, object]:
+def _only(identifier: str, nodes: set[Node]) -> Node:
+    if len(nodes) > 1:
+        names = ", ".join(f"{node.namespace}:{identifier}" for node in sorted(nodes))
+        raise BadCallError(f"{identifier!r} is more than one identifier; say which: {names}")
+    return next(iter(nodes))
+
+
+def explain(
+    prepared: Prepared,
+    left: str,
+    right: str,
+    *,
+    key: AnyPath | None = None,
+    propose: str | None = None,
+) -> Explanation:
     """Explain why two identifiers are one person, or which rule keeps them apart (S4.9).
 
     Parameters
@@ -366,96 +385,64 @@ def explain(prepared: Prepared, left: str, right: str, *, key: AnyPath | None = 
         Identifiers: as in the raw log, as pseudonyms, or as `namespace:value`.
     key
         File with the key that the dataset was prepared with, for identifiers as in the raw log.
+    propose
+        `must_link` or `cannot_link`: what stating it by hand would change.
 
     Returns
     -------
-    dict
-        `same` (bool), `path` (list of steps with `from`, `to`, `events`, `first_seen`), `refused` (list of refusals
-        that touch either), `persons`.
+    Explanation
+        A dict with `same`, `persons`, `path`, `apart_by`, `refused` and, where one was proposed, `proposal`; `text()` says it
+        in words and `figure()` draws it.
 
     Raises
     ------
     BadCallError
-        If an identifier is not in the dataset.
+        If an identifier is not in the dataset, or the proposal is unknown.
     """
+    if propose is not None and propose not in KINDS[:2]:
+        raise BadCallError.unknown("proposal", propose, KINDS[:2])
     pseudonym = Pseudonymiser(
         load_key(_path_of("key", key)), plain=bool(prepared.run["parameters"]["plain_identifiers"])
     )
-    found = []
-    for identifier in (left, right):
-        nodes = _nodes(prepared, identifier, pseudonym)
-        if not nodes:
-            raise BadCallError(
-                f"no identifier {identifier!r} in this dataset; give it as in the raw log (with the same key), "
-                "as its pseudonym, or as namespace:value"
-            )
-        found.append(nodes)
-    people = prepared.people
-    rows = zip(
-        people["namespace"].tolist(), people["identifier"].tolist(), people["person_id"].tolist(), strict=True
-    )
-    persons: dict[tuple[str, str], set[str]] = {}
-    for namespace, value, person in rows:
-        persons.setdefault((namespace, value), set()).add(person)
-    ids = [set().union(*(persons[node] for node in nodes)) for nodes in found]
-    path = _path(prepared, found[0], set(found[1]))
-    refused = prepared.refused_merges
-    touched = {value for nodes in found for _, value in nodes}
-    rows_refused = refused[
-        refused["left_identifier"].isin(touched) | refused["right_identifier"].isin(touched)
-    ]
-    same = bool(ids[0] & ids[1])
-    return {
-        "same": same,
-        "path": path if same else [],
-        "refused": rows_refused.astype(object).to_dict("records"),
-        "persons": [sorted(each) for each in ids],
-    }
+    one, other = (_nodes(prepared, identifier, pseudonym) for identifier in (left, right))
+    found = explain_pair(prepared, one, other)
+    if propose is not None:
+        nodes = _only(left, one), _only(right, other)
+        if nodes[0] == nodes[1]:
+            raise BadCallError(f"{left!r} and {right!r} are the same identifier")
+        found["proposal"] = proposed(prepared, propose, *nodes, pseudonym)
+    return found
 
 
-def _edges(prepared: Prepared) -> dict[tuple[str, str], dict[tuple[str, str], tuple[int, str]]]:
-    """Evidence edges between identifiers as they were written: events together, since when."""
-    events = prepared.events
-    seen = events[events["allow_identity"] & events["anonymous_id"].notna() & events["user_id"].notna()]
-    grouped = (
-        seen.groupby(["anonymous_id", "user_id"], sort=True)["event_time"].agg(["size", "min"]).reset_index()
-    )
-    edges: dict[tuple[str, str], dict[tuple[str, str], tuple[int, str]]] = {}
+def people_as_of(prepared: Prepared, moment: datetime, *, key: AnyPath | None = None) -> AsOf:
+    """Return who was known to be one person at a moment, for features that may not know what came later (S4.10).
 
-    def connect(one: tuple[str, str], other: tuple[str, str], count: int, first: str) -> None:
-        edges.setdefault(one, {})[other] = (count, first)
-        edges.setdefault(other, {})[one] = (count, first)
+    Sessions are those that the dataset has: a late event may have joined or parted some since.
 
-    for device, user, count, first in grouped.itertuples(index=False):
-        connect(("anonymous_id", device), ("user_id", user), int(count), str(first))
-    links = events[(events["event_name"] == "identity_link") & events["allow_identity"]]
-    for text, when in zip(links["properties"].tolist(), links["event_time"].tolist(), strict=True):
-        named = [(item["namespace"], item["value"]) for item in orjson.loads(text).get("identifiers", ())]
-        for other in named[1:]:
-            connect(named[0], other, 1, str(when))
-    return edges
+    Parameters
+    ----------
+    prepared
+        A prepared dataset that keeps state, which those from Spark do not.
+    moment
+        In UTC unless it has a zone. What happened or arrived later says nothing.
+    key
+        File with the key that the dataset was prepared with.
 
+    Returns
+    -------
+    AsOf
+        `events`, a frame of `event_id` and `person_id`, and `people`, as the dataset's. Who keeps a person together later has
+        the id already; others have numbers after all of the dataset's.
 
-def _path(
-    prepared: Prepared, starts: list[tuple[str, str]], goals: set[tuple[str, str]]
-) -> list[dict[str, object]]:
-    """Return the shortest evidence path, by breadth-first search."""
-    edges = _edges(prepared)
-    before: dict[tuple[str, str], tuple[str, str] | None] = dict.fromkeys(starts)
-    queue = deque(starts)
-    while queue:
-        node = queue.popleft()
-        if node in goals:
-            steps: list[dict[str, object]] = []
-            while (previous := before[node]) is not None:
-                count, first = edges[previous][node]
-                steps.append(
-                    {"from": ":".join(previous), "to": ":".join(node), "events": count, "first_seen": first}
-                )
-                node = previous
-            return steps[::-1]
-        for other in sorted(edges.get(node, ())):
-            if other not in before:
-                before[other] = node
-                queue.append(other)
-    return []
+    Raises
+    ------
+    BadCallError
+        If the dataset keeps no state, the key is another, or the moment is no datetime.
+    """
+    if not isinstance(moment, datetime):
+        raise BadCallError(
+            f"moment takes a datetime, such as datetime(2026, 10, 31, tzinfo=UTC), not {moment!r}"
+        )
+    at = microseconds(moment)
+    assert at is not None
+    return merge_as_of(prepared, at, load_keys(_path_of("key", key)))

@@ -434,22 +434,27 @@ def explain(
     left: Annotated[str, typer.Argument(metavar="ID", show_default=False)],
     right: Annotated[str, typer.Argument(metavar="ID", show_default=False)],
     key: KeyFile = None,
+    *,
+    must_link: Annotated[
+        bool, typer.Option("--must-link", help="Say what stating that they are one person would change.")
+    ] = False,
+    cannot_link: Annotated[
+        bool, typer.Option("--cannot-link", help="Say what stating that they are not would change.")
+    ] = False,
 ) -> None:
     """Say why two identifiers are one person, or what keeps them apart."""
     from eventlib.api import explain as run  # noqa: PLC0415  # each command loads what it uses
     from eventlib.prepared import load  # noqa: PLC0415  # as above
 
-    found: Any = run(load(folder), left, right, key=key)
-    _say(
-        "One person."
-        if found["same"]
-        else "Not one person: " + " and ".join("/".join(ids) for ids in found["persons"]) + "."
-    )
-    for step in found["path"]:
-        _say(f"  {step['from']} — {step['to']}: in {step['events']:,} events since {step['first_seen']}")
-    for refusal in found["refused"]:
+    if must_link and cannot_link:
+        raise BadCallError("propose --must-link or --cannot-link, not both")
+    kind = "must_link" if must_link else "cannot_link" if cannot_link else None
+    found = run(load(folder), left, right, key=key, propose=kind)
+    _say(found.text())
+    if kind is not None and found["proposal"]["changes"]:
+        left, right = (found["proposal"][side] for side in ("left", "right"))
         _say(
-            f"  refused by {refusal['rule']}: {refusal['left_identifier']} — {refusal['right_identifier']}, {refusal['events']:,} events"
+            f"To state it, add this line to the file that prepare is given as --manual-links:\n  {kind},{left},{right},REASON,DAY"
         )
 
 

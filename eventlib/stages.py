@@ -12,12 +12,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from eventlib.adopting import check_links, table_of_frame
+from eventlib.arguments import AnyPath, as_path
 from eventlib.border import BORDER_COLUMNS, FLAGS
 from eventlib.consent import Policy, load_policy
 from eventlib.engine import Frame, connect, engine, engine_of
 from eventlib.errors import BadCallError
 from eventlib.flow import Flow
 from eventlib.ledger import Entry
+from eventlib.manual_links import NO_STATEMENTS, Statements, read_statements
 from eventlib.model import EVENT_COLUMNS, PURPOSES, Violation
 from eventlib.narrow import encode
 from eventlib.options import microseconds
@@ -101,6 +103,7 @@ def _flow(
     policy: Policy | None = None,
     as_of: datetime | None = None,
     timing: Timing | None = None,
+    statements: Statements = NO_STATEMENTS,
 ) -> Flow:
     table = _table(stage, frame, needed)
     kind, _ = engine_of(frame)
@@ -122,6 +125,7 @@ def _flow(
         Entry(stage, len(table), len(table)),
         moment,
         timing,
+        statements,
     )
 
 
@@ -279,7 +283,9 @@ def _with_times(stage: str, flow: Flow, events: Any) -> Frame:
     return flow.engine.checkpoint(timed.drop("event_time").join(known, on="row", how="left"))
 
 
-def merge_identities(events: Any, *, registry: Mapping[str, str] | None = None) -> StageResult:  # noqa: A002, RUF100  # the contract's name
+def merge_identities(
+    events: Any, *, registry: Mapping[str, str] | None = None, manual_links: AnyPath | None = None
+) -> StageResult:  # noqa: A002, RUF100  # the contract's name
     """Merge devices and users into people (S4), from events that allow identity.
 
     Parameters
@@ -289,16 +295,20 @@ def merge_identities(events: Any, *, registry: Mapping[str, str] | None = None) 
         it is true give evidence; a frame without it is taken as allowed.
     registry
         Anchor to person id, of an earlier run.
+    manual_links
+        CSV file of what is known by hand of identifiers; see `eventlib.manual_links`.
 
     Returns
     -------
     StageResult
         `events` with `person_id`; nothing is removed.
     """
+    file = None if manual_links is None else as_path("manual_links", manual_links)
+    statements = read_statements(file, load_keys().current)
     if is_spark(events):
-        return on_spark.merge_identities(events, load_policy(), _REQUIRED, registry)
+        return on_spark.merge_identities(events, load_policy(), _REQUIRED, registry, statements)
     table = table_of_frame("merge_identities", events)
-    flow = _flow("merge_identities", events, [*_REQUIRED])
+    flow = _flow("merge_identities", events, [*_REQUIRED], statements=statements)
     allowed = (
         table["allow_identity"].to_pylist() if "allow_identity" in table.column_names else [True] * len(table)
     )

@@ -7,18 +7,18 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import duckdb
-import orjson
 import pyarrow as pa
 
 from eventlib.consent import Subjects, subjects
-from eventlib.engine import connect, parquet
-from eventlib.evidence import Link, Pairs, linked, rows_naming
+from eventlib.engine import connect
+from eventlib.evidence import rows_naming
 from eventlib.graph import Node
 from eventlib.identity import number_of
 from eventlib.incremental import Base
-from eventlib.nodes import SHARE, Identifiers
+from eventlib.nodes import SHARE
 from eventlib.prepared import Prepared
 from eventlib.pseudonyms import JUNK_MARK, Pseudonymiser
+from eventlib.state_graph import StateGraph
 from eventlib.tombstones import ERASED, Tombstones
 
 __all__ = ["Reach", "people_of", "reach"]
@@ -46,42 +46,12 @@ class Reach:
     files: Mapping[str, int]
 
 
-class _State:
+class _State(StateGraph):
     """What the state of a dataset says of identifiers and rows."""
 
     def __init__(self, connection: duckdb.DuckDBPyConnection, base: Base) -> None:
-        self.connection, self.base = connection, base
-        connection.execute(f"CREATE TEMP VIEW fact AS SELECT * FROM {parquet(*base.facts)}")  # noqa: S608  # our own files
-        for name in ("outcome", "links", "identifiers"):
-            connection.execute(
-                f"CREATE TEMP VIEW {name} AS SELECT * FROM {parquet(base.state / f'{name}.parquet')}"  # noqa: S608  # as above
-            )
-        self.identifiers = Identifiers(
-            connection.sql("SELECT code, namespace, node FROM identifiers ORDER BY code").to_arrow_table()
-        )
-
-    def pairs(self, allowed: str = "true") -> Pairs:
-        """Return the pairs of the rows that a condition on their outcome allows."""
-        found = self.connection.execute(
-            f"""SELECT anonymous, user, count(*), min(event_time), max(event_time) FROM fact JOIN outcome USING (row)
-                WHERE (anonymous > 0 OR user > 0) AND event_time IS NOT NULL AND {allowed} GROUP BY ALL"""  # noqa: S608  # our own condition
-        ).fetchall()
-        return Pairs.of(found)
-
-    def links(self, allowed: str = "true") -> list[Link]:
-        """Return the links of such rows."""
-        found = self.connection.execute(
-            f"""SELECT links, event_time, anonymous, user FROM links JOIN outcome USING (row) JOIN fact USING (row)
-                WHERE {allowed} ORDER BY row"""  # noqa: S608  # as above
-        ).fetchall()
-        return [
-            Link(linked(map(Node._make, orjson.loads(text)), self.node(device), self.node(user)), when)
-            for text, when, device, user in found
-        ]
-
-    def node(self, code: int) -> Node | None:
-        """Return the node of a code; None if it is junk."""
-        return self.identifiers.node(code)
+        super().__init__(connection, base.state)
+        self.base = base
 
     def view_erased(self, found: Subjects) -> None:
         """Leave `erased_pair`, the (device, user) pairs that are the person's."""

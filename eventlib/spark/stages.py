@@ -14,6 +14,7 @@ from eventlib.engine import Frame
 from eventlib.errors import BadCallError
 from eventlib.flow import Flow
 from eventlib.ledger import Entry
+from eventlib.manual_links import NO_STATEMENTS, Statements
 from eventlib.model import PURPOSES
 from eventlib.ordering import ORDER
 from eventlib.pseudonyms import Pseudonymiser, load_keys
@@ -82,6 +83,7 @@ class _Caller:
         policy: Policy,
         as_of: int | None = None,
         timing: Timing | None = None,
+        statements: Statements = NO_STATEMENTS,
     ) -> None:
         from pyspark.sql import functions as f  # noqa: PLC0415  # the caller has it
 
@@ -95,7 +97,9 @@ class _Caller:
             engine, _canonical(stage, self.rows, needed), pseudonym, policy.impersonal_names, tombstones
         )
         count = self.rows.count()
-        self.flow = Flow(narrow, engine, policy, pseudonym, Entry(stage, count, count), as_of, timing)
+        self.flow = Flow(
+            narrow, engine, policy, pseudonym, Entry(stage, count, count), as_of, timing, statements
+        )
 
     def joined(self, found: Any, order: Sequence[Any] = ()) -> Any:
         """Return the caller's rows that are in `found` (a DataFrame with `row`), with its other columns."""
@@ -159,12 +163,16 @@ def sessionize(events: Any, policy: Policy, needed: Sequence[str], timing: Timin
 
 
 def merge_identities(
-    events: Any, policy: Policy, needed: Sequence[str], registry: Mapping[str, str] | None
+    events: Any,
+    policy: Policy,
+    needed: Sequence[str],
+    registry: Mapping[str, str] | None,
+    statements: Statements,
 ) -> StageResult:
     """See `eventlib.merge_identities`."""
     from pyspark.sql import functions as f  # noqa: PLC0415  # the caller has it
 
-    caller = _Caller("merge_identities", events, needed, policy)
+    caller = _Caller("merge_identities", events, needed, policy, statements=statements)
     flow = caller.flow
     said = f.col("allow_identity") if "allow_identity" in events.columns else f.lit(True)  # noqa: FBT003  # a value
     flags = caller.rows.select(

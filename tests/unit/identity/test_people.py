@@ -124,7 +124,7 @@ def test_explain_shows_the_path_or_the_rule(tmp_path: Path):
     found = prepared(tmp_path, events)
     told = el.explain(found, "a-1", "a-2")
     assert told["same"] is True
-    assert [(step["from"], step["to"], step["events"]) for step in told["path"]] == [  # type: ignore[attr-defined]  # a list of steps
+    assert [(step["from"], step["to"], step["events"]) for step in told["path"]] == [
         ("anonymous_id:a-1", "user_id:u-1", 1),
         ("user_id:u-1", "anonymous_id:a-2", 1),
     ]

@@ -1,0 +1,91 @@
+"""Figures of identity: why two identifiers are one person, and how good the merging is."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from eventlib.report.plots import GREY, INK, PALETTE, SYMBOLS, empty, figure
+from eventlib.report.safe import escape_plotly
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import plotly.graph_objects as go
+
+__all__ = ["path_figure"]
+
+_USED, _REFUSED = PALETTE[0], PALETTE[1]
+_SHORT: Final = 18
+_ROW: Final = 84
+
+
+def _name(node: str) -> str:
+    """Return an identifier on two lines, the second short enough for the figure."""
+    namespace, _, value = node.partition(":")
+    short = value if len(value) <= _SHORT else f"{value[: _SHORT - 1]}…"
+    return f"<b>{escape_plotly(namespace)}</b><br>{escape_plotly(short)}"
+
+
+def _told(step: Mapping[str, Any]) -> str:
+    """Return what is told of one piece of evidence."""
+    rule = "stated by hand" if step["rule"] == "must_link" else str(step["rule"]).replace("_", " ")
+    count = (
+        ""
+        if step["rule"] == "must_link"
+        else f" · {step['events']:,} event{'' if step['events'] == 1 else 's'}"
+    )
+    first, last = step["first_seen"], step["last_seen"]
+    days = (
+        "" if first is None else f"{first:%d %b %Y}" if last is None else f"{first:%d %b} to {last:%d %b %Y}"
+    )
+    refused = step["refused_by"]
+    against = f"<br><b>✕ refused by {refused}</b>" if refused else ""
+    return f"{rule}{count}{'<br>' if days else ''}{days}{against}"
+
+
+def path_figure(found: Mapping[str, Any]) -> go.Figure:
+    """Return the path of evidence between two identifiers, top to bottom, from `el.explain`."""
+    import plotly.graph_objects as go  # noqa: PLC0415 - half a second that tables do not need
+
+    path: Sequence[Mapping[str, Any]] = found["path"]
+    title = "Why these are one person" if found["same"] else "What keeps these apart"
+    if not path:
+        same = "they are one identifier" if found["same"] else "no evidence leads from one to the other"
+        return empty(title, same)
+    people = " and ".join("/".join(ids) for ids in found["persons"])
+    under = f"{len(path)} piece{'' if len(path) == 1 else 's'} of evidence · {people}"
+    fig = figure(title, under, height=150 + _ROW * (len(path) + 1))
+    names = [str(path[0]["from"]), *(str(step["to"]) for step in path)]
+    for place, step in enumerate(path):
+        refused = bool(step["refused_by"])
+        line = {"color": _REFUSED if refused else _USED, "width": 3, "dash": "dot" if refused else "solid"}
+        fig.add_trace(
+            go.Scatter(
+                x=[0, 0], y=[place, place + 1], mode="lines", line=line, hoverinfo="skip", showlegend=False
+            )
+        )
+        fig.add_annotation(
+            x=0, y=place + 0.5, text=_told(step), showarrow=False, xanchor="left", xshift=16, align="left",
+            font={"size": 13, "color": _REFUSED if refused else GREY},
+        )  # fmt: skip
+    fig.add_trace(
+        go.Scatter(
+            x=[0] * len(names),
+            y=list(range(len(names))),
+            mode="markers",
+            marker={
+                "size": 15,
+                "color": INK,
+                "symbol": [SYMBOLS[1] if name.startswith("user_id:") else SYMBOLS[0] for name in names],
+            },
+            hoverinfo="skip",
+            showlegend=False,
+        )
+    )
+    for place, name in enumerate(names):
+        fig.add_annotation(
+            x=0, y=place, text=_name(name), showarrow=False, xanchor="right", xshift=-16, align="right"
+        )
+    fig.update_xaxes(visible=False, range=[-1, 1], fixedrange=True)
+    fig.update_yaxes(visible=False, range=[len(names) - 0.6, -0.5], fixedrange=True)
+    return fig
