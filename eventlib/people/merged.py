@@ -1,0 +1,79 @@
+"""What was merged, by which rule, and between which numbers of people the truth may lie."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import pandas as pd
+
+from eventlib.geo.cells import SMALL_CELL, hide_small_cells
+
+if TYPE_CHECKING:
+    from eventlib.people.known import Known, Ratio
+    from eventlib.prepared import Prepared
+
+__all__ = ["RULES", "merged_by_rule", "people_range"]
+
+RULES: Final = {
+    "co_occurrence": "seen in the same events",
+    "shared_device": "a user's own visits to a shared device",
+    "identity_link": "said by an identity_link event",
+    "must_link": "stated by hand",
+    "single": "stands alone",
+    "device_only": "stands alone: identity is not allowed",
+}
+"""What the rules of `people.parquet` mean."""
+
+
+def merged_by_rule(people: pd.DataFrame) -> pd.DataFrame:
+    """Return by which rule identifiers came to their people.
+
+    Parameters
+    ----------
+    people
+        `Prepared.people`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        `rule`, `meaning`, `identifiers`, `people`; rules of under 10 people are left out, and the next rarest.
+    """
+    grouped = people.groupby("rule").agg(identifiers=("identifier", "size"), people=("person_id", "nunique"))
+    found = grouped.reset_index().sort_values("identifiers", ascending=False, kind="stable", ignore_index=True)
+    shown, _ = hide_small_cells(found, "people")
+    return shown.assign(meaning=shown["rule"].map(RULES))[["rule", "meaning", "identifiers", "people"]]
+
+
+def people_range(data: Prepared, known: Known, per_person: Ratio) -> pd.DataFrame:
+    """Return how many people there are: as devices, as merged, and if those who never sign in lose cookies as the others do.
+
+    Parameters
+    ----------
+    data
+        What `eventlib.load` gives.
+    known
+        What is known of sign-ins.
+    per_person
+        From `known_devices`: device ids per person and browser of those who sign in.
+
+    Returns
+    -------
+    pandas.DataFrame
+        `counted as`, `people`, `lower`, `upper` (90 %, of the last row alone); null under 10 people.
+    """
+    rows = known.events
+    signed_in = set(rows.dropna(subset=["user"])["person"])
+    alone = set(rows["person"]) - signed_in
+    merged = len(signed_in) + len(alone)
+    counts: list[tuple[str, float, float | None, float | None]] = [
+        ("device ids", float(rows["device"].nunique()), None, None),
+        ("people, as merged", float(merged), None, None),
+    ]
+    if per_person.value:
+        bounds = [len(signed_in) + len(alone) / ratio for ratio in (per_person.value, per_person.upper, per_person.lower) if ratio]
+        counts.append(("people, if the others lose cookies as those who sign in", *bounds))
+    frame = pd.DataFrame(counts, columns=["counted as", "people", "lower", "upper"])
+    columns = ["people", "lower", "upper"]
+    frame.loc[frame["people"] < SMALL_CELL, columns] = float("nan")
+    frame[columns] = frame[columns].astype("float64").round()
+    return frame
