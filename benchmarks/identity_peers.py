@@ -16,7 +16,7 @@ from scipy.sparse.csgraph import connected_components
 
 from eventlib.graph import is_junk
 
-__all__ = ["PEERS", "by_identifier", "without_junk"]
+__all__ = ["PEERS", "alone", "by_identifier", "own_identifiers", "without_junk"]
 
 Ints = npt.NDArray[np.int64]
 
@@ -71,21 +71,35 @@ PEERS: Final[dict[str, Callable[[pd.DataFrame], Ints]]] = {
 }
 
 
-def by_identifier(events: pd.DataFrame, labels: Ints) -> pd.DataFrame:
-    """Return the identifiers that are one person's, with `label` and `true_person`.
+def own_identifiers(events: pd.DataFrame) -> pd.DataFrame:
+    """Return `row, identifier` (a number) and `true_person` of the events of identifiers that are one person's.
 
-    An identifier's label is that of most of its events (the lowest of equals), for every method alike. Those that several
-    people used have no true person, and are left out: events tell how they were dealt with.
+    Those that several people used have no true person, and are left out: events tell how they were dealt with.
     """
-    parts = []
-    for name in ("anonymous_id", "user_id"):
-        seen = pd.DataFrame(
-            {"identifier": events[name], "label": labels, "true_person": events["true_person"]}
-        )
-        seen = seen[seen["identifier"].notna()]
-        own = seen.groupby("identifier")["true_person"].agg(["nunique", "first"])
-        counted = seen.groupby(["identifier", "label"]).size().reset_index(name="events")
-        most = counted.sort_values(["events", "label"], ascending=[False, True]).drop_duplicates("identifier")
-        found = most.set_index("identifier")[["label"]].join(own[own["nunique"] == 1]["first"], how="inner")
-        parts.append(found.rename(columns={"first": "true_person"}).reset_index().assign(namespace=name))
-    return pd.concat(parts, ignore_index=True)
+    columns = _codes(events["anonymous_id"], events["user_id"]).reshape(2, -1)
+    row = np.tile(np.arange(len(events)), 2)
+    seen = pd.DataFrame({"row": row, "identifier": columns.ravel()})[columns.ravel() >= 0]
+    seen["true_person"] = events["true_person"].to_numpy()[seen["row"]]
+    people = seen.drop_duplicates(["identifier", "true_person"]).groupby("identifier").size()
+    return seen[seen["identifier"].isin(people[people == 1].index)]
+
+
+def by_identifier(own: pd.DataFrame, labels: Ints) -> tuple[Ints, pd.Series]:
+    """Return each identifier's label and true person, in the order of `identifier`.
+
+    The label is that of most of its events (the lowest of equals), for every method alike.
+    """
+    many = int(labels.max(initial=0)) + 1
+    pairs = own["identifier"].to_numpy() * many + labels[own["row"]]
+    cells, count = np.unique(pairs, return_counts=True)
+    order = np.lexsort((cells % many, -count, cells // many))
+    first = np.unique((cells // many)[order], return_index=True)[1]
+    true = own.drop_duplicates("identifier").sort_values("identifier")["true_person"]
+    return np.asarray((cells % many)[order][first]), true
+
+
+def alone(events: pd.DataFrame) -> npt.NDArray[np.bool_]:
+    """Tell which events are those of people none of whose devices anybody else uses."""
+    device = events["device"] if "device" in events else events["anonymous_id"]
+    shared = events.groupby(device)["true_person"].transform("nunique") > 1
+    return ~events["true_person"].isin(events.loc[shared, "true_person"]).to_numpy()
