@@ -30,7 +30,7 @@ class Reached:
 
     Attributes
     ----------
-    at
+    place
         Unit by step: the event's place in the stream, -1 for never.
     first
         Each unit's first event.
@@ -40,26 +40,26 @@ class Reached:
         Where in the frame that was asked each event of the stream stands.
     """
 
-    at: npt.NDArray[np.int64]
+    place: npt.NDArray[np.int64]
     first: npt.NDArray[np.int64]
     person: npt.NDArray[np.int64]
     rows: npt.NDArray[np.int64]
 
     def of(self, chosen: npt.NDArray[np.bool_]) -> Reached:
         """Return that of some units only."""
-        return Reached(self.at[chosen], self.first[chosen], self.person, self.rows)
+        return Reached(self.place[chosen], self.first[chosen], self.person, self.rows)
 
     def counts(self) -> npt.NDArray[np.int64]:
         """Return how many reached each step."""
-        return np.asarray(np.count_nonzero(self.at >= 0, axis=0), dtype=np.int64)
+        return np.asarray(np.count_nonzero(self.place >= 0, axis=0), dtype=np.int64)
 
     def people(self, step: int) -> int:
         """Return of how many distinct people those are who reached a step."""
-        return self._distinct(self.at[self.at[:, step] >= 0, step])
+        return self._distinct(self.place[self.place[:, step] >= 0, step])
 
     def lost(self, before: int, step: int) -> int:
         """Return how many distinct people reached one step, but not another."""
-        return self._distinct(self.at[(self.at[:, before] >= 0) & (self.at[:, step] < 0), before])
+        return self._distinct(self.place[(self.place[:, before] >= 0) & (self.place[:, step] < 0), before])
 
     def _distinct(self, places: npt.NDArray[np.int64]) -> int:
         return len(np.unique(self.person[places]))
@@ -87,16 +87,16 @@ def reach(events: pd.DataFrame, steps: Sequence[str], by: str, kind: str = "clos
     person = codes(unit_of(events, "person_id"))[rows]
     name = events["event_name"].to_numpy(dtype=object)[rows]
     units = int(unit.max(initial=-1)) + 1
-    at = np.full((units, len(steps)), -1, dtype=np.int64)
+    place = np.full((units, len(steps)), -1, dtype=np.int64)
     for index, step in enumerate(steps):
         places = np.flatnonzero(name == step)
         if index and kind == "closed":
-            before = at[unit[places], index - 1]
+            before = place[unit[places], index - 1]
             places = places[(before >= 0) & (places > before)]
-        at[unit[places[::-1]], index] = places[::-1]  # the earliest is written last
+        place[unit[places[::-1]], index] = places[::-1]  # the earliest is written last
     first = np.zeros(units, dtype=np.int64)
     first[unit[::-1]] = np.arange(len(unit))[::-1]
-    return Reached(at, first, person, rows)
+    return Reached(place, first, person, rows)
 
 
 def hidden_steps(reached: Reached, kind: str = "closed") -> npt.NDArray[np.bool_]:
@@ -104,7 +104,7 @@ def hidden_steps(reached: Reached, kind: str = "closed") -> npt.NDArray[np.bool_
 
     A step of 690 and a next one of 688 tell of two people; the next that is told is at least ten people on.
     """
-    steps = reached.at.shape[1]
+    steps = reached.place.shape[1]
     hidden = np.array([reached.people(step) < SMALL_CELL for step in range(steps)], dtype=bool)
     shown = 0
     for step in range(1, steps if kind == "closed" else 0):
@@ -167,7 +167,7 @@ def funnel(
 
 def _shares(reached: Reached, steps: Sequence[str], hidden: npt.NDArray[np.bool_], base: str) -> pd.DataFrame:
     counts = reached.counts().astype(float)
-    first = (counts[0] if base == "first" else float(len(reached.at))) if len(counts) else 0.0
+    first = (counts[0] if base == "first" else float(len(reached.place))) if len(counts) else 0.0
     frame = pd.DataFrame({"step": list(steps), "people": pd.array(counts.astype(int), dtype="Int64")})
     frame["share"] = counts / first if first else np.nan
     frame["lower"], frame["upper"] = wilson(counts, np.full(len(counts), first))
