@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from eventlib.errors import BadCallError
-from eventlib.journeys.funnels import Reached, hidden_steps, reach
+from eventlib.journeys.funnels import hidden_steps, reach, side_of
 from eventlib.journeys.moves import END, few_ended, journey_steps, occupied
 from eventlib.journeys.pairs import DRAWS, Side, columns_of, compare, tally, without_second
 from eventlib.journeys.visits import ARRIVALS, NOUNS, arrival_of, codes, unit_of
@@ -30,17 +30,6 @@ Paths = Literal["session", "visit", "stream"]
 
 def _units(events: pd.DataFrame) -> dict[str, npt.NDArray[np.object_]]:
     return {by: arrival_of(events, by) for by in NOUNS}
-
-
-def _side(reached: Reached, people: int, base: str) -> Side:
-    """Return who reached what, each step with the person who took it."""
-    unit, step = np.nonzero(reached.place >= 0)
-    shape = (people, reached.place.shape[1])
-    cells = tally(reached.person[reached.place[unit, step]], step, shape)
-    if base == "first":
-        return Side(cells, cells[:, :1])
-    zeros = np.zeros(len(reached.first), dtype=np.int64)
-    return Side(cells, tally(reached.person[reached.first], zeros, (people, 1)))
 
 
 def compare_funnels(
@@ -86,7 +75,7 @@ def compare_funnels(
     frames, hidden = [], []
     for name in (ALL, *ARRIVALS):
         parts = [part if name == ALL else part.of(arrival[by] == name) for by, part in reached.items()]
-        sides = (_side(parts[0], people, base), _side(parts[1], people, base))
+        sides = (side_of(parts[0], people, base), side_of(parts[1], people, base))
         of_first = np.zeros(len(steps), dtype=np.int64)
         found, small = compare(sides, of_first, names, draws=draws, seed=seed)
         if base == "first":
@@ -145,7 +134,7 @@ def compare_arrivals(
     reached = reach(events, steps, by, kind)
     how = arrival_of(events, by)[reached.rows][reached.first]
     parts = [reached.of(how == name) for name in ARRIVALS]
-    sides = (_side(parts[0], people, "first"), _side(parts[1], people, "first"))
+    sides = (side_of(parts[0], people, "first"), side_of(parts[1], people, "first"))
     of_first = np.zeros(len(steps), dtype=np.int64)
     found, small = compare(sides, of_first, names, same_people=False, draws=draws, seed=seed)
     _all_of_itself(found, names)

@@ -10,6 +10,7 @@ import pandas as pd
 
 from eventlib.errors import BadCallError
 from eventlib.intervals import wilson
+from eventlib.journeys.pairs import Side, few_people, tally
 from eventlib.journeys.visits import ARRIVALS, NOUNS, arrival_of, codes, unit_of
 from eventlib.small_cells import SMALL_CELL
 
@@ -186,6 +187,17 @@ def _without(frame: pd.DataFrame, hidden: npt.NDArray[np.bool_]) -> pd.DataFrame
     return frame
 
 
+def side_of(reached: Reached, people: int, base: str = "first") -> Side:
+    """Return who reached what, each step with the person who took it."""
+    unit, step = np.nonzero(reached.place >= 0)
+    shape = (people, reached.place.shape[1])
+    cells = tally(reached.person[reached.place[unit, step]], step, shape)
+    if base == "first":
+        return Side(cells, cells[:, :1])
+    zeros = np.zeros(len(reached.first), dtype=np.int64)
+    return Side(cells, tally(reached.person[reached.first], zeros, (people, 1)))
+
+
 def funnel_by_arrival(events: pd.DataFrame, steps: Sequence[str]) -> pd.DataFrame:
     """Return the funnel of AI-referred and other visitors, counted once as people and once as devices.
 
@@ -194,17 +206,24 @@ def funnel_by_arrival(events: pd.DataFrame, steps: Sequence[str]) -> pd.DataFram
     Returns
     -------
     pandas.DataFrame
-        `counted_by`, `arrival`, then the columns of `funnel`. A step that is hidden of one arrival is hidden of the other
-        too: all visitors less one is the other.
+        `counted_by`, `arrival`, then the columns of `funnel`. A step that is hidden of one arrival, or of one unit, is
+        hidden of the others too: all visitors less one is the other; and of devices where merging changed its count for under 10 people.
     """
-    frames, hidden = [], {}
+    reached = {by: reach(events, steps, by) for by in NOUNS}
+    people = len(events)
+    parts: dict[str, dict[str, Reached]] = {}
+    for by, found in reached.items():
+        how = arrival_of(events, by)[found.rows][found.first]
+        parts[by] = {name: found.of(how == name) for name in ARRIVALS}
+    sides = [{name: side_of(part, people).cells for name, part in of.items()} for of in parts.values()]
+    few = np.any([few_people(sides[0][name], sides[1][name]) for name in ARRIVALS], axis=0)
+    small = np.any([hidden_steps(part) for of in parts.values() for part in of.values()], axis=0)
+    frames = []
     for by, noun in NOUNS.items():
-        reached = reach(events, steps, by)
-        how = arrival_of(events, by)[reached.rows][reached.first]
-        parts = {name: reached.of(how == name) for name in ARRIVALS}
-        hidden[noun] = np.any([hidden_steps(part) for part in parts.values()], axis=0)
-        for name, part in parts.items():
-            shares = _shares(part, steps, hidden[noun], "first")
+        # shares of a first step that is not told would tell it
+        hidden = small | few | bool(few[:1].any()) if noun == "devices" else small
+        for name, part in parts[by].items():
+            shares = _shares(part, steps, hidden, "first")
             frames.append(shares.assign(counted_by=noun, arrival=name))
     columns = ["counted_by", "arrival", "step", "people", "share", "lower", "upper", "from_previous"]
     return pd.concat(frames, ignore_index=True)[columns]
