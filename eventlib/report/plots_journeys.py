@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING, Any, Final
 
 from eventlib.report.plots import DASHES, INK, PALETTE, SYMBOLS, empty, error_bars, figure, heatmap
-from eventlib.report.plots_sides import beside, largest, step_differences
+from eventlib.report.plots_sides import beside, largest, step_differences, wrapped
 from eventlib.report.tables import format_value
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ __all__ = [
 
 
 _TALL: Final = 2.6  # of a graph's unit upwards to one across, in pixels
-_UNTOLD: Final = "  not shown: under 10 people,<br>  or under 10 fewer than before"
+_UNTOLD: Final = "  not shown: under 10<br>  people, or under 10<br>  fewer than before"
 
 
 def funnel(frame: pd.DataFrame, subtitle: str = "") -> go.Figure:
@@ -41,7 +41,7 @@ def funnel(frame: pd.DataFrame, subtitle: str = "") -> go.Figure:
     label = dict(zip(frame["step"].index, frame["step"].astype(str), strict=True))
     for row, people in shown["people"].items():
         label[row] += f"<br>{format_value(people)} people"
-    x = "share of those at the first step, with 90 % interval"
+    x = "share of the first step, 90 % interval"
     fig = figure(title, subtitle, x, height=170 + 52 * len(frame))
     bars = {"orientation": "h", "marker": {"color": PALETTE[5]}, "hoverinfo": "skip"}
     y = [label[row] for row in shown.index]
@@ -50,7 +50,11 @@ def funnel(frame: pd.DataFrame, subtitle: str = "") -> go.Figure:
     text = [f"  {share:.1%}" for share in shares]
     fig.add_trace(go.Scatter(x=[float(item) for item in shown["upper"]], y=y, text=text, **ends))
     hidden = [label[row] for row in frame.index if row not in shown.index]
-    fig.add_trace(go.Scatter(x=[0.0] * len(hidden), y=hidden, text=[_UNTOLD] * len(hidden), **ends))
+    fig.add_trace(
+        go.Scatter(
+            x=[0.0] * len(hidden), y=hidden, text=[_UNTOLD] * len(hidden), textfont={"size": 12}, **ends
+        )
+    )
     fig.update_xaxes(tickformat=".0%", range=[0, 1.02])
     order = list(label.values())
     fig.update_yaxes(
@@ -109,7 +113,7 @@ def transition_graph(frame: pd.DataFrame, subtitle: str = "", least: float = 0.1
     places = _places(drawn)
     names = list(places)
     least_shown = f"arrows from {least:.0%} of an event's moves"
-    fig = figure(title, f"{subtitle} · {least_shown}" if subtitle else least_shown, height=580)
+    fig = figure(title, f"{subtitle}<br>{least_shown}" if subtitle else least_shown, height=580)
     most = float(drawn["moves"].max())
     for move in drawn.itertuples():
         _arrow(fig, places[str(move.source)], places[str(move.target)], move, most)
@@ -122,11 +126,14 @@ def transition_graph(frame: pd.DataFrame, subtitle: str = "", least: float = 0.1
             hoverinfo="skip",
         )
     )
+    last = len(names) - 1
     for name, (x, y) in places.items():
-        shift = 20 if y >= 0 else -20
-        fig.add_annotation(
-            x=x, y=y, text=name, showarrow=False, yshift=shift, bgcolor="rgba(255,255,255,0.9)"
-        )
+        shift = 27 if y >= 0 else -27
+        # names at the sides grow inwards: on a telephone they would be cut
+        side = "left" if x < last / 6 else "right" if x > last - last / 6 else "center"
+        place = {"x": x, "y": y, "yshift": shift, "xanchor": side, "bgcolor": "rgba(255,255,255,0.9)"}
+        place["xshift"] = {"left": -12, "right": 12, "center": 0}[side]
+        fig.add_annotation(text=wrapped(name), showarrow=False, **place)
     fig.update_xaxes(visible=False, range=[-0.7, len(names) - 0.3])
     fig.update_yaxes(visible=False, range=[-1.4, 1.75])
     return fig
@@ -149,8 +156,8 @@ def _arrow(
         arrowcolor="#8fb4cc", text="",
     )  # fmt: skip
     fig.add_annotation(
-        x=tail[0] + (head[0] - tail[0]) * 0.3,
-        y=tail[1] + (head[1] - tail[1]) * 0.3,
+        x=tail[0] + (head[0] - tail[0]) * 0.42,
+        y=tail[1] + (head[1] - tail[1]) * 0.42,
         text=f"{move.share:.0%}",
         showarrow=False,
         font={"size": 12, "color": "#1b1b1b"},
@@ -166,7 +173,11 @@ def steps(frame: pd.DataFrame, subtitle: str = "") -> go.Figure:
         return empty(title, "under 10 people: not shown")
     matrix = frame.set_index("event_name")
     matrix = matrix.loc[matrix.sum(axis=1).sort_values(ascending=False).index]
-    return heatmap(matrix, title=title, subtitle=subtitle, x="step of the journey", y="event", faint=0.005)
+    matrix.index = matrix.index.map(lambda name: wrapped(str(name)))
+    fig = heatmap(
+        matrix, title=title, subtitle=subtitle, x="step of the journey", y="event", form=".0%", faint=0.005
+    )
+    return fig.update_layout(height=190 + 38 * len(matrix))
 
 
 def convert_curves(frame: pd.DataFrame, subtitle: str = "") -> go.Figure:
@@ -194,7 +205,7 @@ def convert_curves(frame: pd.DataFrame, subtitle: str = "") -> go.Figure:
             part = frame[(frame["arrival"] == arrival) & (nouns == noun)]
             if len(part):
                 _curve(rows, part, noun, index, row)
-        name = f"<b>arrived by {arrival}</b>" if arrival != "other" else "<b>other arrivals</b>"
+        name = f"<b>{arrival}</b>" if arrival != "other" else "<b>other arrivals</b>"
         place = {"xref": "x domain", "yref": f"y{row if row > 1 else ''} domain", "x": 0.01, "y": 1.0}
         rows.add_annotation(text=name, showarrow=False, xanchor="left", yanchor="bottom", **place)
     rows.update_yaxes(tickformat=".0%", range=[0, top * 1.08])
@@ -217,7 +228,7 @@ def _curve(fig: go.Figure, part: pd.DataFrame, noun: str, index: int, row: int) 
     edge = {"x": [*days, *reversed(days)], "y": [*upper, *reversed(lower)], "mode": "lines"}
     fig.add_trace(go.Scatter(**edge, **band, hoverinfo="skip", showlegend=False), row=row, col=1)
     look = {
-        "line": {"color": PALETTE[index], "dash": DASHES[index], "width": 2.5, "shape": "hv"},
+        "line": {"color": PALETTE[index], "dash": DASHES[index], "width": 2.5},
         "marker": {"symbol": SYMBOLS[index], "size": 9},
         "textposition": ("top right", "bottom right")[index],
         "textfont": {"color": PALETTE[index]},
