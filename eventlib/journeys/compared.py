@@ -259,9 +259,10 @@ def compare_steps(
         np.zeros(len(step), dtype=np.int64),
         names,
         group=step,
+        hidden=ended,
         same_people=between == "units",
         draws=draws,
         seed=seed,
     )
-    found = pd.concat([keys.reset_index(drop=True), found], axis=1)[~(small | ended)]
+    found = pd.concat([keys.reset_index(drop=True), found], axis=1)[~small]
     return found.rename(columns={"source": "event_name"}).reset_index(drop=True)[columns]

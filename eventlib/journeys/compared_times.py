@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from eventlib.geo.cells import clustered_share
-from eventlib.journeys.pairs import DRAWS, columns_of, without_second
+from eventlib.journeys.pairs import DRAWS, around, columns_of, without_second
 from eventlib.journeys.visits import ARRIVALS, NOUNS
 from eventlib.journeys.waiting import time_to_convert, waits
 from eventlib.small_cells import SMALL_CELL
@@ -125,7 +125,7 @@ def _compared(
         lower, upper = clustered_share(shares[-1], variance, part["person"].nunique())
         frame[f"{name}_lower"], frame[f"{name}_upper"] = lower, upper
     frame["difference"] = shares[0] - shares[1]
-    frame["lower"], frame["upper"] = np.quantile(drawn[0] - drawn[1], [0.05, 0.95], axis=0)
+    frame["lower"], frame["upper"] = around(shares[0] - shares[1], drawn[0] - drawn[1])
     return frame
 
 

@@ -170,10 +170,10 @@ def occupied(pairs: pd.DataFrame, steps: int) -> pd.DataFrame:
     step = (pairs.groupby("path").cumcount() + 1).to_numpy()
     placed = pairs[["path", "person", "source"]].assign(step=step, new=False)
     last = placed.drop_duplicates("path", keep="last")
-    over = [
-        last[last["step"] < at].assign(source=END, new=last["step"] == at - 1, step=at)
-        for at in range(2, steps + 1)
-    ]
+    over = []
+    for at in range(2, steps + 1):
+        ended = last[last["step"] < at]
+        over.append(ended.assign(source=END, new=(ended["step"] == at - 1).to_numpy(), step=at))
     return pd.concat([placed[placed["step"] <= steps], *over], ignore_index=True)
 
 
@@ -181,10 +181,10 @@ def few_ended(placed: pd.DataFrame) -> set[int]:
     """Return the steps at which too few people's journeys ended since the last step that is shown to tell of it."""
     hidden, waiting = set(), set[Any]()
     ended = placed[placed["new"].astype(bool)]
-    for step, people in ended.groupby("step")["person"]:
-        waiting |= set(people)
-        if len(waiting) < SMALL_CELL:
-            hidden.add(int(str(step)))
+    for step in range(2, max([1, *placed["step"]]) + 1):
+        waiting |= set(ended.loc[ended["step"] == step, "person"])
+        if 0 < len(waiting) < SMALL_CELL:
+            hidden.add(step)
         else:
             waiting = set()
     return hidden

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import pandas as pd
 from scipy import sparse
+from scipy.special import ndtri
 
 from eventlib.geo.cells import clustered_share, small_cells
 from eventlib.small_cells import SMALL_CELL
@@ -19,9 +20,10 @@ from eventlib.small_cells import SMALL_CELL
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-__all__ = ["DRAWS", "Side", "columns_of", "compare", "few_people", "tally", "without_second"]
+__all__ = ["DRAWS", "Side", "around", "columns_of", "compare", "few_people", "tally", "without_second"]
 
 DRAWS: Final = 400
+_Z90: Final = float(ndtri(0.95))
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +77,7 @@ def compare(
     names: tuple[str, str],
     *,
     group: npt.NDArray[np.int64] | None = None,
+    hidden: npt.NDArray[np.bool_] | None = None,
     same_people: bool = True,
     draws: int = DRAWS,
     seed: int = 0,
@@ -91,6 +94,8 @@ def compare(
         What the sides are called.
     group
         Cells that add up to a total which is shown; None if none do.
+    hidden
+        Cells that may not be shown for another reason.
     same_people
         Both sides count the same people, in two ways: then the second is not told, nor the difference, where they differ
         for under ten people.
@@ -114,9 +119,9 @@ def compare(
         clusters = people_in(sides[index].base)
         frame[f"{name}_lower"], frame[f"{name}_upper"] = _bounds(shares[index], drawn[index], clusters, base)
     frame["difference"] = shares[0] - shares[1]
-    frame["lower"], frame["upper"] = _quantiles(drawn[0] - drawn[1])
+    frame["lower"], frame["upper"] = around(shares[0] - shares[1], drawn[0] - drawn[1])
     counts = [people_in(side.cells) for side in sides]
-    small = _small(counts, group)
+    small = _small(counts, group, hidden)
     if same_people:
         few = few_people(sides[0].cells, sides[1].cells) | few_people(sides[0].base, sides[1].base)[base]
         without_second(frame, _beside(few & ~small, np.minimum(*counts), group) & ~small, names)
@@ -164,18 +169,24 @@ def _bounds(
     return lower, upper
 
 
-def _quantiles(drawn: npt.NDArray[np.float64]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+def around(
+    found: npt.NDArray[np.float64], drawn: npt.NDArray[np.float64]
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Return 90 % bounds from the spread of draws: their percentiles hold the truth too seldom (S8.5)."""
     known = ~np.isnan(drawn).all(axis=0)
-    bounds = np.full((2, drawn.shape[1]), np.nan)
-    if known.any():
-        bounds[:, known] = np.nanquantile(drawn[:, known], [0.05, 0.95], axis=0)
-    return bounds[0], bounds[1]
+    spread = np.full(len(found), np.nan)
+    spread[known] = _Z90 * np.nanstd(drawn[:, known], axis=0)
+    return found - spread, found + spread
 
 
-def _small(counts: list[npt.NDArray[np.int64]], group: npt.NDArray[np.int64] | None) -> npt.NDArray[np.bool_]:
+def _small(
+    counts: list[npt.NDArray[np.int64]],
+    group: npt.NDArray[np.int64] | None,
+    hidden: npt.NDArray[np.bool_] | None,
+) -> npt.NDArray[np.bool_]:
     """Tell which cells may not be shown on either side; a side on which nobody is tells of nobody."""
     small = np.logical_or(*[(count > 0) & (count < SMALL_CELL) for count in counts])
-    return _beside(small, np.maximum(*counts), group)
+    return _beside(small if hidden is None else small | hidden, np.maximum(*counts), group)
 
 
 def _beside(
