@@ -5,21 +5,32 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any, Final
 
-from eventlib.report.plots import DASHES, GREY, INK, PALETTE, SYMBOLS, empty, error_bars, figure, heatmap
+from eventlib.report.plots import DASHES, INK, PALETTE, SYMBOLS, empty, error_bars, figure, heatmap
+from eventlib.report.plots_sides import beside, largest, step_differences, wrapped
 from eventlib.report.tables import format_value
 
 if TYPE_CHECKING:
     import pandas as pd
     import plotly.graph_objects as go
 
-__all__ = ["convert_curves", "funnel", "funnel_by_arrival", "steps", "transition_graph"]
+__all__ = [
+    "beside",
+    "convert_curves",
+    "formats",
+    "funnel",
+    "largest",
+    "step_differences",
+    "steps",
+    "transition_graph",
+]
 
 
 _TALL: Final = 2.6  # of a graph's unit upwards to one across, in pixels
+_UNTOLD: Final = "  not shown: under 10<br>  people, or under 10<br>  fewer than before"
 
 
 def funnel(frame: pd.DataFrame, subtitle: str = "") -> go.Figure:
-    """Return a funnel with its 90 % intervals, from `journeys.funnel`."""
+    """Return a funnel with its 90 % intervals, from `journeys.funnel`; a step that is not shown says so."""
     import plotly.graph_objects as go  # noqa: PLC0415 - half a second that tables do not need
 
     title = "How many people get how far"
@@ -27,61 +38,44 @@ def funnel(frame: pd.DataFrame, subtitle: str = "") -> go.Figure:
     if shown.empty:
         return empty(title, "under 10 people at every step: not shown")
     shares = [float(item) for item in shown["share"]]
-    labels = [
-        f"{step}<br>{format_value(n)} people" for step, n in zip(shown["step"], shown["people"], strict=True)
-    ]
-    fig = figure(
-        title, subtitle, "share of those at the first step, with 90 % interval", height=170 + 52 * len(shown)
-    )
-    fig.add_trace(
-        go.Bar(
-            x=shares,
-            y=labels,
-            orientation="h",
-            marker={"color": PALETTE[5]},
-            error_x=error_bars(shown, "share", color=INK),
-            hoverinfo="skip",
-        )
-    )
+    label = dict(zip(frame["step"].index, frame["step"].astype(str), strict=True))
+    for row, people in shown["people"].items():
+        label[row] += f"<br>{format_value(people)} people"
+    x = "share of the first step, 90 % interval"
+    fig = figure(title, subtitle, x, height=170 + 52 * len(frame))
+    bars = {"orientation": "h", "marker": {"color": PALETTE[5]}, "hoverinfo": "skip"}
+    y = [label[row] for row in shown.index]
+    fig.add_trace(go.Bar(x=shares, y=y, error_x=error_bars(shown, "share", color=INK), **bars))
     ends = {"mode": "text", "textposition": "middle right", "cliponaxis": False, "hoverinfo": "skip"}
     text = [f"  {share:.1%}" for share in shares]
+    fig.add_trace(go.Scatter(x=[float(item) for item in shown["upper"]], y=y, text=text, **ends))
+    hidden = [label[row] for row in frame.index if row not in shown.index]
     fig.add_trace(
-        go.Scatter(x=[float(item) for item in shown["upper"]], y=labels, text=text, showlegend=False, **ends)
+        go.Scatter(
+            x=[0.0] * len(hidden), y=hidden, text=[_UNTOLD] * len(hidden), textfont={"size": 12}, **ends
+        )
     )
     fig.update_xaxes(tickformat=".0%", range=[0, 1.02])
-    fig.update_yaxes(type="category", autorange="reversed", ticks="")
+    order = list(label.values())
+    fig.update_yaxes(
+        type="category", categoryorder="array", categoryarray=order, autorange="reversed", ticks=""
+    )
     fig.update_layout(showlegend=False, margin={"r": 70})
     return fig
 
 
-def funnel_by_arrival(frame: pd.DataFrame, subtitle: str = "") -> go.Figure:
-    """Return the last step's share for AI-referred and other visitors, counted as people and as devices."""
-    import plotly.graph_objects as go  # noqa: PLC0415 - as above
+def formats(frame: pd.DataFrame) -> dict[str, str]:
+    """Return how a table shows the columns of a frame from `journeys`: shares and their differences as percentages.
 
-    last = frame.groupby(["counted_by", "arrival"], sort=False).tail(1).dropna(subset=["share"])
-    title = "Reaching the last step: people against devices, AI answers against other arrivals"
-    if last.empty:
-        return empty(title, "under 10 people reached it: not shown")
-    fig = figure(title, subtitle, "share of those at the first step, with 90 % interval", height=330)
-    for index, (arrival, part) in enumerate(last.groupby("arrival", sort=False)):
-        values = [float(item) for item in part["share"]]
-        fig.add_trace(
-            go.Scatter(
-                x=values,
-                y=[f"counted by {noun}, {arrival}" for noun in part["counted_by"]],
-                mode="markers+text",
-                name=str(arrival),
-                marker={"size": 11, "color": PALETTE[index], "symbol": SYMBOLS[index]},
-                text=[f"{item:.1%}" for item in values],
-                textposition="top center",
-                cliponaxis=False,
-                error_x=error_bars(part, "share", color=INK) | {"color": PALETTE[index]},
-                showlegend=False,
-            )
-        )
-    fig.update_xaxes(tickformat=".0%", rangemode="tozero")
-    fig.update_yaxes(type="category", autorange="reversed")
-    return fig
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> formats(pd.DataFrame(columns=["step", "people", "people_share", "difference"]))
+    {'people_share': 'percent', 'difference': 'percent'}
+    """
+    percent = ("share", "lower", "upper", "difference", "from_previous")
+    names = [str(name) for name in frame.columns]
+    return {name: "percent" for name in names if name.endswith(percent) or name.isdigit()}
 
 
 def _places(moves: pd.DataFrame) -> dict[str, tuple[float, float]]:
@@ -112,14 +106,14 @@ def transition_graph(frame: pd.DataFrame, subtitle: str = "", least: float = 0.1
     """
     import plotly.graph_objects as go  # noqa: PLC0415 - as above
 
-    title = "What follows what within a session"
+    title = "What follows what"
     drawn = frame[(frame["share"] >= least) & (frame["source"] != frame["target"])]
     if drawn.empty:
         return empty(title, "under 10 people on every move: not shown")
     places = _places(drawn)
     names = list(places)
     least_shown = f"arrows from {least:.0%} of an event's moves"
-    fig = figure(title, f"{subtitle} · {least_shown}" if subtitle else least_shown, height=580)
+    fig = figure(title, f"{subtitle}<br>{least_shown}" if subtitle else least_shown, height=580)
     most = float(drawn["moves"].max())
     for move in drawn.itertuples():
         _arrow(fig, places[str(move.source)], places[str(move.target)], move, most)
@@ -132,11 +126,14 @@ def transition_graph(frame: pd.DataFrame, subtitle: str = "", least: float = 0.1
             hoverinfo="skip",
         )
     )
+    last = len(names) - 1
     for name, (x, y) in places.items():
-        shift = 20 if y >= 0 else -20
-        fig.add_annotation(
-            x=x, y=y, text=name, showarrow=False, yshift=shift, bgcolor="rgba(255,255,255,0.9)"
-        )
+        shift = 27 if y >= 0 else -27
+        # names at the sides grow inwards: on a telephone they would be cut
+        side = "left" if x < last / 6 else "right" if x > last - last / 6 else "center"
+        place = {"x": x, "y": y, "yshift": shift, "xanchor": side, "bgcolor": "rgba(255,255,255,0.9)"}
+        place["xshift"] = {"left": -12, "right": 12, "center": 0}[side]
+        fig.add_annotation(text=wrapped(name), showarrow=False, **place)
     fig.update_xaxes(visible=False, range=[-0.7, len(names) - 0.3])
     fig.update_yaxes(visible=False, range=[-1.4, 1.75])
     return fig
@@ -159,8 +156,8 @@ def _arrow(
         arrowcolor="#8fb4cc", text="",
     )  # fmt: skip
     fig.add_annotation(
-        x=tail[0] + (head[0] - tail[0]) * 0.3,
-        y=tail[1] + (head[1] - tail[1]) * 0.3,
+        x=tail[0] + (head[0] - tail[0]) * 0.42,
+        y=tail[1] + (head[1] - tail[1]) * 0.42,
         text=f"{move.share:.0%}",
         showarrow=False,
         font={"size": 12, "color": "#1b1b1b"},
@@ -171,36 +168,75 @@ def _arrow(
 
 def steps(frame: pd.DataFrame, subtitle: str = "") -> go.Figure:
     """Return the step matrix, from `journeys.step_matrix`."""
-    title = "Where sessions are at each step"
+    title = "Where journeys are at each step"
     if frame.empty:
         return empty(title, "under 10 people: not shown")
     matrix = frame.set_index("event_name")
     matrix = matrix.loc[matrix.sum(axis=1).sort_values(ascending=False).index]
-    return heatmap(matrix, title=title, subtitle=subtitle, x="step of the session", y="event", faint=0.005)
+    matrix.index = matrix.index.map(lambda name: wrapped(str(name)))
+    fig = heatmap(
+        matrix, title=title, subtitle=subtitle, x="step of the journey", y="event", form=".0%", faint=0.005
+    )
+    return fig.update_layout(height=190 + 38 * len(matrix))
 
 
 def convert_curves(frame: pd.DataFrame, subtitle: str = "") -> go.Figure:
-    """Return who has converted by when, with a 90 % band, from `journeys.time_to_convert`."""
-    import plotly.graph_objects as go  # noqa: PLC0415 - as above
+    """Return who has converted by when, with a 90 % band: an arrival a row, people and devices a line each.
+
+    Parameters
+    ----------
+    frame
+        From `journeys.time_to_convert` or `journeys.time_to_convert_by_unit`.
+    subtitle
+        As in `plots.figure`.
+    """
+    from plotly.subplots import make_subplots  # noqa: PLC0415 - as above
 
     title = "Time to convert"
     if frame.empty:
         return empty(title, "under 10 people converted: not shown")
-    fig = figure(title, subtitle, "days since the first event", "share who converted, 90 % band", height=460)
-    for index, (arrival, part) in enumerate(frame.groupby("arrival", sort=False)):
-        days, share, lower, upper = (
-            [0.0, *part[name].astype(float)] for name in ("days", "share", "lower", "upper")
-        )
-        red, green, blue = (int(PALETTE[index][i : i + 2], 16) for i in (1, 3, 5))
-        band = {"fill": "toself", "fillcolor": f"rgba({red},{green},{blue},0.15)", "line": {"width": 0}}
-        edge = {"x": [*days, *reversed(days)], "y": [*upper, *reversed(lower)], "mode": "lines"}
-        fig.add_trace(go.Scatter(**edge, **band, hoverinfo="skip", showlegend=False))
-        line = {"color": PALETTE[index], "dash": DASHES[index], "width": 2.5}
-        marker = {"symbol": SYMBOLS[index], "size": 8}
-        fig.add_trace(
-            go.Scatter(x=days, y=share, mode="lines+markers", name=str(arrival), line=line, marker=marker)
-        )
-    fig.update_yaxes(tickformat=".0%", rangemode="tozero")
-    fig.update_xaxes(rangemode="tozero")
-    fig.update_layout(margin={"t": 110}, legend={"font": {"color": GREY}})
-    return fig
+    arrivals = list(dict.fromkeys(frame["arrival"]))
+    fig = figure(title, subtitle, height=170 + 230 * len(arrivals))
+    rows = make_subplots(rows=len(arrivals), cols=1, shared_xaxes="all", vertical_spacing=0.12, figure=fig)
+    nouns = frame["counted_by"] if "counted_by" in frame else frame["arrival"].map(lambda _: "people")
+    top = float(frame["upper"].max())
+    for row, arrival in enumerate(arrivals, start=1):
+        for index, noun in enumerate(("people", "devices")):
+            part = frame[(frame["arrival"] == arrival) & (nouns == noun)]
+            if len(part):
+                _curve(rows, part, noun, index, row)
+        name = f"<b>{arrival}</b>" if arrival != "other" else "<b>other arrivals</b>"
+        place = {"xref": "x domain", "yref": f"y{row if row > 1 else ''} domain", "x": 0.01, "y": 1.0}
+        rows.add_annotation(text=name, showarrow=False, xanchor="left", yanchor="bottom", **place)
+    rows.update_yaxes(tickformat=".0%", range=[0, top * 1.08])
+    rows.update_xaxes(rangemode="tozero")
+    rows.update_xaxes(title_text="days since the first event", row=len(arrivals))
+    rows.update_yaxes(title_text="share who converted")
+    rows.update_layout(margin={"t": 112, "r": 76}, showlegend=False)
+    return rows
+
+
+def _curve(fig: go.Figure, part: pd.DataFrame, noun: str, index: int, row: int) -> None:
+    """Draw one line with its band and, at its end, its name."""
+    import plotly.graph_objects as go  # noqa: PLC0415 - as above
+
+    days, share, lower, upper = (
+        [0.0, *part[name].astype(float)] for name in ("days", "share", "lower", "upper")
+    )
+    red, green, blue = (int(PALETTE[index][i : i + 2], 16) for i in (1, 3, 5))
+    band = {"fill": "toself", "fillcolor": f"rgba({red},{green},{blue},0.13)", "line": {"width": 0}}
+    edge = {"x": [*days, *reversed(days)], "y": [*upper, *reversed(lower)], "mode": "lines"}
+    fig.add_trace(go.Scatter(**edge, **band, hoverinfo="skip", showlegend=False), row=row, col=1)
+    look = {
+        "line": {"color": PALETTE[index], "dash": DASHES[index], "width": 2.5},
+        "marker": {"symbol": SYMBOLS[index], "size": 9},
+        "textposition": ("top right", "bottom right")[index],
+        "textfont": {"color": PALETTE[index]},
+        "cliponaxis": False,
+    }
+    text = [""] * (len(days) - 1) + [noun]
+    hover = f"{noun}: %{{y:.1%}} by day %{{x:.1f}}<extra></extra>"
+    line = go.Scatter(
+        x=days, y=share, mode="lines+markers+text", name=noun, text=text, **look, hovertemplate=hover
+    )
+    fig.add_trace(line, row=row, col=1)
