@@ -180,7 +180,9 @@ def shared_sessions(known: Known) -> pd.DataFrame:
     if len(shown) < len(found):  # one hidden row could be had from the total
         shown = shown[shown["events"] > shown["events"].min()] if len(shown) == len(found) - 1 else shown
     shown["go to"] = shown["visit"].map(_OUTCOMES)
-    return shown.rename(columns={"events": "anonymous events"})[["visit", "anonymous events", "share", "go to"]]
+    return shown.rename(columns={"events": "anonymous events"})[
+        ["visit", "anonymous events", "share", "go to"]
+    ]
 
 
 def placeholder_share(data: Prepared) -> tuple[int, float | None]:

@@ -10,7 +10,6 @@ from eventlib.geo.cells import SMALL_CELL, hide_small_cells
 
 if TYPE_CHECKING:
     from eventlib.people.known import Known, Ratio
-    from eventlib.prepared import Prepared
 
 __all__ = ["RULES", "merged_by_rule", "people_range"]
 
@@ -39,18 +38,18 @@ def merged_by_rule(people: pd.DataFrame) -> pd.DataFrame:
         `rule`, `meaning`, `identifiers`, `people`; rules of under 10 people are left out, and the next rarest.
     """
     grouped = people.groupby("rule").agg(identifiers=("identifier", "size"), people=("person_id", "nunique"))
-    found = grouped.reset_index().sort_values("identifiers", ascending=False, kind="stable", ignore_index=True)
+    found = grouped.reset_index().sort_values(
+        "identifiers", ascending=False, kind="stable", ignore_index=True
+    )
     shown, _ = hide_small_cells(found, "people")
     return shown.assign(meaning=shown["rule"].map(RULES))[["rule", "meaning", "identifiers", "people"]]
 
 
-def people_range(data: Prepared, known: Known, per_person: Ratio) -> pd.DataFrame:
+def people_range(known: Known, per_person: Ratio) -> pd.DataFrame:
     """Return how many people there are: as devices, as merged, and if those who never sign in lose cookies as the others do.
 
     Parameters
     ----------
-    data
-        What `eventlib.load` gives.
     known
         What is known of sign-ins.
     per_person
@@ -69,9 +68,10 @@ def people_range(data: Prepared, known: Known, per_person: Ratio) -> pd.DataFram
         ("device ids", float(rows["device"].nunique()), None, None),
         ("people, as merged", float(merged), None, None),
     ]
-    if per_person.value:
-        bounds = [len(signed_in) + len(alone) / ratio for ratio in (per_person.value, per_person.upper, per_person.lower) if ratio]
-        counts.append(("people, if the others lose cookies as those who sign in", *bounds))
+    if per_person.value and per_person.lower and per_person.upper:
+        ratios = (per_person.value, per_person.upper, per_person.lower)
+        guess, low, high = (len(signed_in) + len(alone) / ratio for ratio in ratios)
+        counts.append(("people, if the others lose cookies as those who sign in", guess, low, high))
     frame = pd.DataFrame(counts, columns=["counted as", "people", "lower", "upper"])
     columns = ["people", "lower", "upper"]
     frame.loc[frame["people"] < SMALL_CELL, columns] = float("nan")

@@ -31,13 +31,17 @@ Found = Mapping[str, str]
 
 def _large(data: Prepared, _known: Known) -> Found:
     sizes = data.people.groupby("person_id").size()
-    return {person: f"{size} identifiers" for person, size in sizes[sizes > Limits().component_flagged].items()}
+    return {
+        person: f"{size} identifiers" for person, size in sizes[sizes > Limits().component_flagged].items()
+    }
 
 
 def _accounts(data: Prepared, _known: Known) -> Found:
     users = data.people[data.people["namespace"] == "user_id"]
     names = users.groupby("person_id")["identifier"].agg(list)
-    return {person: f"user ids {each[0]} and {each[1]}" for person, each in names.items() if len(each) > 1}
+    return {
+        str(person): f"user ids {each[0]} and {each[1]}" for person, each in names.items() if len(each) > 1
+    }
 
 
 def _at_once(_data: Prepared, known: Known) -> Found:
@@ -45,19 +49,21 @@ def _at_once(_data: Prepared, known: Known) -> Found:
     slot = rows["time"].dt.floor(_WINDOW)
     devices = rows.groupby(["person", slot])["device"].nunique()
     most = devices.groupby(level=0).max()
-    return {person: f"{n} devices within five minutes" for person, n in most[most >= _AT_ONCE].items()}
+    return {str(person): f"{n} devices within five minutes" for person, n in most[most >= _AT_ONCE].items()}
 
 
 def _browsers(_data: Prepared, known: Known) -> Found:
     kinds = known.events.groupby("person")["browser"].nunique()
-    return {person: f"{n} browsers" for person, n in kinds[kinds >= _BROWSERS].items()}
+    return {str(person): f"{n} browsers" for person, n in kinds[kinds >= _BROWSERS].items()}
 
 
 def _lands(data: Prepared, _known: Known) -> Found:
     events = data.events
-    rows = events[(events["allow_identity"].astype(bool) & events["jurisdiction"].notna()).to_numpy(dtype=bool)]
+    rows = events[
+        (events["allow_identity"].astype(bool) & events["jurisdiction"].notna()).to_numpy(dtype=bool)
+    ]
     lands = rows.groupby("person_id")["jurisdiction"].agg(lambda each: sorted(set(each)))
-    return {person: f"in {', '.join(each)}" for person, each in lands.items() if len(each) >= _LANDS}
+    return {str(person): f"in {', '.join(each)}" for person, each in lands.items() if len(each) >= _LANDS}
 
 
 def _bridges(data: Prepared, _known: Known) -> Found:
@@ -70,7 +76,13 @@ def _bridges(data: Prepared, _known: Known) -> Found:
     for left_kind, left, right_kind, right, events in zip(*(rows[c].tolist() for c in columns), strict=True):
         one, other = (left_kind, left), (right_kind, right)
         neighbours[one][other] = neighbours[other][one] = neighbours[one].get(other, 0) + events
-    persons = dict(zip(zip(data.people["namespace"], data.people["identifier"], strict=True), data.people["person_id"], strict=True))
+    persons = dict(
+        zip(
+            zip(data.people["namespace"], data.people["identifier"], strict=True),
+            data.people["person_id"],
+            strict=True,
+        )
+    )
     return {
         persons[one]: f"one event between {one[1]} and {other[1]}"
         for one, other in _weak(neighbours)
@@ -78,7 +90,9 @@ def _bridges(data: Prepared, _known: Known) -> Found:
     }
 
 
-def _weak(neighbours: Mapping[tuple[str, str], Mapping[tuple[str, str], int]]) -> Iterable[tuple[tuple[str, str], tuple[str, str]]]:
+def _weak(
+    neighbours: Mapping[tuple[str, str], Mapping[tuple[str, str], int]],
+) -> Iterable[tuple[tuple[str, str], tuple[str, str]]]:
     """Yield the edges of one event without which a component falls into two parts of several identifiers (Tarjan 1974)."""
     order: dict[tuple[str, str], int] = {}
     low: dict[tuple[str, str], int] = {}
