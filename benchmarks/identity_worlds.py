@@ -72,6 +72,7 @@ class Settings:
     signed_out_share: float = 0.0  # of sharers: signed in once, then never again on the shared device
     handover_share: float = 0.02  # of visits that follow another person's: within eight minutes of it
     borrowed_share: float = 0.0  # of visits after another person's that did not sign out: under their login
+    guest_share: float = 0.0  # of own devices: somebody else comes once or twice, and nearly always signs in
     # public devices
     kiosks_per_thousand: float = 0.0  # people
     kiosk_users: int = 24
@@ -140,7 +141,19 @@ def _draw_seats(rng: np.random.Generator, home: Ints, s: Settings) -> _Seats:
     first = own.sum() + home.max(initial=-1) + 1
     device = np.concatenate([np.arange(own.sum()), tablets, first + np.arange(len(public)) % max(kiosks, 1)])
     kind = np.repeat([OWN, SHARED, KIOSK], [own.sum(), len(sharers), len(public)])
-    return _Seats(person, device, kind)
+    return _with_guests(rng, _Seats(person, device, kind), s)
+
+
+def _with_guests(rng: np.random.Generator, seats: _Seats, s: Settings) -> _Seats:
+    """Add guests: they behave as at a public device."""
+    own = seats.device[seats.kind == OWN]
+    visited = own[rng.random(len(own)) < s.guest_share]
+    guest = rng.integers(0, s.people, len(visited))
+    return _Seats(
+        np.r_[seats.person, guest],
+        np.r_[seats.device, visited],
+        np.r_[seats.kind, np.full(len(visited), KIOSK)],
+    )
 
 
 def _first_of_home(home: Ints) -> Ints:
@@ -376,6 +389,7 @@ WORLDS: Final = {
     "junk 0.5 %": replace(PLAIN, junk_share=0.005),
     "junk 2 %": replace(PLAIN, junk_share=0.02),
     "site's own junk 0.5 %": replace(PLAIN, site_junk_share=0.005),
+    "guests 10 %": replace(PLAIN, guest_share=0.1),
     "kiosks": replace(PLAIN, kiosks_per_thousand=1.0),
     "cookie loss 10 %": replace(PLAIN, cookie_loss=0.1),
     "logout, reset": replace(_MANY, logout_share=0.5, shared_logout_share=0.9, reset_share=1.0),

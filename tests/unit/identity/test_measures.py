@@ -9,7 +9,7 @@ from sklearn.metrics import fowlkes_mallows_score
 from sklearn.metrics.cluster import pair_confusion_matrix
 
 from eventlib.errors import BadCallError
-from eventlib.identity.measures import MEASURES, score_clusters
+from eventlib.identity.measures import MEASURES, _regroup, _tabulate, score_clusters
 
 
 def values(found, true) -> dict[str, float]:
@@ -131,6 +131,16 @@ def coverage(world, worlds: int, people: int) -> tuple[dict[str, float], dict[st
         for level in (90, 95)
     ]
     return dict(held[0].mean()), dict(held[1].mean())
+
+
+@pytest.mark.parametrize("world", [households, crowd])
+@pytest.mark.parametrize("people", [60, 6_000])
+def test_a_replicate_with_each_group_once_is_the_world(world, people):
+    rng = np.random.default_rng(4)
+    found, true = world(rng, people)
+    made = _regroup(_tabulate(found, true), rng)
+    once = made.draw(np.ones((1, len(made.linear)))).measures()[0]
+    assert once == pytest.approx(score_clusters(found, true)["value"].to_numpy())
 
 
 @pytest.mark.parametrize("world", [households, crowd])
