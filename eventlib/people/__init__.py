@@ -4,7 +4,7 @@ from eventlib.people.assess import LIMITS, Assessment, assess
 from eventlib.people.known import Known, Ratio, known_devices, next_sign_in, shared_sessions
 from eventlib.people.merged import merged_by_rule, people_range
 from eventlib.people.suspects import SIGNS, count_signs, examples, suspects
-from eventlib.people.truth import against_truth
+from eventlib.people.truth import against_truth, formats
 
 __all__ = [
     "LIMITS",
@@ -16,6 +16,7 @@ __all__ = [
     "assess",
     "count_signs",
     "examples",
+    "formats",
     "known_devices",
     "merged_by_rule",
     "next_sign_in",

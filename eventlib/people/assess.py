@@ -74,7 +74,7 @@ def _between(ratio: Ratio) -> str:
 def _placeholders(data: Prepared) -> Finding:
     events, share = placeholder_share(data)
     if share is None:
-        return Finding("placeholders", None, "no event names a user")
+        return Finding("placeholders", None, "no event names a user, or under 10 devices sent a placeholder")
     words = f"{events:,} events, {percent(share)} of those that name a user, name a placeholder such as null or guest"
     return Finding("placeholders", share, words if events else "no user id is a placeholder")
 
@@ -97,16 +97,14 @@ def _shared(known: Known, shared: pd.DataFrame) -> Finding:
 
 def _suspicious(signs: pd.DataFrame) -> Finding:
     told = signs.dropna(subset=["share"])
-    worst = told.sort_values("events", ascending=False, kind="stable").head(1)
-    if worst.empty or not float(worst["events"].iloc[0]):
+    worst = told.sort_values("share of events", ascending=False, kind="stable").head(1)
+    if worst.empty or not float(worst["share of events"].iloc[0]):
         return Finding(
             "suspicious people", 0.0, "no sign of several people in one, or of under 10 people each"
         )
     row = worst.iloc[0]
-    words = (
-        f"{int(row['people']):,} people, with {percent(float(row['events']))} of the events: {row['sign']}"
-    )
-    return Finding("suspicious people", float(row["events"]), words)
+    words = f"{int(row['people']):,} people, with {percent(float(row['share of events']))} of the events: {row['sign']}"
+    return Finding("suspicious people", float(row["share of events"]), words)
 
 
 def _lost_cookies(found: Ratio) -> Finding:
@@ -122,9 +120,9 @@ def _lost_cookies(found: Ratio) -> Finding:
 def _never_signed_in(data: Prepared) -> Finding:
     people = data.people
     every = people["person_id"].nunique()
-    if every < SMALL_CELL:
-        return Finding("never signed in", None, "under 10 people")
     named = people.loc[people["namespace"] == "user_id", "person_id"].nunique()
+    if 0 < named < SMALL_CELL or every - named < SMALL_CELL:
+        return Finding("never signed in", None, "under 10 people sign in, or under 10 do not")
     words = f"{every - named:,} of {every:,} people, {percent(1 - named / every)}, have no user id: on two devices each is two"
     return Finding("never signed in", 1 - named / every, words)
 
@@ -133,6 +131,9 @@ def _refused(data: Prepared) -> Finding:
     evidence, refused = int(data.evidence["events"].sum()), int(data.refused_merges["events"].sum())
     if not evidence + refused:
         return Finding("refused evidence", None, "no two identifiers were seen together")
+    sides = data.refused_merges[["left_identifier", "right_identifier"]]
+    if 0 < len(pd.unique(sides.to_numpy(dtype=object).ravel())) < SMALL_CELL:
+        return Finding("refused evidence", None, "refused between under 10 identifiers")
     share = refused / (evidence + refused)
     return Finding(
         "refused evidence",

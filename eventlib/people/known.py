@@ -186,8 +186,15 @@ def shared_sessions(known: Known) -> pd.DataFrame:
 
 
 def placeholder_share(data: Prepared) -> tuple[int, float | None]:
-    """Return how many events came under a placeholder for a user id, and their share of those that name one."""
+    """Return how many events came under a placeholder for a user id, and their share of those that name one.
+
+    None where no event does, or under 10 devices sent placeholders.
+    """
     refused: Any = data.refused_merges
-    events = int(refused.loc[refused["rule"] == "junk_identifier", "events"].sum())
+    junk = refused[refused["rule"] == "junk_identifier"]
+    events = int(junk["events"].sum())
+    devices = junk[["left_identifier", "right_identifier"]].nunique().max()
     named = int(data.events["user_id"].notna().sum())
-    return events, events / named if named else None
+    if not named or 0 < devices < SMALL_CELL:
+        return 0, None
+    return events, events / named

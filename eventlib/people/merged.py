@@ -65,8 +65,8 @@ def people_range(known: Known, per_person: Ratio) -> pd.DataFrame:
     alone = set(rows["person"]) - signed_in
     merged = len(signed_in) + len(alone)
     counts: list[tuple[str, float, float | None, float | None]] = [
-        ("device ids", float(rows["device"].nunique()), None, None),
-        ("people, as merged", float(merged), None, None),
+        ("device ids, of humans who allow identity", float(rows["device"].nunique()), None, None),
+        ("people, as merged of these", float(merged), None, None),
     ]
     if per_person.value and per_person.lower and per_person.upper:
         ratios = (per_person.value, per_person.upper, per_person.lower)

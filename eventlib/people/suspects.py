@@ -11,9 +11,9 @@ import pandas as pd
 from eventlib.geo.cells import SMALL_CELL
 from eventlib.graph import Limits
 from eventlib.intervals import wilson
+from eventlib.people.known import Known
 
 if TYPE_CHECKING:
-    from eventlib.people.known import Known
     from eventlib.prepared import Prepared
 
 __all__ = ["SIGNS", "count_signs", "examples", "suspects"]
@@ -32,7 +32,8 @@ Found = Mapping[str, str]
 def _large(data: Prepared, _known: Known) -> Found:
     sizes = data.people.groupby("person_id").size()
     return {
-        person: f"{size} identifiers" for person, size in sizes[sizes > Limits().component_flagged].items()
+        str(person): f"{size} identifiers"
+        for person, size in sizes[sizes > Limits().component_flagged].items()
     }
 
 
@@ -146,7 +147,7 @@ def count_signs(data: Prepared, known: Known) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        `sign`, `people`, `share` of all people with `lower` and `upper` (90 %, Wilson), `events` share; null where under 10
+        `sign`, `people`, `share` of all people with `lower` and `upper` (90 %, Wilson), `share of events`; null where under 10
         people bear it.
     """
     every = data.people["person_id"].nunique()
@@ -155,13 +156,13 @@ def count_signs(data: Prepared, known: Known) -> pd.DataFrame:
     for name, found in _all(data, known).items():
         events = int(of_person.reindex(list(found)).fillna(0).sum())
         rows.append((name, len(found), events / max(len(data.events), 1)))
-    frame = pd.DataFrame(rows, columns=["sign", "people", "events"])
+    frame = pd.DataFrame(rows, columns=["sign", "people", "share of events"])
     frame["share"] = frame["people"] / max(every, 1)
     frame["lower"], frame["upper"] = wilson(frame["people"], [every] * len(frame))
     small = (frame["people"] > 0) & (frame["people"] < SMALL_CELL)
     frame["people"] = frame["people"].astype("Int64").mask(small)
-    frame.loc[small, ["share", "lower", "upper", "events"]] = float("nan")
-    return frame[["sign", "people", "share", "lower", "upper", "events"]]
+    frame.loc[small, ["share", "lower", "upper", "share of events"]] = float("nan")
+    return frame[["sign", "people", "share", "lower", "upper", "share of events"]]
 
 
 def suspects(data: Prepared, known: Known) -> pd.DataFrame:
@@ -187,14 +188,14 @@ def suspects(data: Prepared, known: Known) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["person_id", "identifiers", "events", "signs", "look at"])
 
 
-def examples(data: Prepared, known: Known, most: int) -> pd.DataFrame:
+def examples(data: Prepared, most: int) -> pd.DataFrame:
     """Return the most suspicious people, to be checked by hand; none unless asked for.
 
     Parameters
     ----------
-    data, known
-        As above.
+    data
+        What `eventlib.load` gives.
     most
         How many; 0 for a report that others read (S7.10).
     """
-    return suspects(data, known).head(most)
+    return suspects(data, Known(data)).head(most)

@@ -14,7 +14,7 @@ from eventlib.identity.measures import score_clusters
 if TYPE_CHECKING:
     from eventlib.prepared import Prepared
 
-__all__ = ["against_truth"]
+__all__ = ["against_truth", "formats"]
 
 _FAMILIES: Final = {
     "pairwise": "pairs (two of one person)",
@@ -64,6 +64,12 @@ def against_truth(data: Prepared, truth: AnyPath) -> pd.DataFrame:
     rows = rows.astype("object").assign(true=true.reindex(rows["event_id"]).to_numpy())
     parts = (("events", rows), ("devices and users", _identifiers(rows)))
     return pd.concat([_scored(name, part) for name, part in parts], ignore_index=True)
+
+
+def formats(frame: pd.DataFrame) -> dict[str, str]:
+    """Return how the shares among the columns of a table of this package are shown."""
+    shares = ("precision", "recall", "share", "lower", "upper")
+    return {str(name): "percent" for name in frame.columns if str(name).startswith(shares)}
 
 
 def _identifiers(rows: pd.DataFrame) -> pd.DataFrame:

@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import textwrap
 from typing import TYPE_CHECKING, Any, Final
 
-from eventlib.report.plots import GREY, INK, PALETTE, SYMBOLS, empty, figure
+from eventlib.report.plots import GREY, INK, PALETTE, SYMBOLS, empty, error_bars, figure
 from eventlib.report.safe import escape_plotly
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    import pandas as pd
     import plotly.graph_objects as go
 
-__all__ = ["path_figure"]
+__all__ = ["accuracy", "path_figure", "people_range"]
 
 _USED, _REFUSED = PALETTE[0], PALETTE[1]
 _SHORT: Final = 18
+_WIDE: Final = 30
 _ROW: Final = 84
+
+
+def _wrapped(name: str) -> str:
+    return textwrap.fill(name, _WIDE).replace("\n", "<br>")
 
 
 def _name(node: str) -> str:
@@ -88,4 +95,73 @@ def path_figure(found: Mapping[str, Any]) -> go.Figure:
         )
     fig.update_xaxes(visible=False, range=[-1, 1], fixedrange=True)
     fig.update_yaxes(visible=False, range=[len(names) - 0.6, -0.5], fixedrange=True)
+    return fig
+
+
+def people_range(frame: pd.DataFrame, subtitle: str = "") -> go.Figure:
+    """Return how many people there may be, from `people.people_range`."""
+    import plotly.graph_objects as go  # noqa: PLC0415 - as above
+
+    title = "How many people"
+    shown = frame.dropna(subset=["people"])
+    if shown.empty:
+        return empty(title, "under 10 people: not shown")
+    fig = figure(
+        title, subtitle, "people or device ids, the guess with 90 % interval", height=150 + 60 * len(shown)
+    )
+    values = [float(item) for item in shown["people"]]
+    guess = shown["lower"].notna().tolist()
+    fig.add_trace(
+        go.Scatter(
+            x=values,
+            y=[_wrapped(str(name)) for name in shown["counted as"]],
+            mode="markers+text",
+            marker={
+                "size": 12,
+                "color": [PALETTE[1] if each else PALETTE[0] for each in guess],
+                "symbol": [SYMBOLS[2] if each else SYMBOLS[0] for each in guess],
+            },
+            text=[f"{value:,.0f}" for value in values],
+            textposition="top center",
+            error_x=error_bars(
+                shown.fillna({"lower": shown["people"], "upper": shown["people"]}), "people", color=INK
+            ),
+            cliponaxis=False,
+            hoverinfo="skip",
+            showlegend=False,
+        )
+    )
+    fig.update_xaxes(tickformat=",.0f", range=[0, 1.12 * max(values)])
+    fig.update_yaxes(type="category", range=[len(values) - 0.4, -0.8], ticks="")
+    return fig
+
+
+def accuracy(frame: pd.DataFrame) -> go.Figure:
+    """Return precision and recall against the truth, from `people.against_truth`."""
+    import plotly.graph_objects as go  # noqa: PLC0415 - as above
+
+    items = ", ".join(
+        f"{int(part['items'].iloc[0]):,} {name}" for name, part in frame.groupby("on", sort=False)
+    )
+    title = "Against the truth"
+    fig = figure(title, f"n = {items}", "share, with 90 % interval by people", height=180 + 48 * len(frame))
+    rows = [_wrapped(f"{row.on}: {row.measure}") for row in frame.itertuples()]
+    for index, name in enumerate(("precision", "recall")):
+        values = [float(item) for item in frame[name]]
+        fig.add_trace(
+            go.Scatter(
+                x=values,
+                y=rows,
+                mode="markers+text",
+                name=name,
+                marker={"size": 11, "color": PALETTE[index], "symbol": SYMBOLS[index]},
+                text=[f"{name} {value:.1%}" for value in values],
+                textposition="top center" if index == 0 else "bottom center",
+                error_x=error_bars(frame, name, f"{name}_lower", f"{name}_upper", color=PALETTE[index]),
+                cliponaxis=False,
+                hoverinfo="skip",
+            )
+        )
+    fig.update_xaxes(tickformat=".0%")
+    fig.update_yaxes(type="category", range=[len(rows) - 0.4, -0.8], ticks="")
     return fig
