@@ -235,8 +235,6 @@ def _curve(fig: go.Figure, part: pd.DataFrame, noun: str, index: int, row: int) 
         "cliponaxis": False,
     }
     text = [""] * (len(days) - 1) + [noun]
-    hover = f"{noun}: %{{y:.1%}} by day %{{x:.1f}}<extra></extra>"
-    line = go.Scatter(
-        x=days, y=share, mode="lines+markers+text", name=noun, text=text, **look, hovertemplate=hover
-    )
+    look["hovertemplate"] = "%{fullData.name}: %{y:.1%} by day %{x:.1f}<extra></extra>"
+    line = go.Scatter(x=days, y=share, mode="lines+markers+text", name=noun, text=text, **look)
     fig.add_trace(line, row=row, col=1)

@@ -92,7 +92,7 @@ def beside(
     two_lines = wide > _ONE_LINE
     note = f"difference in points: {_NAMES.get(names[0], names[0])} less {_NAMES.get(names[1], names[1])}"
     subtitle = f"{subtitle}<br>{note}" if subtitle else note
-    tall = 92 if two_lines else 72
+    tall = 86 if two_lines else 72
     fig = figure(title, subtitle, x, height=176 + tall * len(shown))
     for index, name in enumerate(names):
         _markers(fig, shown, name, index, (tall - 34 + 20 * index) / tall)
@@ -125,7 +125,7 @@ def _markers(fig: go.Figure, shown: pd.DataFrame, name: str, index: int, down: f
         name=word,
         marker={"size": 10, "color": colour, "symbol": symbol, "line": {"width": 2, "color": colour}},
         error_x=error_bars(part, *bounds, color=colour),
-        hovertemplate=f"{word}: %{{x:.1%}}<extra></extra>",
+        hovertemplate="%{fullData.name}: %{x:.1%}<extra></extra>",
     )
     fig.add_trace(marks)
     row = int(part.index[0])
@@ -151,7 +151,7 @@ def step_differences(frame: pd.DataFrame, *, title: str, subtitle: str = "") -> 
 
     known = frame.dropna(subset=["difference"])
     if known.empty:
-        return empty(title, "under 10 people differ: not shown")
+        return empty(title, "under 10 people: not shown")
     first, second = (_NAMES.get(name, name) for name in _sides(frame))
     sure = (known["lower"] > 0) | (known["upper"] < 0)
     told = known.assign(tone=known["difference"].where(sure, 0.0))
