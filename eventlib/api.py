@@ -410,6 +410,11 @@ def explain(
         nodes = _only(left, one), _only(right, other)
         if nodes[0] == nodes[1]:
             raise BadCallError(f"{left!r} and {right!r} are the same identifier")
+        nobody = [name for name, ids in zip((left, right), found["persons"], strict=True) if not ids]
+        if nobody:
+            raise BadCallError(
+                f"{nobody[0]!r} is nobody in this dataset, only named in evidence that was refused: a statement changes nothing"
+            )
         found["proposal"] = proposed(prepared, propose, *nodes, pseudonym)
     return found
 

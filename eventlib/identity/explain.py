@@ -241,7 +241,7 @@ def _period(step: dict[str, Any]) -> str:
 
 
 def _words(found: Explanation) -> Iterator[str]:
-    people = " and ".join("/".join(ids) for ids in found["persons"])
+    people = " and ".join("/".join(ids) or "nobody" for ids in found["persons"])
     if found["same"]:
         yield f"One person: {'/'.join(sorted(set(found['persons'][0]) & set(found['persons'][1])))}."
     elif found["apart_by"]:

@@ -6,7 +6,6 @@ import textwrap
 from typing import TYPE_CHECKING, Any, Final
 
 from eventlib.report.plots import GREY, INK, PALETTE, SYMBOLS, empty, error_bars, figure
-from eventlib.report.safe import escape_plotly
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -30,7 +29,7 @@ def _name(node: str) -> str:
     """Return an identifier on two lines, the second short enough for the figure."""
     namespace, _, value = node.partition(":")
     short = value if len(value) <= _SHORT else f"{value[: _SHORT - 1]}…"
-    return f"<b>{escape_plotly(namespace)}</b><br>{escape_plotly(short)}"
+    return f"<b>{namespace}</b><br>{short}"
 
 
 def _told(step: Mapping[str, Any]) -> str:
@@ -59,7 +58,7 @@ def path_figure(found: Mapping[str, Any]) -> go.Figure:
     if not path:
         same = "they are one identifier" if found["same"] else "no evidence leads from one to the other"
         return empty(title, same)
-    people = " and ".join("/".join(ids) for ids in found["persons"])
+    people = " and ".join("/".join(ids) or "nobody" for ids in found["persons"])
     under = f"{len(path)} piece{'' if len(path) == 1 else 's'} of evidence · {people}"
     fig = figure(title, under, height=150 + _ROW * (len(path) + 1))
     names = [str(path[0]["from"]), *(str(step["to"]) for step in path)]

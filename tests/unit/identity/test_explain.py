@@ -148,6 +148,9 @@ def test_wrong_calls_are_told(tmp_path: Path):
         el.explain(found, "x", "user_id:x", propose="must_link")
     with pytest.raises(BadCallError, match="no identifier 'y'"):
         el.explain(found, "x", "y")
+    refused = [link([("user_id", user), ("email", "e@x.org")], anonymous_id="a") for user in ("u-1", "u-2")]
+    with pytest.raises(BadCallError, match="'u-1' is nobody in this dataset"):
+        el.explain(prepared(tmp_path, refused), "u-1", "a", propose="must_link")
     with pytest.raises(BadCallError, match="are the same identifier"):
         el.explain(found, "user_id:x", "user_id:x", propose="must_link")
 
