@@ -40,13 +40,31 @@ def _told(step: Mapping[str, Any]) -> str:
         if step["rule"] == "must_link"
         else f" · {step['events']:,} event{'' if step['events'] == 1 else 's'}"
     )
-    first, last = step["first_seen"], step["last_seen"]
-    days = (
-        "" if first is None else f"{first:%d %b %Y}" if last is None else f"{first:%d %b} to {last:%d %b %Y}"
+    days = " to ".join(
+        dict.fromkeys(
+            f"{when:%d %b %Y}" for when in (step["first_seen"], step["last_seen"]) if when is not None
+        )
     )
     refused = step["refused_by"]
     against = f"<br><b>✕ refused by {refused}</b>" if refused else ""
     return f"{rule}{count}{'<br>' if days else ''}{days}{against}"
+
+
+def _people(found: Mapping[str, Any]) -> str:
+    one, other = found["persons"]
+    if found["same"]:
+        return "/".join(sorted({*one} & {*other}))
+    return f"{'/'.join(one) or 'nobody'} and {'/'.join(other) or 'nobody'}"
+
+
+def _proposed(found: Mapping[str, Any]) -> str:
+    """Return what a proposed statement would change."""
+    proposal = found.get("proposal")
+    if proposal is None:
+        return ""
+    before, after = (len(proposal[name]) for name in ("before", "after"))
+    change = f"make {after} people of {before}" if proposal["changes"] else "change nothing"
+    return f"<br>a {proposal['kind'].replace('_', '-')} would {change}"
 
 
 def path_figure(found: Mapping[str, Any]) -> go.Figure:
@@ -58,8 +76,9 @@ def path_figure(found: Mapping[str, Any]) -> go.Figure:
     if not path:
         same = "they are one identifier" if found["same"] else "no evidence leads from one to the other"
         return empty(title, same)
-    people = " and ".join("/".join(ids) or "nobody" for ids in found["persons"])
-    under = f"{len(path)} piece{'' if len(path) == 1 else 's'} of evidence · {people}"
+    under = (
+        f"{len(path)} piece{'' if len(path) == 1 else 's'} of evidence · {_people(found)}{_proposed(found)}"
+    )
     fig = figure(title, under, height=150 + _ROW * (len(path) + 1))
     names = [str(path[0]["from"]), *(str(step["to"]) for step in path)]
     for place, step in enumerate(path):
