@@ -68,6 +68,10 @@ with connect(spill=work / "spill") as connection:
     columns = ", ".join(f"{name} NULLS LAST" for name in ORDER)
     connection.execute(f"CREATE TABLE placed AS SELECT row, row_number() OVER (ORDER BY {columns}) AS place FROM ordered")
     done("order")
+    numbered = flow.sessions(ordered)
+    done("sessions")
+    where.checkpoint(flow.identify(numbered).of_row)
+    done("identity")
 print(orjson.dumps({
     name: after - before for (_, before), (name, after) in zip(marks, marks[1:])
 }).decode())

@@ -367,31 +367,48 @@ def _decide(guarded: _Guarded, left: Integers, right: Integers) -> npt.NDArray[n
     return refused
 
 
-_STRONGEST: Final = 2**40
+def _packed(*columns: Integers) -> list[Integers]:
+    """Return fewer sort keys that order rows as the columns do, the first column first."""
+    keys: list[Integers] = []
+    room = 0
+    for column in columns:
+        low, high = int(column.min()), int(column.max())
+        bits = (high - low).bit_length()
+        if keys and bits <= room:
+            keys[-1] = (keys[-1] << bits) | (column - low)
+            room -= bits
+        else:
+            room = max(63 - bits, 0)
+            keys.append(column - low if room else column)
+    return keys
 
 
-def _order(edges: Edges) -> Integers:
-    """Return the total order of S4.6: priority, evidence count descending, first seen, ends."""
-    low, high = np.minimum(edges.left, edges.right), np.maximum(edges.left, edges.right)
-    strength = (edges.priority + 1) * _STRONGEST - np.minimum(edges.events, _STRONGEST - 1)
-    by_ends = (np.diff(low) > 0) | ((np.diff(low) == 0) & (np.diff(high) >= 0))
-    if by_ends.all():  # as `Edges.merged` leaves them: a stable sort keeps that
-        return np.lexsort((edges.first_seen, strength)).astype(np.int64)
-    return np.lexsort((high, low, edges.first_seen, strength)).astype(np.int64)
+def _order(edges: Edges, which: Integers) -> Integers:
+    """Return some of the edges in the total order of S4.6: priority, evidence count descending, first seen, ends."""
+    left, right = edges.left[which], edges.right[which]
+    low, high = np.minimum(left, right), np.maximum(left, right)
+    first, *rest = _packed(edges.priority[which], -edges.events[which], edges.first_seen[which], low, high)
+    order = np.argsort(first)
+    ranked = first[order]
+    tied = np.zeros(len(order) + 1, bool)
+    tied[1:-1] = ranked[1:] == ranked[:-1]
+    places = np.flatnonzero(tied[1:] | tied[:-1])
+    rows = order[places]
+    order[places] = rows[np.lexsort([*(key[rows] for key in reversed(rest)), first[rows]])]
+    return which[order]
 
 
 def _cut(
-    nodes: Integers, edges: Edges, group: Integers, apart: Integers, limits: Limits
-) -> tuple[Integers, npt.NDArray[np.int8]]:
-    """Return the cluster of each suspect node, as one of its nodes, and what refused each edge among them."""
+    nodes: Integers, edges: Edges, which: Integers, group: Integers, apart: Integers, limits: Limits
+) -> tuple[Integers, Integers, npt.NDArray[np.int8]]:
+    """Return the cluster of each suspect node, as one of its nodes, and their edges with what refused each."""
     number = np.full(len(group), NOBODY, np.int64)
     number[nodes] = np.arange(len(nodes))
     inside = (number[apart] != NOBODY).all(axis=1)
     guarded = _Guarded(group[nodes], number[apart[inside]], limits)
-    order = _order(edges)
-    refused = np.empty(len(edges), np.int8)
-    refused[order] = _decide(guarded, number[edges.left[order]], number[edges.right[order]])
-    return nodes[guarded.roots(np.arange(len(nodes)))], refused
+    order = _order(edges, which)
+    refused = _decide(guarded, number[edges.left[order]], number[edges.right[order]])
+    return nodes[guarded.roots(np.arange(len(nodes)))], order, refused
 
 
 def cluster(
@@ -431,6 +448,7 @@ def cluster(
     if suspect.any():
         nodes = np.flatnonzero(suspect[label])
         within = np.flatnonzero(suspect[label[edges.left]])
-        root, refused[within] = _cut(nodes, edges.take(within), group, pairs, limits)
+        root, order, against = _cut(nodes, edges, within, group, pairs, limits)
+        refused[order] = against
         label[nodes] = int(label.max()) + 1 + root
     return Clusters(label, refused)
