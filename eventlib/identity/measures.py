@@ -251,10 +251,11 @@ def score_clusters(found: Any, true: Any, *, draws: int = 0, seed: int = 0) -> p
     nothing of pairs as rare as one in this world. What a single accident makes, such as one placeholder that joins a tenth of
     the people, no resampling of people can tell; replicate worlds do.
 
-    Over 600 replicate worlds of 3,000 people .88 to .91 of the 90 % and .93 to .95 of the 95 % intervals held the mean of all
-    worlds; over 400 of 600 people .85 to .90 and .91 to .95. Over 120 worlds of `benchmarks.identity_worlds` (3,000 people,
-    three public devices, half a percent of placeholders) those of pairwise precision held .96 and .97 for S4, .93 and .96 for
-    union-find without placeholders, .83 and .87 with them; those of B³ and of exact clusters are wider than need be (.92 to 1).
+    Over 600 replicate worlds of 3,000 people (those of the test) .88 to .91 of the 90 % and .93 to .95 of the 95 % intervals held
+    the mean of all worlds; over 400 of 600 people .85 to .90 and .91 to .96. Over 120 worlds of `benchmarks.identity_worlds` (3,000
+    people, three public devices, half a percent of placeholders; seeds on which the 5 % was not chosen) those of pairwise
+    precision held .93 and .97 for S4, .96 and .98 for union-find without placeholders, but .79 and .83 with them; those of B³
+    precision and of exact clusters are wider than need be (.95 to 1).
 
     Examples
     --------
