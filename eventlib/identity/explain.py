@@ -90,11 +90,7 @@ def _step(row: dict[str, Any]) -> Step:
     left = Node(row["left_namespace"], row["left_identifier"])
     right = Node(row["right_namespace"], row["right_identifier"])
     if row["rule"] == "shared_device":
-        # the device's side stands for the user's share of it
-        if right.namespace == "user_id":
-            left = share(left.value, right.value)
-        else:
-            right = share(right.value, left.value)
+        left = share(left.value, right.value)  # the device's side stands for the user's share of it
     return Step(
         left, right, row["rule"], row["events"], row["first_seen"], row["last_seen"], row["refused_by"]
     )

@@ -137,7 +137,9 @@ def registry_table(registry: Mapping[str, str]) -> pa.Table:
 def evidence_table(nodes: Nodes, edges: Edges, found: Clusters, pseudonym: Pseudonymiser) -> pa.Table:
     """Return the edges, used or refused: on what each person rests."""
     columns: dict[str, pa.Array] = {}
-    for side, ends in (("left", edges.left), ("right", edges.right)):
+    share = edges.right >= nodes.first_share  # the device first, as everywhere
+    left, right = np.where(share, edges.right, edges.left), np.where(share, edges.left, edges.right)
+    for side, ends in (("left", left), ("right", right)):
         namespaces, values = nodes.shown(ends)
         columns |= {
             f"{side}_namespace": namespaces,
