@@ -17,7 +17,7 @@ import numpy.typing as npt
 import orjson
 
 from eventlib.engine import Engine, Frame
-from eventlib.graph import NOBODY, Edges, Integers, Limits, Node, node_of
+from eventlib.graph import NOBODY, Edges, Integers, Limits, Node, node_of, sorted_unique
 from eventlib.manual_links import NO_MANUAL, Manual
 from eventlib.nodes import Identifiers, Nodes
 from eventlib.tombstones import NONE, Tombstones
@@ -194,7 +194,7 @@ def _secondary_users(links: Iterable[tuple[Node, ...]], tombstones: Tombstones) 
 
 def _distinct(device: Integers, user: Integers, nodes: int) -> tuple[Integers, Integers]:
     both = (device != NOBODY) & (user != NOBODY)
-    key = np.unique(device[both] * nodes + user[both])
+    key = sorted_unique(device[both] * nodes + user[both])
     return key // nodes, key % nodes
 
 
@@ -221,7 +221,7 @@ def _many_people(device: Integers, user: Integers, count: Integers, limits: Limi
     within = np.arange(len(one)) - np.repeat(np.cumsum(sizes**2) - sizes**2, sizes**2)
     other = user[np.repeat(starts, sizes**2) + within % np.repeat(sizes, sizes**2)]
     base = int(user.max(initial=0)) + 1
-    met = np.unique((one * base + other)[one != other]) // base
+    met = sorted_unique((one * base + other)[one != other]) // base
     found, others = np.unique(met, return_counts=True)
     return found[others >= limits.public_user_others]
 
@@ -240,15 +240,13 @@ class _Gatherer:
         self.limits, self.tombstones, self.manual = limits, tombstones, manual
         stated = [node for link in links for node in link]
         stated += [node for pair in manual.pairs() for node in pair]
-        self.nodes = identifiers.numbered(stated)
-        distinct = list(dict.fromkeys(stated))
-        self.stated = dict(zip(distinct, self.nodes.numbers(distinct).tolist(), strict=True))
-        number = self.nodes.of_codes(identifiers)
-        junk = self.nodes.numbers(sorted(manual.junk))
-        number[np.isin(number, junk[junk != NOBODY])] = NOBODY
-        self.number = number
-        self.device, user = number[pairs.anonymous], number[pairs.user]
-        self.user_of_code = np.where(self.nodes.is_user(number), number, NOBODY)
+        numbered = identifiers.numbered([*stated, *manual.junk])
+        self.nodes, self.stated, self.number = numbered.nodes, numbered.of_node, numbered.of_code
+        if manual.junk:
+            junk = [numbered.of_node[node] for node in manual.junk]
+            self.number[np.isin(self.number, junk)] = NOBODY
+        self.device, user = self.number[pairs.anonymous], self.number[pairs.user]
+        self.user_of_code = np.where(self.nodes.is_user(self.number), self.number, NOBODY)
         self.refusals: list[Refusal] = []
         self._find_shared(user)
 
@@ -310,7 +308,8 @@ class _Gatherer:
         secondary = _secondary_users(self.links, self.tombstones)
         by_hand = ((one, other, -1, 0, 0, 0) for one, other in self.manual.must)
         rows = [*self._linked(secondary), *by_hand]
-        return Edges.of((self.stated[one], self.stated[other], *rest) for one, other, *rest in rows)
+        number = self.stated
+        return Edges.of((number[row[0]], number[row[1]], *row[2:]) for row in rows)
 
     def _linked(self, secondary: Mapping[Node, set[str]]) -> Iterator[tuple[Node, Node, int, int, int, int]]:
         for identifiers, (events, first, last) in self.links.items():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Final, overload
 
 import numpy as np
@@ -11,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from eventlib.errors import BadCallError
-from eventlib.graph import NOBODY, Integers, Node, is_junk, normalise
+from eventlib.graph import NOBODY, Integers, Node, is_junk, normalise, sorted_unique
 from eventlib.pseudonyms import JUNK_MARK
 
 __all__ = ["SHARE", "Identifiers", "Nodes", "named", "shown"]
@@ -108,34 +109,67 @@ class Identifiers:
         found = self.as_written(code) if code else None
         return None if found is None or found.value.startswith(JUNK_MARK) else found
 
-    def clean(self, namespace: str) -> tuple[Integers, pa.Array]:
+    def _clean(self, namespace: str) -> tuple[Integers, pa.Array]:
         """Return the codes of a namespace that are no junk, and their nodes' values."""
         wanted = pc.and_(
             pc.equal(self.namespaces, namespace), pc.invert(pc.starts_with(self.values, JUNK_MARK))
         )
         return self.codes[np.asarray(wanted, bool)], _whole(self.values.filter(wanted))
 
-    def numbered(self, others: Iterable[Node] = ()) -> Nodes:
+    def numbered(self, others: Iterable[Node] = ()) -> Numbered:
         """Number the nodes of these identifiers and others."""
-        stated = set(others)
-        devices, users = (
-            _sorted(self.clean(namespace)[1], (n.value for n in stated if n.namespace == namespace))
-            for namespace in (_DEVICE, _USER)
-        )
-        return Nodes(devices, sorted(n for n in stated if n.namespace not in {_DEVICE, _USER}), users)
+        stated = sorted(set(others))
+        blocks, codes, places = {}, {}, {}
+        for namespace in (_DEVICE, _USER):
+            mine = [node.value for node in stated if node.namespace == namespace]
+            codes[namespace], values = self._clean(namespace)
+            every = pa.concat_arrays([values, pa.array(mine, pa.string())])
+            blocks[namespace], places[namespace] = _ranked(every)
+        rest = [node for node in stated if node.namespace not in blocks]
+        nodes = Nodes(blocks[_DEVICE], rest, blocks[_USER])
+        of_code = np.full(self.size, NOBODY, np.int64)
+        of_node = {node: len(blocks[_DEVICE]) + place for place, node in enumerate(rest)}
+        for namespace, first in ((_DEVICE, 0), (_USER, nodes.first_user)):
+            known = len(codes[namespace])
+            of_code[codes[namespace]] = first + places[namespace][:known]
+            named = [node for node in stated if node.namespace == namespace]
+            of_node |= dict(zip(named, (first + places[namespace][known:]).tolist(), strict=True))
+        return Numbered(nodes, of_code, of_node)
+
+
+@dataclass(frozen=True, slots=True)
+class Numbered:
+    """Nodes, and what their numbers are.
+
+    Attributes
+    ----------
+    nodes : Nodes
+        The nodes.
+    of_code : ndarray of int64
+        The node of each code; `NOBODY` for 0 and for junk.
+    of_node : dict of Node to int
+        The numbers of those that are no identifiers of events.
+    """
+
+    nodes: Nodes
+    of_code: Integers
+    of_node: dict[Node, int]
 
 
 def _whole(values: pa.ChunkedArray) -> pa.Array:
     return values.combine_chunks() if isinstance(values, pa.ChunkedArray) else values
 
 
-def _sorted(values: pa.Array, others: Iterable[str]) -> pa.Array:
-    every = pc.unique(pa.concat_arrays([values, pa.array(sorted(others), pa.string())]))
-    return every.take(pc.array_sort_indices(every))
-
-
-def _index(values: pa.Array, of: pa.Array) -> Integers:
-    return np.asarray(pc.fill_null(pc.index_in(values, value_set=of), NOBODY)).astype(np.int64)
+def _ranked(values: pa.Array) -> tuple[pa.Array, Integers]:
+    """Return the distinct values in their order, and the place of each value among them."""
+    coded = values.dictionary_encode()
+    distinct, place = coded.dictionary, np.asarray(coded.indices).astype(np.int64)
+    if len(distinct) < 2 or pc.all(pc.less(distinct[:-1], distinct[1:])).as_py():
+        return distinct, place  # as a log's own codes have them, which rise with the pseudonyms
+    order = np.asarray(pc.array_sort_indices(distinct)).astype(np.int64)
+    rank = np.empty(len(order), np.int64)
+    rank[order] = np.arange(len(order))
+    return distinct.take(pa.array(order)), rank[place]
 
 
 class Nodes(Sequence[Node]):
@@ -154,7 +188,6 @@ class Nodes(Sequence[Node]):
         self.first_user = len(devices) + len(others)
         self.first_share = self.first_user + len(users)
         self.shares = np.empty((0, 2), np.int64)
-        self._other = {node: len(devices) + place for place, node in enumerate(others)}
 
     def __len__(self) -> int:
         """Return how many nodes there are."""
@@ -187,28 +220,12 @@ class Nodes(Sequence[Node]):
 
     def add_shares(self, devices: Integers, users: Integers) -> Integers:
         """Number users' shares of devices, each pair once however often it comes; return the numbers."""
-        key, place = np.unique(devices * self.first_share + users, return_inverse=True)
+        given = devices * self.first_share + users
+        key = sorted_unique(given)
+        place = np.searchsorted(key, given)
         self.shares = np.stack([key // self.first_share, key % self.first_share], axis=1)
         numbers: Integers = self.first_share + place.astype(np.int64)
         return numbers
-
-    def of_codes(self, identifiers: Identifiers) -> Integers:
-        """Return the node of each code; `NOBODY` for 0 and for junk."""
-        found = np.full(identifiers.size, NOBODY, np.int64)
-        for namespace, block, first in ((_DEVICE, self.devices, 0), (_USER, self.users, self.first_user)):
-            codes, values = identifiers.clean(namespace)
-            found[codes] = first + _index(values, block)
-        return found
-
-    def numbers(self, nodes: Sequence[Node]) -> Integers:
-        """Return the numbers of nodes; `NOBODY` of those that there are none of."""
-        found = np.array([self._other.get(node, NOBODY) for node in nodes], np.int64)
-        for namespace, block, first in ((_DEVICE, self.devices, 0), (_USER, self.users, self.first_user)):
-            places = np.array([n.namespace == namespace for n in nodes], bool)
-            values = pa.array([n.value for n in nodes if n.namespace == namespace], pa.string())
-            index = _index(values, block) if len(values) else np.empty(0, np.int64)
-            found[places] = np.where(index == NOBODY, NOBODY, first + index)
-        return found
 
     def shown(self, numbers: Integers) -> tuple[pa.Array, pa.Array]:
         """Return namespace and value of nodes as they are told of: a user's share of a device is the device."""
