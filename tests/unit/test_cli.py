@@ -63,7 +63,7 @@ def test_prepare_prints_the_ledger(log: Path, tmp_path: Path):
     assert "3 lines in, 2 events kept" in found.stdout
     assert "broken_json 1" in found.stdout
     explained = run("explain", tmp_path / "out", "a-1", "a-1")
-    assert explained.stdout.startswith("One person.")
+    assert explained.stdout.startswith("One person: p-000001.")
 
 
 @pytest.mark.parametrize(
