@@ -14,7 +14,7 @@ import pandas as pd
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from eventlib.graph import is_junk
+from eventlib.identifiers import is_junk
 
 __all__ = ["PEERS", "alone", "by_identifier", "own_identifiers", "without_junk"]
 

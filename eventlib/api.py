@@ -18,7 +18,7 @@ from eventlib.arguments import AnyPath, as_logs, as_path, check_types
 from eventlib.consent import load_policy
 from eventlib.erasure import Erasure, erase_from
 from eventlib.errors import BadCallError
-from eventlib.graph import Node, normalise
+from eventlib.identifiers import Node, normalise
 from eventlib.identity.as_of import AsOf, merge_as_of
 from eventlib.identity.explain import Explanation, explain_pair
 from eventlib.identity.proposals import propose as proposed

@@ -17,7 +17,8 @@ import numpy.typing as npt
 import orjson
 
 from eventlib.engine import Engine, Frame
-from eventlib.graph import NOBODY, Edges, Integers, Limits, Node, node_of, sorted_unique
+from eventlib.graph import NOBODY, Edges, Integers, Limits, sorted_unique
+from eventlib.identifiers import Node, node_of
 from eventlib.manual_links import NO_MANUAL, Manual
 from eventlib.nodes import Identifiers, Nodes
 from eventlib.tombstones import NONE, Tombstones

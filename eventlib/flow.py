@@ -14,7 +14,7 @@ from eventlib.border import CONSENT_FLAGS
 from eventlib.consent import RULES, Policy, Subjects, decide, subjects
 from eventlib.engine import Engine, Frame
 from eventlib.evidence import Link, linked, read_pairs, rows_naming
-from eventlib.graph import Node
+from eventlib.identifiers import Node
 from eventlib.identity import Identities, merge_people
 from eventlib.ledger import Entry, Ledger
 from eventlib.manual_links import NO_STATEMENTS, Statements

@@ -6,17 +6,13 @@ components come first (scipy); edges are added one by one only inside components
 
 from __future__ import annotations
 
-import re
-import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Final, NamedTuple, Self
+from typing import Final, Self
 
 import numpy as np
 import numpy.typing as npt
-
-from eventlib.pseudonyms import JUNK_MARK
 
 __all__ = [
     "CANNOT_LINK",
@@ -26,36 +22,10 @@ __all__ = [
     "Edges",
     "Integers",
     "Limits",
-    "Node",
     "cluster",
     "components",
-    "is_junk",
-    "node_of",
-    "normalise",
     "sorted_unique",
 ]
-
-JUNK_WORDS: Final = frozenset(
-    {
-        "null",
-        "none",
-        "nil",
-        "nan",
-        "undefined",
-        "anonymous",
-        "guest",
-        "unknown",
-        "true",
-        "false",
-        "[object object]",
-        "-1",
-    }
-)
-_ZEROS: Final = re.compile(r"[0-]*", re.ASCII)
-_TEST_MAIL: Final = re.compile(
-    r"(?:test|example|noreply|no-reply)[^@]*@.*|[^@]*@(?:test|example)\.[a-z.]+", re.ASCII
-)
-_MAX_ID: Final = 1024
 
 Integers = npt.NDArray[np.int64]
 
@@ -65,13 +35,6 @@ NOBODY: Final = -1
 CANNOT_LINK: Final = "cannot_link"
 GUARDS: Final = (None, "user_id_unique", "component_too_large", CANNOT_LINK)
 """What `Clusters.refused_by` counts in: no rule, or the one that an edge was refused by."""
-
-
-class Node(NamedTuple):
-    """One identifier, or one user's share of a shared device (`value` is then device and user)."""
-
-    namespace: str
-    value: str
 
 
 def _packed(*columns: Integers) -> list[Integers]:
@@ -193,48 +156,6 @@ class Clusters:
 
     label: Integers
     refused_by: npt.NDArray[np.int8]
-
-
-def normalise(namespace: str, value: str) -> str:
-    """Return an identifier as it is compared: NFC, trimmed, e-mail alone lower-cased (S4.1).
-
-    >>> normalise("email", " Ann@Site.org ")
-    'ann@site.org'
-    """
-    text = value.strip()
-    text = text if text.isascii() else unicodedata.normalize("NFC", text)
-    return text.lower() if namespace == "email" else text
-
-
-def is_junk(namespace: str, value: str, extra: Iterable[str] = ()) -> bool:
-    """Tell whether an identifier is a placeholder that many strangers share (S4.1).
-
-    >>> is_junk("user_id", "undefined"), is_junk("user_id", "00000000-0000"), is_junk("user_id", "u-12")
-    (True, True, False)
-    """
-    text = normalise(namespace, value)
-    return _is_placeholder(text) or text.lower() in set(extra)
-
-
-def _is_placeholder(text: str) -> bool:
-    low = text.lower()
-    return (
-        len(text) > _MAX_ID
-        or text.startswith(JUNK_MARK)
-        or _ZEROS.fullmatch(text) is not None
-        or low in JUNK_WORDS
-        or ("@" in low and _TEST_MAIL.fullmatch(low) is not None)
-    )
-
-
-def node_of(namespace: str, value: str) -> Node | None:
-    """Return the node that an identifier stands for; None if it is junk.
-
-    >>> node_of("user_id", " u-12"), node_of("user_id", "null")
-    (Node(namespace='user_id', value='u-12'), None)
-    """
-    text = normalise(namespace, value)
-    return None if _is_placeholder(text) else Node(namespace, text)
 
 
 def sorted_unique(values: Integers) -> Integers:

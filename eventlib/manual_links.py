@@ -24,8 +24,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from eventlib.errors import BadCallError
-from eventlib.graph import Node
-from eventlib.nodes import named
+from eventlib.identifiers import Node, named
 from eventlib.pseudonyms import Pseudonymiser
 from eventlib.tombstones import Tombstones
 

@@ -19,7 +19,7 @@ import pyarrow as pa
 
 from eventlib.border import BORDER_COLUMNS, CONSENT_FLAGS
 from eventlib.engine import Engine, Frame, parquet, quoted
-from eventlib.graph import node_of, normalise
+from eventlib.identifiers import node_of, normalise
 from eventlib.model import PURPOSES
 from eventlib.pseudonyms import JUNK_MARK, Pseudonymiser
 from eventlib.stage import NO_SEQUENCE

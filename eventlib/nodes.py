@@ -11,11 +11,11 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from eventlib.errors import BadCallError
-from eventlib.graph import NOBODY, Integers, Node, is_junk, normalise, sorted_unique
+from eventlib.graph import NOBODY, Integers, sorted_unique
+from eventlib.identifiers import Node
 from eventlib.pseudonyms import JUNK_MARK
 
-__all__ = ["SHARE", "Identifiers", "Nodes", "named", "shown"]
+__all__ = ["SHARE", "Identifiers", "Nodes", "shown"]
 
 SHARE: Final = "device_user"
 """Namespace of a user's share of a shared device (S4.4)."""
@@ -34,41 +34,6 @@ def shown(node: Node) -> Node:
     if node.namespace in {SHARE, "device_only"}:
         return Node(_DEVICE, node.value.split(_BETWEEN)[0])
     return node
-
-
-_OURS: Final = frozenset({"anonymous_id", "user_id", "email"})
-
-
-def named(identifier: str, *, junk: bool = False) -> tuple[str, str]:
-    """Return namespace and normalised value of an identifier as a caller writes it; it may be `junk` or not.
-
-    Raises
-    ------
-    BadCallError
-        If it is no `namespace:value`, or a placeholder that strangers share.
-
-    Examples
-    --------
-    >>> named("email: Ann@Site.org ")
-    ('email', 'ann@site.org')
-    >>> named("User_ID:u-12")
-    ('user_id', 'u-12')
-    """
-    namespace, colon, value = identifier.partition(":")
-    namespace = namespace.strip()
-    if namespace.lower() in _OURS:
-        namespace = namespace.lower()
-    if not colon or not namespace or not value.strip():
-        raise BadCallError(
-            f"an identifier is written namespace:value, such as user_id:u-12, not {identifier!r}"
-        )
-    if any("\ud800" <= letter <= "\udfff" for letter in identifier):
-        raise BadCallError(f"{identifier!r} is not UTF-8, which no event of a log can be either")
-    if not junk and is_junk(namespace, value):
-        raise BadCallError(
-            f"{identifier!r} is a placeholder that many strangers share, and stands for nobody"
-        )
-    return namespace, normalise(namespace, value)
 
 
 class Identifiers:

@@ -9,7 +9,7 @@ import orjson
 
 from eventlib.engine import parquet
 from eventlib.evidence import Link, Pairs, linked
-from eventlib.graph import Node
+from eventlib.identifiers import Node
 from eventlib.nodes import Identifiers
 
 __all__ = ["StateGraph"]

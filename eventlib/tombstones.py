@@ -21,7 +21,7 @@ import pyarrow as pa
 
 from eventlib.arrow import read_parquet, table_of, write_parquet
 from eventlib.errors import BadCallError
-from eventlib.graph import normalise
+from eventlib.identifiers import normalise
 from eventlib.pseudonyms import Keys, Pseudonymiser, key_check
 
 __all__ = [

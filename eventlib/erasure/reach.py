@@ -12,7 +12,7 @@ import pyarrow as pa
 from eventlib.consent import Subjects, subjects
 from eventlib.engine import connect
 from eventlib.evidence import rows_naming
-from eventlib.graph import Node
+from eventlib.identifiers import Node
 from eventlib.identity import number_of
 from eventlib.incremental import Base
 from eventlib.nodes import SHARE

@@ -23,12 +23,12 @@ from eventlib.erasure.refused import blank_refused
 from eventlib.erasure.search import Needles, Search
 from eventlib.erasure.words import gone_words
 from eventlib.errors import BadCallError, DataRefusedError
+from eventlib.identifiers import named
 from eventlib.incremental import Base, open_base
 from eventlib.incremental.merging import WrittenEvents
 from eventlib.incremental.preparing import Made, add_log, erasures_of
 from eventlib.ledger import Entry
 from eventlib.model import quarantine_columns
-from eventlib.nodes import named
 from eventlib.options import Means, Options, Progress, open_means, quiet, settings
 from eventlib.prepared import Prepared, load, telling_damage
 from eventlib.pseudonyms import Keys, Pseudonymiser, load_keys

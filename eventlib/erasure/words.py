@@ -11,7 +11,7 @@ from typing import Final
 from eventlib.arrow import read_parquet
 from eventlib.engine import connect, parquet
 from eventlib.erasure.search import Needles
-from eventlib.graph import Node
+from eventlib.identifiers import Node
 from eventlib.prepared import event_files
 from eventlib.pseudonyms import Pseudonymiser
 

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from eventlib.graph import Node
+from eventlib.identifiers import Node
 from eventlib.nodes import SHARE
 from eventlib.prepared import Prepared, event_files
 

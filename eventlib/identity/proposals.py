@@ -12,7 +12,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from eventlib.graph import CANNOT_LINK, GUARDS, Edges, Integers, Node, cluster, components
+from eventlib.graph import CANNOT_LINK, GUARDS, Edges, Integers, cluster, components
+from eventlib.identifiers import Node
 from eventlib.identity.explain import Step, device_of, evidence_of, share, shared_by, told
 from eventlib.manual_links import Manual
 from eventlib.nodes import SHARE

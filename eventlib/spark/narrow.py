@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from eventlib.border import BORDER_COLUMNS, CONSENT_FLAGS
-from eventlib.graph import normalise
+from eventlib.identifiers import normalise
 from eventlib.model import PURPOSES
 from eventlib.narrow import Narrow, digest_identifiers, hmac_pads, name_plainly
 from eventlib.pseudonyms import Pseudonymiser

@@ -13,7 +13,7 @@ from typing import Any
 import orjson
 import pytest
 
-from eventlib.graph import is_junk
+from eventlib.identifiers import is_junk
 from eventlib.model import PURPOSES
 from eventlib.prepared import Prepared
 from eventlib.simulate import WorldParameters, simulate
