@@ -258,7 +258,8 @@ def _proposal_words(found: Explanation) -> Iterator[str]:
     if proposal is None:
         return
     if not proposal["changes"]:
-        why = f": it is refused by {proposal['refused_by']}" if proposal["refused_by"] else ""
+        refused = f"it is refused by {proposal['refused_by']}" if proposal["refused_by"] else proposal["why"]
+        why = f": {refused}" if refused else ""
         yield f"A {proposal['kind']} would change nothing{why}."
         return
     yield f"A {proposal['kind']} would give, of {len(proposal['before'])} people, {len(proposal['after'])}:"

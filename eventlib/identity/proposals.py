@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -38,8 +38,10 @@ def _since(moment: datetime | None) -> int:
 class _Graph:
     """The evidence around two identifiers, as numbers."""
 
-    def __init__(self, steps: Sequence[Step], ends: Iterable[Node]) -> None:
-        every = sorted({*ends, *(node for step in steps for node in (step.left, step.right))})
+    def __init__(
+        self, steps: Sequence[Step], ends: Iterable[Node], order: Callable[[Node], tuple[Any, ...]]
+    ) -> None:
+        every = sorted({*ends, *(node for step in steps for node in (step.left, step.right))}, key=order)
         number = {node: place for place, node in enumerate(every)}
         sides = np.array([(number[s.left], number[s.right]) for s in steps], np.int64).reshape(-1, 2)
         label = components(len(every), sides[:, 0], sides[:, 1])
@@ -91,6 +93,13 @@ class _Tellers:
             return share(self.pseudonym.keyed("anonymous_id", device), self.pseudonym.keyed("user_id", user))
         return Node(node.namespace, self.pseudonym.keyed(*node))
 
+    def place(self, node: Node) -> tuple[Any, ...]:
+        """Return what nodes are ordered by, as `eventlib.nodes.Nodes` does: it decides between equal evidence."""
+        known = self.digest(node)
+        blocks = {"anonymous_id": 0, "user_id": 2, SHARE: 3}
+        parts = shared_by(known) if known.namespace == SHARE else known
+        return blocks.get(known.namespace, 1), *parts
+
     def anchor(self, node: Node) -> str:
         """Return what the registry calls a node."""
         known = self.digest(node)
@@ -102,31 +111,38 @@ class _Tellers:
         as_of = _since(datetime.fromisoformat(self.prepared.run["parameters"]["as_of"]))
         return statements_of(self.prepared.folder).in_force(as_of, NONE)
 
-    def events(self, nodes: Sequence[Node]) -> Counter[Node]:
-        """Count the events of nodes: an event is its user's, else its device's or that of the person who had it."""
-        devices = {device for node in nodes if (device := device_of(node)) is not None}
-        users = {n.value for n in nodes if n.namespace == "user_id"}
-        owner = self._owners(nodes)
+    def events(self, nodes: Sequence[Node], shared: set[str]) -> Counter[Node]:
+        """Count the events of nodes: an event is its user's, or on a `shared` device its visit's only user's, else the device's."""
+        users = self._users()
         counts: Counter[Node] = Counter()
-        for device, user, person, events in self._counted(devices, users):
+        in_session: dict[str, set[str]] = defaultdict(set)
+        rows = self._rows(nodes)
+        for device, user, session, _ in rows:
+            if device in shared and user in users and session is not None:
+                in_session[session].add(str(user))
+        for device, user, session, events in rows:
+            owners = in_session.get(str(session), set()) if device in shared else set[str]()
             if user in users:
                 counts[Node("user_id", str(user))] += events
+            elif len(owners) == 1:
+                counts[Node("user_id", next(iter(owners)))] += events
             elif device is not None:
-                counts[owner.get((device, person), Node("anonymous_id", device))] += events
+                counts[Node("anonymous_id", device)] += events
         return counts
 
-    def _owners(self, nodes: Sequence[Node]) -> dict[tuple[str, str], Node]:
-        """Return the user of each shared device and person: anonymous events there may be theirs."""
+    def _users(self) -> set[str]:
+        """Return the users that stand for somebody; a placeholder does not."""
         people = pq.read_table(
-            self.prepared.folder / "people.parquet", columns=["namespace", "identifier", "person_id"], partitioning=None,
+            self.prepared.folder / "people.parquet", columns=["identifier"], partitioning=None,
             filters=pc.field("namespace") == "user_id",
         )  # fmt: skip
-        person = dict(zip(people["identifier"].to_pylist(), people["person_id"].to_pylist(), strict=True))
-        shares = [shared_by(node) for node in nodes if node.namespace == SHARE]
-        return {(device, person[user]): Node("user_id", user) for device, user in shares if user in person}
+        return set(people["identifier"].to_pylist())
 
-    def _counted(self, devices: set[str], users: set[str]) -> list[tuple[str | None, str | None, str, int]]:
-        keys = ["anonymous_id", "user_id", "person_id"]
+    def _rows(self, nodes: Sequence[Node]) -> list[tuple[str | None, str | None, str | None, int]]:
+        """Return device, user and session of the events of nodes, with how many there are of each."""
+        keys = ["anonymous_id", "user_id", "session_id"]
+        devices = {device for node in nodes if (device := device_of(node)) is not None}
+        users = {node.value for node in nodes if node.namespace == "user_id"}
         some = pc.field("anonymous_id").isin(pa.array(sorted(devices), pa.string()))
         some |= pc.field("user_id").isin(pa.array(sorted(users), pa.string()))
         tables = [
@@ -134,9 +150,8 @@ class _Tellers:
             for f in event_files(self.prepared.folder)
         ]
         counted = pa.concat_tables(tables).group_by(keys).aggregate([([], "count_all")])
-        return list(
-            zip(*(column.to_pylist() for column in counted.select([*keys, "count_all"]).columns), strict=True)
-        )
+        columns = counted.select([*keys, "count_all"]).columns
+        return list(zip(*(column.to_pylist() for column in columns), strict=True))
 
     def told(self, groups: Iterable[Sequence[Node]], events: Counter[Node]) -> list[dict[str, Any]]:
         """Return groups as people: the id that each keeps, its identifiers and events."""
@@ -153,6 +168,21 @@ class _Tellers:
         return sorted(
             rows, key=lambda row: (row["person_id"] is None, str(row["person_id"]), row["identifiers"])
         )
+
+
+def _stands(prepared: Prepared, node: Node, steps: Iterable[Step]) -> bool:
+    """Tell whether something is an identifier's own: of a device of several users each event may be a user's."""
+    people = pq.read_table(
+        prepared.folder / "people.parquet", columns=["rule"], partitioning=None,
+        filters=(pc.field("namespace") == node.namespace) & (pc.field("identifier") == node.value),
+    )  # fmt: skip
+    own = not set(people["rule"].to_pylist()) <= {"shared_device", "device_only"}
+    return own or any(node in (step.left, step.right) for step in steps if step.rule != "must_link")
+
+
+def _nothing(kind: str, left: Node, right: Node) -> dict[str, Any]:
+    names = {"kind": kind, "left": told(left), "right": told(right)}
+    return {**names, "changes": False, "refused_by": None, "why": None, "before": [], "after": []}
 
 
 def propose(
@@ -174,12 +204,16 @@ def propose(
     Returns
     -------
     dict
-        `kind`, `left`, `right`, `changes` (bool), `refused_by` (what would refuse a must-link, else null), and the people whom it
-        concerns, `before` and `after`: of each the `person_id` that it keeps (null for a new one), its `identifiers` and
-        how many `events` are its.
+        `kind`, `left`, `right`, `changes` (bool), `refused_by` (what would refuse a must-link, else null), `why` else it
+        would change nothing, and the people whom it concerns, `before` and `after`: of each the `person_id` that it keeps
+        (null for a new one), its `identifiers`, and how many `events` are its.
     """
-    graph = _Graph(evidence_of(prepared), (left, right))
+    steps = evidence_of(prepared)
+    nobody = next((node for node in (left, right) if not _stands(prepared, node, steps)), None)
+    if nobody is not None:
+        return {**_nothing(kind, left, right), "why": f"each event on {told(nobody)} is one of its users'"}
     tell = _Tellers(prepared, pseudonym)
+    graph = _Graph(steps, (left, right), tell.place)
     plain = {tell.digest(node): node for node in graph.nodes}
     stated = [(plain[a], plain[b]) for a, b in tell.manual().cannot if a in plain and b in plain]
     before = cluster(graph.user, graph.edges(), apart=graph.parted(stated))
@@ -190,11 +224,10 @@ def propose(
     old, new = (
         {frozenset(nodes) for nodes in graph.groups(found.label).values()} for found in (before, after)
     )
-    events = tell.events(graph.nodes)
+    shared = {device for step in steps if step.rule == "shared_device" and (device := device_of(step.left))}
+    events = tell.events(graph.nodes, shared)
     return {
-        "kind": kind,
-        "left": told(left),
-        "right": told(right),
+        **_nothing(kind, left, right),
         "changes": old != new,
         "refused_by": refused,
         "before": tell.told(map(sorted, old - new), events),
