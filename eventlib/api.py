@@ -18,7 +18,7 @@ from eventlib.arguments import AnyPath, as_logs, as_path, check_types
 from eventlib.consent import load_policy
 from eventlib.erasure import Erasure, erase_from
 from eventlib.errors import BadCallError
-from eventlib.identifiers import Node, normalise
+from eventlib.identifiers import OURS, Node, normalise
 from eventlib.identity.as_of import AsOf, merge_as_of
 from eventlib.identity.explain import Explanation, explain_pair
 from eventlib.identity.proposals import propose as proposed
@@ -346,6 +346,7 @@ def erase(
 def _nodes(prepared: Prepared, identifier: str, pseudonym: Pseudonymiser) -> set[Node]:
     """Return the identifiers of the dataset that a plain id, a pseudonym, or `namespace:value` names."""
     namespace, _, value = identifier.partition(":")
+    namespace = namespace.lower() if namespace.lower() in OURS else namespace
     tables = ((prepared.people, ""), (prepared.refused_merges, "left_"), (prepared.refused_merges, "right_"))
     columns = (frame[[f"{side}namespace", f"{side}identifier"]] for frame, side in tables)
     known = {Node(*row) for frame in columns for row in frame.itertuples(index=False)}
@@ -422,7 +423,8 @@ def explain(
 def people_as_of(prepared: Prepared, moment: datetime, *, key: AnyPath | None = None) -> AsOf:
     """Return who was known to be one person at a moment, for features that may not know what came later (S4.10).
 
-    Sessions are those that the dataset has: a late event may have joined or parted some since.
+    Sessions and consent are those that the dataset has: a late event may have joined or parted some since, and what was denied
+    since then is not looked at either.
 
     Parameters
     ----------

@@ -266,7 +266,7 @@ class _Guarded:
             group[one] = max(group[one], group[other])
             if other in marks:
                 marks[one] |= marks.pop(other)
-        self.parent = np.array(parent, np.int64)
+        self.parent, self.size, self.group = (np.array(each, np.int64) for each in (parent, size, group))
         return refused
 
 
@@ -342,7 +342,11 @@ def _cut(
     inside = (number[apart] != NOBODY).all(axis=1)
     guarded = _Guarded(group[nodes], number[apart[inside]], limits)
     order = _order(edges, which)
-    refused = _decide(guarded, number[edges.left[order]], number[edges.right[order]])
+    left, right = number[edges.left[order]], number[edges.right[order]]
+    against = np.flatnonzero(_decide(guarded, left, right))
+    # told by what came of both sides: whatever refused an edge still does, and nothing depends on when it was asked
+    refused = np.zeros(len(order), np.int8)
+    refused[against] = guarded.rules(guarded.roots(left[against]), guarded.roots(right[against]))
     return nodes[guarded.roots(np.arange(len(nodes)))], order, refused
 
 

@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 from eventlib.errors import BadCallError
 from eventlib.pseudonyms import JUNK_MARK
 
-__all__ = ["Node", "is_junk", "named", "node_of", "normalise"]
+__all__ = ["OURS", "Node", "is_junk", "named", "node_of", "normalise"]
 
 JUNK_WORDS: Final = frozenset(
     {
@@ -84,7 +84,7 @@ def node_of(namespace: str, value: str) -> Node | None:
     return None if _is_placeholder(text) else Node(namespace, text)
 
 
-_OURS: Final = frozenset({"anonymous_id", "user_id", "email"})
+OURS: Final = frozenset({"anonymous_id", "user_id", "email"})
 
 
 def named(identifier: str, *, junk: bool = False) -> tuple[str, str]:
@@ -104,7 +104,7 @@ def named(identifier: str, *, junk: bool = False) -> tuple[str, str]:
     """
     namespace, colon, value = identifier.partition(":")
     namespace = namespace.strip()
-    if namespace.lower() in _OURS:
+    if namespace.lower() in OURS:
         namespace = namespace.lower()
     if not colon or not namespace or not value.strip():
         raise BadCallError(

@@ -15,11 +15,12 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import io
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import UTC, date, datetime, time
+from datetime import date
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -27,13 +28,14 @@ from eventlib.errors import BadCallError
 from eventlib.identifiers import Node, named
 from eventlib.pseudonyms import Pseudonymiser
 from eventlib.tombstones import Tombstones
+from eventlib.units import end_of_day
 
 __all__ = ["KINDS", "NO_MANUAL", "NO_STATEMENTS", "Manual", "Statement", "Statements", "read_statements"]
 
 KINDS: Final = ("must_link", "cannot_link", "junk")
 _COLUMNS: Final = ("kind", "left", "right", "reason", "expires")
 _OPTIONAL: Final = frozenset({"owner"})
-_PSEUDONYM: Final = re.compile(r"[aui]-[0-9a-f]{32}", re.ASCII)
+_DIGEST: Final = re.compile(r"[0-9a-f]{32}", re.ASCII)
 
 Pair = tuple[Node, Node]
 
@@ -137,11 +139,12 @@ class Statements:
         )
         return cls(tuple(rows), state["sha256"], state["file"])
 
-    def stamp(self, as_of: int) -> dict[str, Any] | None:
+    def stamp(self, as_of: int, tombstones: Tombstones) -> dict[str, Any] | None:
         """Return what the run stamp says of them: the file, and how many hold or have expired, by kind."""
         if self.digest is None:
             return None
-        counted = Counter((each.kind, each.expires >= as_of) for each in self.every)
+        known = (each for each in self.every if not each.names(tombstones))
+        counted = Counter((each.kind, each.expires >= as_of) for each in known)
         return {
             "file": self.name,
             "sha256": self.digest,
@@ -171,7 +174,10 @@ class _Line:
             namespace, value = named(text, junk=self.cells["kind"] == "junk")
         except BadCallError as error:
             raise self.error(f"{name}: {error}") from error
-        return Node(namespace, value if _PSEUDONYM.fullmatch(value) else pseudonym.keyed(namespace, value))
+        made = pseudonym.keyed(namespace, value)
+        prefix = made[:2]  # a pseudonym of this namespace looks so, and no other
+        is_one = value.startswith(prefix) and _DIGEST.fullmatch(value.removeprefix(prefix)) is not None
+        return Node(namespace, value if is_one else made)
 
     def expires(self) -> int:
         try:
@@ -180,7 +186,7 @@ class _Line:
             raise self.error(
                 f"expires takes a day such as 2027-06-30, not {self.cells['expires']!r}"
             ) from error
-        return int(datetime.combine(day, time.max, UTC).timestamp()) * 1_000_000
+        return end_of_day(day)
 
     def statement(self, pseudonym: Pseudonymiser) -> Statement:
         kind = self.cells["kind"]
@@ -200,9 +206,11 @@ class _Line:
 
 
 def _lines(file: Path, text: str) -> Iterator[_Line]:
-    reader = csv.reader(text.splitlines(), strict=True)
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     header = [name.strip() for name in next(reader, [])]
     missing, odd = set(_COLUMNS) - set(header), set(header) - {*_COLUMNS, *_OPTIONAL}
+    if len(set(header)) < len(header):
+        raise BadCallError(f"{file} has a column twice in its first line: {','.join(header)}")
     if missing or odd:
         what = f"lacks {', '.join(sorted(missing))}" if missing else f"has {', '.join(sorted(odd))}"
         raise BadCallError(f"{file} {what}: its first line is {','.join(_COLUMNS)} (and owner, if you like)")

@@ -15,10 +15,13 @@ from eventlib.graph import NOBODY, Integers, sorted_unique
 from eventlib.identifiers import Node
 from eventlib.pseudonyms import JUNK_MARK
 
-__all__ = ["SHARE", "Identifiers", "Nodes", "shown"]
+__all__ = ["LONE", "SHARE", "Identifiers", "Nodes", "shown"]
 
-SHARE: Final = "device_user"
-"""Namespace of a user's share of a shared device (S4.4)."""
+SHARE: Final = "device/user"
+"""Namespace of a user's share of a shared device (S4.4); no log can have one with this character."""
+
+LONE: Final = "device/only"
+"""Namespace of a device whose events do not allow identity (S2.4)."""
 
 _BETWEEN: Final = "\x1f"
 _DEVICE: Final = "anonymous_id"
@@ -31,7 +34,7 @@ def shown(node: Node) -> Node:
     >>> shown(Node(SHARE, "a" + _BETWEEN + "u"))
     Node(namespace='anonymous_id', value='a')
     """
-    if node.namespace in {SHARE, "device_only"}:
+    if node.namespace in {SHARE, LONE}:
         return Node(_DEVICE, node.value.split(_BETWEEN)[0])
     return node
 

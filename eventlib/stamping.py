@@ -75,7 +75,7 @@ def stamp(log: Log, options: Options, policy: Policy, flow: Flow, started: datet
         "parameters": parameters,
         "policy": {"file": policy.name, "version": policy.version, "sha256": policy.digest},
         "policy_terms": _terms(policy),
-        "manual_links": flow.statements.stamp(flow.as_of),
+        "manual_links": flow.statements.stamp(flow.as_of, flow.narrow.tombstones),
         "schema_versions": schemas.versions(),
         "superseded": schemas.superseded(),
         "judged_by": log.judged_by,

@@ -6,7 +6,7 @@ import hashlib
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, time
+from datetime import date
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
@@ -19,6 +19,7 @@ from eventlib.arguments import as_path
 from eventlib.consent.signals import Signals
 from eventlib.errors import BadCallError
 from eventlib.resources import schemas_dir
+from eventlib.units import end_of_day
 
 __all__ = ["Basis", "Policy", "default_policy", "load_policy"]
 
@@ -84,11 +85,6 @@ class Policy:
         return self.impersonal_always | self.impersonal_unless_owned
 
 
-def _microseconds(day: date) -> int:
-    """Return the end of a day: a basis holds on the day it expires."""
-    return int(datetime.combine(day, time.max, UTC).timestamp()) * 1_000_000
-
-
 def _basis(entry: Mapping[str, Any], sources: frozenset[str] | None) -> Basis:
     named = entry.get("sources")
     jurisdictions = entry.get("jurisdictions")
@@ -96,7 +92,7 @@ def _basis(entry: Mapping[str, Any], sources: frozenset[str] | None) -> Basis:
         purposes=frozenset(entry["purposes"]),
         basis=entry["basis"],
         owner=entry["owner"],
-        expires=_microseconds(date.fromisoformat(str(entry["expires"]))),
+        expires=end_of_day(date.fromisoformat(str(entry["expires"]))),  # it holds on that day
         sources=sources if sources is not None else (frozenset(named) if named else None),
         jurisdictions=frozenset(jurisdictions) if jurisdictions else None,
     )

@@ -15,7 +15,7 @@ from eventlib.evidence import rows_naming
 from eventlib.identifiers import Node
 from eventlib.identity import number_of
 from eventlib.incremental import Base
-from eventlib.nodes import SHARE
+from eventlib.nodes import LONE, SHARE
 from eventlib.prepared import Prepared
 from eventlib.pseudonyms import JUNK_MARK, Pseudonymiser
 from eventlib.state_graph import StateGraph
@@ -146,7 +146,7 @@ def _uses(
 def _anchors(gone: Iterable[Node]) -> set[Node]:
     """Return erased nodes with the name under which identity knows a device whose events do not allow it."""
     nodes = set(gone)
-    return nodes | {Node("device_only", node.value) for node in nodes if node.namespace == "anonymous_id"}
+    return nodes | {Node(LONE, node.value) for node in nodes if node.namespace == "anonymous_id"}
 
 
 def reach(base: Base, identifiers: Sequence[tuple[str, str]], tombstones: Tombstones, at: datetime) -> Reach:

@@ -29,6 +29,7 @@ from eventlib.incremental.merging import WrittenEvents
 from eventlib.incremental.preparing import Made, add_log, erasures_of
 from eventlib.ledger import Entry
 from eventlib.model import quarantine_columns
+from eventlib.nodes import SHARE
 from eventlib.options import Means, Options, Progress, open_means, quiet, settings
 from eventlib.prepared import Prepared, load, telling_damage
 from eventlib.pseudonyms import Keys, Pseudonymiser, load_keys
@@ -307,7 +308,7 @@ def _publish(
     own = {Path(name).resolve() for name in job.base.stamp["files"]}
     erasure = Erasure(
         job.base.prepared,
-        len({node for node in found.nodes if node.namespace != "device_user"}),
+        len({node for node in found.nodes if node.namespace != SHARE}),
         found.rows,
         *lines,
         shared,

@@ -12,6 +12,7 @@ from eventlib.arrow import read_parquet
 from eventlib.engine import connect, parquet
 from eventlib.erasure.search import Needles
 from eventlib.identifiers import Node
+from eventlib.nodes import SHARE
 from eventlib.prepared import event_files
 from eventlib.pseudonyms import Pseudonymiser
 
@@ -71,7 +72,7 @@ def gone_words(
         What may be found nowhere: the identifiers, and the ids of people, sessions and events that are there no more. Then the
         pseudonyms of erased devices that others use too: their events keep them.
     """
-    erased = {node for node in nodes if node.namespace != "device_user"}
+    erased = {node for node in nodes if node.namespace != SHARE}
     used = _named(after)
     shared = {node for node in erased if node in used}
     texts: set[str] = set()

@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 
 from eventlib.engine import chosen_engine, connect, engine
 from eventlib.errors import BadCallError
+from eventlib.identity.aliases import plain_names_of
 from eventlib.identity.people import Identities, merge_people
 from eventlib.manual_links import Statements
 from eventlib.prepared import Prepared, event_files
@@ -57,14 +58,14 @@ class AsOf:
 
 
 def _written(prepared: Prepared, pseudonym: Pseudonymiser) -> Written:
-    """Return how nodes are written: as the dataset's own tables do."""
+    """Return how nodes are written: as the dataset's own events do."""
     if not pseudonym.plain:
         return Written(pseudonym, {})
-    people = pq.read_table(
-        prepared.folder / "people.parquet", columns=["namespace", "identifier"], partitioning=None
+    columns = ["anonymous_id", "user_id", "event_name", "properties"]
+    tables = (
+        pq.read_table(file, columns=columns, partitioning=None) for file in event_files(prepared.folder)
     )
-    named = zip(*(column.to_pylist() for column in people.columns), strict=True)
-    return Written(pseudonym, {pseudonym.keyed(*each): each[1] for each in named})
+    return Written(pseudonym, plain_names_of(tables, pseudonym))
 
 
 def merge_as_of(prepared: Prepared, moment: int, keys: Keys) -> AsOf:
@@ -88,6 +89,7 @@ def merge_as_of(prepared: Prepared, moment: int, keys: Keys) -> AsOf:
     if stamp["settings"]["key"] != key_check(keys.current):
         raise BadCallError("this is not the key that the dataset was prepared with: pass that one as key")
     pseudonym = Pseudonymiser(keys.current, plain=bool(prepared.run["parameters"]["plain_identifiers"]))
+    tombstones = read_tombstones(keys, [prepared.folder / "state" / "tombstones.parquet"])
     known = f"place IS NOT NULL AND event_time <= {moment} AND received <= {moment}"
     with connect() as connection:
         graph = StateGraph(connection, prepared.folder / "state")
@@ -106,7 +108,8 @@ def merge_as_of(prepared: Prepared, moment: int, keys: Keys) -> AsOf:
             graph.links(f"{known} AND verdict_identity >= 16"),
             _written(prepared, pseudonym),
             registry=read_registry(prepared.folder / "registry.parquet"),
-            tombstones=read_tombstones(keys, [prepared.folder / "state" / "tombstones.parquet"]),
+            tombstones=tombstones,
+            taken=frozenset(number for number, _ in tombstones.persons),
             manual=Statements.of_state(stamp["manual_links"]).in_force(stamp["as_of"], NONE),
         )
         where.give(connection, found.of_row, "of_row")

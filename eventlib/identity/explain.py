@@ -7,11 +7,13 @@ from collections.abc import Iterable, Iterator
 from heapq import heappop, heappush
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from eventlib.identifiers import Node
+from eventlib.identifiers import Node, normalise
+from eventlib.identity.aliases import aliases, link_texts
 from eventlib.nodes import SHARE
 from eventlib.prepared import Prepared, event_files
 
@@ -164,12 +166,14 @@ def _walked(came: dict[Node, Step | None], node: Node) -> list[Step]:
 
 
 class _Examples:
-    """Event ids behind a piece of evidence, earliest first."""
+    """Event ids behind a piece of evidence, in total order."""
 
     _COLUMNS: Final = ("event_id", "event_name", "anonymous_id", "user_id")
 
     def __init__(self, prepared: Prepared) -> None:
         self.files = event_files(prepared.folder)
+        self.normal = aliases(prepared)
+        self.plain = bool(prepared.run["parameters"]["plain_identifiers"])
 
     def _read(self, which: pc.Expression, *more: str) -> pa.Table:
         columns = [*self._COLUMNS, *more]
@@ -181,25 +185,36 @@ class _Examples:
         ]
         return pa.concat_tables(found)
 
+    def _forms(self, value: str) -> pa.Array:
+        """Return an identifier in all forms in which events hold it."""
+        return pa.array(
+            [value, *(raw for raw, normal in self.normal.items() if normal == value)], pa.string()
+        )
+
     def of(self, step: Step) -> list[str]:
-        if step.rule == "identity_link":
-            table = self._read(pc.field("event_name") == "identity_link", "properties")
-            names = zip(
-                *(table[name].to_pylist() for name in ("event_id", *self._COLUMNS[2:], "properties")),
-                strict=True,
+        device = next((name for node in step[:2] if (name := device_of(node)) is not None), None)
+        user = next((node.value for node in step[:2] if node.namespace == "user_id"), None)
+        together: list[str] = []
+        if device is not None and user is not None and step.rule != "identity_link":
+            both = pc.field("anonymous_id").isin(self._forms(device)) & pc.field("user_id").isin(
+                self._forms(user)
             )
-            needed = [node.value for node in (step.left, step.right)]
-            told = (
-                event for event, *where in names if all(any(n in (w or "") for w in where) for n in needed)
-            )
-            return [event for _, event in zip(range(_EXAMPLES), told, strict=False)]
-        ends = (step.left, step.right)
-        device = next((name for node in ends if (name := device_of(node)) is not None), None)
-        user = next((node.value for node in ends if node.namespace == "user_id"), None)
-        if device is None or user is None:
-            return []
-        together = (pc.field("anonymous_id") == device) & (pc.field("user_id") == user)
-        return list(self._read(together)["event_id"][:_EXAMPLES].to_pylist())
+            together = self._read(both)["event_id"][:_EXAMPLES].to_pylist()
+        return together or self._links(step)
+
+    def _links(self, step: Step) -> list[str]:
+        """Return links that name both, or that one of them sent."""
+        table = self._read(pc.field("event_name") == "identity_link", "properties")
+        found: list[str] = []
+        for row in table.to_pylist():
+            named = {self._node(*each) for each in orjson.loads(next(link_texts([row["properties"]])))}
+            named |= {self._node(ns, row[ns]) for ns in ("anonymous_id", "user_id") if row[ns] is not None}
+            if {Node(*step.left), Node(*step.right)} <= named and len(found) < _EXAMPLES:
+                found.append(row["event_id"])
+        return found
+
+    def _node(self, namespace: str, value: str) -> Node:
+        return Node(namespace, normalise(namespace, value) if self.plain else self.normal.get(value, value))
 
 
 class Explanation(dict[str, Any]):

@@ -53,6 +53,10 @@ class _Cells:
 
 def _codes(labels: Any, name: str) -> Ints:
     """Number labels from 0; one that is null is -1."""
+    if np.ndim(labels) != 1:
+        raise BadCallError(
+            f"score_clusters: {name} takes one label per item, not {np.ndim(labels)} dimensions"
+        )
     codes, _ = pd.factorize(pd.Series(labels))
     if name == "true" and (codes < 0).any():
         raise BadCallError("score_clusters: the truth has nulls; leave out items whose person is not known")
@@ -265,6 +269,8 @@ def score_clusters(found: Any, true: Any, *, draws: int = 0, seed: int = 0) -> p
     Traceback (most recent call last):
     eventlib.errors.BadCallError: score_clusters: 2 found labels, but 1 true ones
     """
+    if draws < 0:
+        raise BadCallError(f"score_clusters: draws is 0 or more, not {draws}")
     cells = _tabulate(found, true)
     table = pd.DataFrame({"value": _totals(cells).measures()}, index=pd.Index(MEASURES, name="measure"))
     if not draws:

@@ -17,7 +17,7 @@ from eventlib.evidence import Bools, Evidence, Link, gather, read_pairs
 from eventlib.graph import NOBODY, Integers, Limits, cluster
 from eventlib.identity.tables import evidence_table, people_table, refused_table, registry_table
 from eventlib.manual_links import NO_MANUAL, Manual
-from eventlib.nodes import Identifiers
+from eventlib.nodes import LONE, Identifiers
 from eventlib.pseudonyms import Pseudonymiser
 from eventlib.stage import require
 from eventlib.tombstones import NONE, Tombstones, anchor_of
@@ -214,7 +214,7 @@ def merge_people(
     edges = evidence.edges
     edges = edges.take(_known(edges.left, members) & _known(edges.right, members))
     found = cluster(evidence.nodes.is_user(), edges, limits, evidence.apart)
-    label = np.append(found.label, len(found.label) + np.arange(len(members.lone)))
+    label = np.append(found.label, found.label.max(initial=-1) + 1 + np.arange(len(members.lone)))
     known = {
         anchor: person_id
         for anchor, person_id in (registry or {}).items()
@@ -263,7 +263,7 @@ class _Names:
         nodes = self.evidence.nodes
         if node < len(nodes):
             return anchor_of(*nodes[node], self.pseudonym)
-        return anchor_of("device_only", self.members.lone[node - len(nodes)].as_py(), self.pseudonym)
+        return anchor_of(LONE, self.members.lone[node - len(nodes)].as_py(), self.pseudonym)
 
 
 def _mint(names: _Names, label: Integers, registry: dict[str, str], taken: frozenset[int]) -> Integers:

@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 
 from eventlib.graph import CANNOT_LINK, GUARDS, Edges, Integers, cluster, components
 from eventlib.identifiers import Node
+from eventlib.identity.aliases import aliases
 from eventlib.identity.explain import Step, device_of, evidence_of, share, shared_by, told
 from eventlib.manual_links import Manual
 from eventlib.nodes import SHARE
@@ -143,15 +144,20 @@ class _Tellers:
         keys = ["anonymous_id", "user_id", "session_id"]
         devices = {device for node in nodes if (device := device_of(node)) is not None}
         users = {node.value for node in nodes if node.namespace == "user_id"}
-        some = pc.field("anonymous_id").isin(pa.array(sorted(devices), pa.string()))
-        some |= pc.field("user_id").isin(pa.array(sorted(users), pa.string()))
+        normal = aliases(self.prepared)
+        names = [
+            {*known, *(raw for raw, node in normal.items() if node in known)} for known in (devices, users)
+        ]
+        some = pc.field("anonymous_id").isin(pa.array(sorted(names[0]), pa.string()))
+        some |= pc.field("user_id").isin(pa.array(sorted(names[1]), pa.string()))
         tables = [
             pq.read_table(f, columns=keys, filters=some & pc.field("allow_identity"), partitioning=None)
             for f in event_files(self.prepared.folder)
         ]
         counted = pa.concat_tables(tables).group_by(keys).aggregate([([], "count_all")])
         columns = counted.select([*keys, "count_all"]).columns
-        return list(zip(*(column.to_pylist() for column in columns), strict=True))
+        rows = zip(*(column.to_pylist() for column in columns), strict=True)
+        return [(normal.get(one, one), normal.get(other, other), *rest) for one, other, *rest in rows]
 
     def told(self, groups: Iterable[Sequence[Node]], events: Counter[Node]) -> list[dict[str, Any]]:
         """Return groups as people: the id that each keeps, its identifiers and events."""

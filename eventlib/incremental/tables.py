@@ -13,6 +13,7 @@ import pyarrow as pa
 from eventlib.arrow import read_parquet, write_parquet
 from eventlib.engine import parquet
 from eventlib.identity import EVIDENCE_KEY, Identities
+from eventlib.identity.aliases import plain_names_of
 from eventlib.incremental.base import Base
 from eventlib.ordering.lateness import LATE_CODES
 from eventlib.pseudonyms import JUNK_MARK, Pseudonymiser, Written
@@ -76,9 +77,12 @@ class Tables:
             yield from zip(*names, strict=True)
 
     def written(self, plain: Mapping[str, str]) -> Written:
-        """Return how pseudonyms are written: as what the new logs or the base's tables call them."""
+        """Return how pseudonyms are written: as what the new logs, the base's tables or its events call them."""
         held = {self.pseudonym.keyed(*each): each[1] for each in self._named()}
-        return Written(self.pseudonym, {**held, **plain})
+        again = self.connection.sql(
+            "SELECT anonymous_id, user_id, event_name, properties FROM base_wide"
+        ).to_arrow_table()
+        return Written(self.pseudonym, {**held, **plain_names_of([again], self.pseudonym), **plain})
 
     def _touched(self) -> set[tuple[str, str]]:
         """Return the identifiers whose people are decided anew; a junk user stands for nobody."""

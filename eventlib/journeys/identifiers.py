@@ -27,28 +27,41 @@ def group_sizes(people: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame({"identifiers": [name for name, _ in merged], "people": counts, "share": share})
 
 
-def refusals(refused_merges: pd.DataFrame) -> pd.DataFrame:
+def refusals(refused_merges: pd.DataFrame, people: pd.DataFrame | None = None) -> pd.DataFrame:
     """Return the merges that were refused, by the rule that refused them.
+
+    Parameters
+    ----------
+    refused_merges
+        `Prepared.refused_merges`.
+    people
+        `Prepared.people`, to count the people whom a rule concerns: ten placeholders from one device are one person's. Without
+        it each identifier counts as somebody.
 
     Returns
     -------
     pandas.DataFrame
-        `rule`, `pairs`, `events` (the evidence behind them), most pairs first; rules that concern under 10 identifiers
-        are one row with the next rarest, if that is enough.
+        `rule`, `pairs`, `events` (the evidence behind them), most pairs first; rules that concern under 10 people are one
+        row with the next rarest, if that is enough.
     """
     columns = ["rule", "pairs", "events"]
-    ids = _refused_ids(refused_merges).groupby("rule")["id"].nunique()
-    small = ids.index[small_cells(ids.to_numpy())]
+    concerned = _concerned(refused_merges, people)
+    concern = concerned.groupby("rule")["id"].nunique().reindex(refused_merges["rule"].unique(), fill_value=0)
+    small = concern.index[small_cells(concern.to_numpy())]
     rule = refused_merges["rule"].astype("object")
     rule = rule.where(~rule.isin(list(small)), "rare rules together")
     pooled = refused_merges.assign(rule=rule)
-    enough = _refused_ids(pooled).groupby("rule")["id"].nunique() >= SMALL_CELL
+    enough = _concerned(pooled, people).groupby("rule")["id"].nunique() >= SMALL_CELL
     counts = pooled.groupby("rule").agg(pairs=("rule", "size"), events=("events", "sum"))
     shown = counts[enough.reindex(counts.index, fill_value=False)].reset_index()
     return shown.sort_values("pairs", ascending=False, kind="stable", ignore_index=True)[columns]
 
 
-def _refused_ids(refused_merges: pd.DataFrame) -> pd.DataFrame:
-    """Return the identifiers that each rule concerns, both sides of each pair."""
+def _concerned(refused_merges: pd.DataFrame, people: pd.DataFrame | None) -> pd.DataFrame:
+    """Return `rule` and `id` of whom each rule concerns, both sides of each pair: people, or where they are not given identifiers."""
     sides = [refused_merges[["rule", f"{side}_identifier"]] for side in ("left", "right")]
-    return pd.concat([side.set_axis(["rule", "id"], axis=1) for side in sides], ignore_index=True)
+    named = pd.concat([side.set_axis(["rule", "id"], axis=1) for side in sides], ignore_index=True)
+    if people is None:
+        return named
+    person = people.drop_duplicates("identifier").set_index("identifier")["person_id"]
+    return named.assign(id=named["id"].map(person)).dropna(subset=["id"])

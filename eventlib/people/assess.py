@@ -13,11 +13,12 @@ from eventlib.people.known import (
     Known,
     Ratio,
     known_devices,
+    left_over,
     next_sign_in,
     placeholder_share,
     shared_sessions,
 )
-from eventlib.people.merged import people_range
+from eventlib.people.merged import people_range, refused_people
 from eventlib.people.suspects import count_signs
 from eventlib.quality.verdict import Finding, Limit, percent
 from eventlib.quality.verdict import limits as read_limits
@@ -86,11 +87,15 @@ def _changing_hands(found: Ratio) -> Finding:
     return Finding("devices that change hands", found.value, words)
 
 
-def _shared(known: Known, shared: pd.DataFrame) -> Finding:
+def _shared(known: Known) -> Finding:
     unnamed = int((known.events["user"].isna() & known.events["device"].notna()).sum())
     if not unnamed:
         return Finding("shared devices", None, "every event names its user")
-    stays = int(shared.loc[shared["go to"] == "stay with the device", "anonymous events"].sum())
+    stays, devices = left_over(known)
+    if 0 < devices < SMALL_CELL:
+        return Finding(
+            "shared devices", None, "under 10 devices of several users have anonymous events of nobody's"
+        )
     words = f"{stays:,} anonymous events, {percent(stays / unnamed)}, are on devices of several users and nobody's in particular"
     return Finding("shared devices", stays / unnamed, words)
 
@@ -131,9 +136,8 @@ def _refused(data: Prepared) -> Finding:
     evidence, refused = int(data.evidence["events"].sum()), int(data.refused_merges["events"].sum())
     if not evidence + refused:
         return Finding("refused evidence", None, "no two identifiers were seen together")
-    sides = data.refused_merges[["left_identifier", "right_identifier"]]
-    if 0 < len(pd.unique(sides.to_numpy(dtype=object).ravel())) < SMALL_CELL:
-        return Finding("refused evidence", None, "refused between under 10 identifiers")
+    if 0 < refused_people(data.refused_merges, data.people) < SMALL_CELL:
+        return Finding("refused evidence", None, "refused between identifiers of under 10 people")
     share = refused / (evidence + refused)
     return Finding(
         "refused evidence",
@@ -175,7 +179,7 @@ def assess(data: Prepared, changed_limits: Sequence[str] = ()) -> Assessment:
     found = [
         _placeholders(data),
         _changing_hands(changing),
-        _shared(known, shared),
+        _shared(known),
         _suspicious(signs),
         _lost_cookies(devices),
         _never_signed_in(data),

@@ -14,6 +14,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from eventlib.geo.cells import SMALL_CELL
+from eventlib.identity.aliases import aliases
 
 if TYPE_CHECKING:
     from eventlib.prepared import Prepared
@@ -80,15 +81,16 @@ class Known:
         self.data = data
         people = data.people
         users = set(people.loc[people["namespace"] == "user_id", "identifier"])
+        normal = aliases(data)
         several = people["rule"] == "shared_device"
         self.shared_devices = frozenset(people.loc[several, "identifier"])
         events = data.events
         some = events["allow_identity"].astype(bool) & events["agent"].isna() & events["person_id"].notna()
         kept = events[some.to_numpy(dtype=bool)]
-        user = kept["user_id"].astype("object")
+        user = kept["user_id"].astype("object").replace(normal)
         self.events = pd.DataFrame(
             {
-                "device": kept["anonymous_id"].astype("object").to_numpy(),
+                "device": kept["anonymous_id"].astype("object").replace(normal).to_numpy(),
                 "user": user.where(user.isin(users), None).to_numpy(),
                 "person": kept["person_id"].astype("object").to_numpy(),
                 "session": kept["session_id"].astype("object").to_numpy(),
@@ -153,6 +155,14 @@ def known_devices(known: Known) -> Ratio:
     return Ratio.of(per["sum"].to_numpy(), per["size"].to_numpy())
 
 
+def left_over(known: Known) -> tuple[int, int]:
+    """Return how many anonymous events stay with devices of several users, and how many such devices there are."""
+    rows = known.events[known.events["shared"] & known.events["user"].isna()]
+    users = known.events[known.events["shared"]].groupby("session")["user"].nunique()
+    stays = rows[rows["session"].map(users).fillna(0) != 1]
+    return len(stays), int(stays["device"].nunique())
+
+
 _OUTCOMES: Final = {
     "the only user of the visit": "their events",
     "several users in the visit": "stay with the device",
@@ -193,7 +203,7 @@ def placeholder_share(data: Prepared) -> tuple[int, float | None]:
     refused: Any = data.refused_merges
     junk = refused[refused["rule"] == "junk_identifier"]
     events = int(junk["events"].sum())
-    devices = junk[["left_identifier", "right_identifier"]].nunique().max()
+    devices = junk.loc[junk["left_namespace"] == "anonymous_id", "left_identifier"].nunique()
     named = int(data.events["user_id"].notna().sum())
     if not named or 0 < devices < SMALL_CELL:
         return 0, None

@@ -11,7 +11,7 @@ from eventlib.geo.cells import SMALL_CELL, hide_small_cells
 if TYPE_CHECKING:
     from eventlib.people.known import Known, Ratio
 
-__all__ = ["RULES", "merged_by_rule", "people_range"]
+__all__ = ["RULES", "merged_by_rule", "people_range", "refused_people"]
 
 RULES: Final = {
     "co_occurrence": "seen in the same events",
@@ -45,6 +45,13 @@ def merged_by_rule(people: pd.DataFrame) -> pd.DataFrame:
     return shown.assign(meaning=shown["rule"].map(RULES))[["rule", "meaning", "identifiers", "people"]]
 
 
+def refused_people(refused: pd.DataFrame, people: pd.DataFrame) -> int:
+    """Return how many people refused evidence concerns: placeholders and addresses of several are nobody."""
+    person = people.drop_duplicates("identifier").set_index("identifier")["person_id"]
+    sides = pd.concat([refused["left_identifier"], refused["right_identifier"]])
+    return int(sides.map(person).nunique())
+
+
 def people_range(known: Known, per_person: Ratio) -> pd.DataFrame:
     """Return how many people there are: as devices, as merged, and if those who never sign in lose cookies as the others do.
 
@@ -74,6 +81,9 @@ def people_range(known: Known, per_person: Ratio) -> pd.DataFrame:
         counts.append(("people, if the others lose cookies as those who sign in", guess, low, high))
     frame = pd.DataFrame(counts, columns=["counted as", "people", "lower", "upper"])
     columns = ["people", "lower", "upper"]
+    several = int(rows.groupby("person")["device"].nunique().gt(1).sum())
+    if 0 < several < SMALL_CELL:  # the difference would tell of those who have several devices
+        frame.loc[0, "people"] = float("nan")
     frame.loc[frame["people"] < SMALL_CELL, columns] = float("nan")
     frame[columns] = frame[columns].astype("float64").round()
     return frame
