@@ -124,9 +124,7 @@ def people_range(frame: pd.DataFrame, subtitle: str = "") -> go.Figure:
     shown = frame.dropna(subset=["people"])
     if shown.empty:
         return empty(title, "under 10 people: not shown")
-    fig = figure(
-        title, subtitle, "people or device ids, the guess with 90 % interval", height=150 + 60 * len(shown)
-    )
+    fig = figure(title, subtitle, "people or device ids, 90 % interval", height=150 + 60 * len(shown))
     values = [float(item) for item in shown["people"]]
     guess = shown["lower"].notna().tolist()
     fig.add_trace(
