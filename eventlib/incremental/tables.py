@@ -90,12 +90,11 @@ class Tables:
             "SELECT namespace, node FROM all_identifier JOIN touched USING (code)"
         ).fetchall()
         links = self.connection.execute("SELECT links FROM fact_link").fetchall()
-        nodes = [*rows, *(tuple(each) for (text,) in links for each in orjson.loads(text))]
-        return {
-            (namespace, node.removeprefix(JUNK_MARK))
-            for namespace, node in nodes
-            if namespace == "anonymous_id" or not node.startswith(JUNK_MARK)
-        }
+        linked = {tuple(each) for (text,) in links for each in orjson.loads(text)}
+        # a junk device is a stream of its own; one that a link names is nobody
+        streams = {row for row in rows if row[0] == "anonymous_id" or not row[1].startswith(JUNK_MARK)}
+        nodes = streams | {each for each in linked if not each[1].startswith(JUNK_MARK)}
+        return {(namespace, node.removeprefix(JUNK_MARK)) for namespace, node in nodes}
 
     def _untouched(self, table: pa.Table, sides: Sequence[str], touched: set[tuple[str, str]]) -> pa.Table:
         keep = [True] * len(table)
