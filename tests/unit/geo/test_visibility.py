@@ -38,6 +38,34 @@ ANSWER = "Pumps save much energy [1]. They do cost more at first [1][2]. So try 
         ("Steps:\n- first one [1]\n- second one [2]", ["Steps:", "- first one [1]", "- second one [2]"]),
         ('He said "stop." [3] Then left.', ['He said "stop." [3]', "Then left."]),
         ("No end", ["No end"]),
+        # the number of a list item is no sentence, with or without a citation on it
+        ("1. Wash the lid [1]. 2. Dry it.", ["1. Wash the lid [1].", "2. Dry it."]),
+        ("Do this: 1[1]. Wash the lid [2].", ["Do this: 1[1].", "Wash the lid [2]."]),
+        ("Two steps:\n1[1]. Wash the lid [2].\n2.\n", ["Two steps:", "1[1]. Wash the lid [2]."]),
+        ("- **a.** Wash it. Dry it.", ["- **a.** Wash it.", "Dry it."]),
+        # ... but a number may be the end of one, or a cited answer
+        ("How many? 42. [1]", ["How many?", "42. [1]"]),
+        ("It was sold in 1990. Then it closed.", ["It was sold in 1990.", "Then it closed."]),
+        # dotted initials, also with a citation before their last full stop
+        ("By 12 U.S.C[2]. § 7 it ends. Good.", ["By 12 U.S.C[2]. § 7 it ends.", "Good."]),
+        ("A U.S. Navy ship. Old.", ["A U.S. Navy ship.", "Old."]),
+        ("Made in the U.S. [1] The rest is not.", ["Made in the U.S. [1]", "The rest is not."]),
+        ("A B.A. Botany course. Long.", ["A B.A. Botany course.", "Long."]),
+        ("Rich in vitamin C. It helps.", ["Rich in vitamin C.", "It helps."]),
+        (
+            "Ash et al. [1] say so. Oak et al. Then left.",
+            ["Ash et al. [1] say so.", "Oak et al.", "Then left."],
+        ),
+        # numbered works; "no" and "etc." are ends before words
+        ("Her Trio, Op. 9 [1], is short. Fine.", ["Her Trio, Op. 9 [1], is short.", "Fine."]),
+        ("Safe? No. It burns [1].", ["Safe?", "No.", "It burns [1]."]),
+        (
+            "Oak, ash, etc. Birch burns fast, elm etc., too.",
+            ["Oak, ash, etc.", "Birch burns fast, elm etc., too."],
+        ),
+        ("Ask the Dept. of Trees. Now.", ["Ask the Dept. of Trees.", "Now."]),
+        # several citations, one out of any range, none
+        ("Oak [1][2], ash [3] and elm [9999]. Birch.", ["Oak [1][2], ash [3] and elm [9999].", "Birch."]),
         ("[1] [2]", []),
         ("", []),
     ],
