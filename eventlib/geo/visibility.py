@@ -6,7 +6,9 @@ kept:
 - `paper`: a sentence's words are shared equally among its citations; position decays as exp(-pos /
   sentences).
 - `repo`: as the paper's public code computes it: only tokens over two characters count, position decays as
-  exp(-i / (sentences - 1)), and an answer without citations gives every source 1 / n.
+  exp(-i / (sentences - 1)), a source cited twice in a sentence counts twice there, and an answer in which
+  nothing counts for anybody gives every source 1 / n. Its sentences are split as ours are, and `[0]` names
+  nothing, where the public code takes it for the last source.
 
 Source: Aggarwal et al. (2024), "GEO: Generative Engine Optimization", and its public code.
 """
@@ -45,9 +47,9 @@ _SUMS: Final = ["any_own", "own", "all", "word_share", "position_adjusted", "wor
 _DAY_US: Final = 86_400_000_000
 _CITATION: Final = re.compile(r"\[(\d{1,4})\]")
 _TOKEN: Final = re.compile(r"\w+(?:['\u2019.,-]\w+)*")  # answers do hold typographic apostrophes
-# A sentence ends at a mark, takes the quotes and citations that follow it along, and needs a space after it.
+# A sentence ends at a mark, takes all quotes and citations that follow it along, and needs a space after them.
 _END: Final = re.compile(
-    r"[.!?\u2026]+[\"')\]\u201d\u2019]*(?:\s*\[\d{1,4}\])*(?=\s)|[\u3002\uff01\uff1f]"
+    r"[.!?\u2026]+[\"')\]\u201d\u2019]*(?:\s*\[\d{1,4}\])*(?=\s)(?!\s*\[\d{1,4}\])|[\u3002\uff01\uff1f]"
 )  # CJK marks
 _FULL_STOPS: Final = "\u3002\uff01\uff1f"
 _OPENS: Final = re.compile(r"\s+(?:[^a-z\s§]|$)")
@@ -60,7 +62,7 @@ _MAY_END: Final = re.compile(_BEFORE + r"(?:al|Inc|Ltd|Co|Corp|Dept|Jr|Sr|[A-Z]|
 _NUMBER: Final = re.compile(r"\s+\d")
 _OPENER: Final = re.compile(
     r"\s+(?:A|An|And|But|Each|He|How|However|If|In|It|Its|She|So|Some|That|The|Then|There|These|They|This|"
-    r"Those|We|What|When|While|Why|You)\b"
+    r"Those|We|What|When|While|Why|You)\b(?!\.)"  # "A." is an initial
 )
 _MARKER: Final = re.compile(r"[\s*#>(-]*(?:\d{1,3}|[A-Za-z]|[ivx]{2,4})[.)][\s*]*")  # "2." of a list
 
@@ -72,7 +74,9 @@ def _check(spec: str) -> None:
 
 def _goes_on(upto: str, line: str, end: int) -> bool:
     """Tell whether the full stop that `upto` ends with belongs to an abbreviation or to a list's number."""
-    bare = _CITATION.sub("", upto)
+    bare = _CITATION.sub(
+        "", upto[-80:]
+    )  # its end tells; a long line of initials would take the square of its length
     if _MARKER.fullmatch(bare):
         return True
     stop = re.sub(r"[\"')\]\u201d\u2019\s]+$", "", bare)  # answers do hold typographic quotes
@@ -107,8 +111,13 @@ def split_sentences(text: str) -> list[str]:
     >>> split_sentences("Dr. Li says so. [1] Prices fell by 3.5 %, e.g. in May [2][3]. Why?")
     ['Dr. Li says so. [1]', 'Prices fell by 3.5 %, e.g. in May [2][3].', 'Why?']
     """
-    sentences = [piece for line in text.splitlines() for piece in _split_line(line)]
-    return [sentence for sentence in sentences if _says_something(sentence)]
+    sentences: list[str] = []
+    for piece in (piece for line in text.splitlines() for piece in _split_line(line)):
+        if _says_something(piece):
+            sentences.append(piece)
+        elif sentences and _CITATION.search(piece):  # on a line of its own, say
+            sentences[-1] += f" {piece}"
+    return sentences
 
 
 def _says_something(sentence: str) -> bool:
