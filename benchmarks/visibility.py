@@ -20,12 +20,12 @@ import numpy as np
 import numpy.typing as npt
 
 from eventlib.geo.cells import clustered_share
-from eventlib.geo.visibility import SPECS, split_sentences, word_shares
+from eventlib.geo.sentences import CITATION, split_sentences
+from eventlib.geo.visibility import SPECS, word_shares
 
 __all__ = ["MEASURES", "Answer", "another_top", "default_file", "disagreement", "read_answers", "shares"]
 
 MEASURES = {"word share": False, "position-adjusted": True}
-_CITATION = re.compile(r"\[(\d{1,4})\]")
 _TIE = 1e-9  # shares nearer than this are one share: the sums behind them were taken in another order
 
 
@@ -41,7 +41,7 @@ class Answer:
     @property
     def cited(self) -> list[int]:
         """The numbers it cites, in order."""
-        return [int(number) for number in _CITATION.findall(self.text)]
+        return [int(number) for number in CITATION.findall(self.text)]
 
     @property
     def cites_a_listed_source(self) -> bool:
@@ -95,8 +95,8 @@ def disagreement(answers: Sequence[Answer], measure: str) -> tuple[int, int, flo
 
 
 def _oddness(sentence: str, line: str) -> int:
-    words = re.findall(r"\w+", _CITATION.sub("", sentence))
-    bare = _CITATION.sub("", sentence).strip()
+    words = re.findall(r"\w+", CITATION.sub("", sentence))
+    bare = CITATION.sub("", sentence).strip()
     ends_short = re.search(r"(?:^|[\s.(])(?:[A-Za-z]{1,2}|[A-Z][a-z]{2,3})\s*\.$", bare) is not None
     return (
         4 * (len(words) <= 1)
@@ -150,8 +150,8 @@ def print_disagreement(answers: Sequence[Answer]) -> None:
 def print_splits(answers: Sequence[Answer]) -> None:
     split = [split_sentences(answer.text) for answer in answers]
     sizes = np.array([len(sentences) for sentences in split])
-    bare = sum(not _CITATION.search(sentence) for sentences in split for sentence in sentences)
-    several = sum(len(_CITATION.findall(sentence)) > 1 for sentences in split for sentence in sentences)
+    bare = sum(not CITATION.search(sentence) for sentences in split for sentence in sentences)
+    several = sum(len(CITATION.findall(sentence)) > 1 for sentences in split for sentence in sentences)
     quantiles = np.quantile(sizes, [0, 0.1, 0.25, 0.5, 0.75, 0.9, 1])
     print(
         "\nsentences per answer: min, 10 %, 25 %, median, 75 %, 90 %, max:", *(f"{q:.0f}" for q in quantiles)

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from benchmarks.visibility import MEASURES, another_top, default_file, disagreement, read_answers, shares
-from eventlib.geo.visibility import split_sentences
+from eventlib.geo.sentences import split_sentences
 
 FILE = default_file()
 
