@@ -6,14 +6,15 @@ kept:
 - `paper`: a sentence's words are shared equally among its citations; position decays as exp(-pos /
   sentences).
 - `repo`: as the paper's public code computes it: only tokens over two characters count, position decays as
-  exp(-i / (sentences - 1)), and an answer without citations gives every source 1 / n.
+  exp(-i / (sentences - 1)), a source cited twice in a sentence counts twice there, and an answer in which
+  nothing counts for anybody gives every source 1 / n. Its sentences are split as ours are, and `[0]` names
+  nothing, where the public code takes it for the last source.
 
 Source: Aggarwal et al. (2024), "GEO: Generative Engine Optimization", and its public code.
 """
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 import numpy as np
@@ -23,6 +24,7 @@ from numpy.typing import NDArray
 from eventlib.columns import analysable, microseconds, numbers, texts
 from eventlib.errors import BadCallError
 from eventlib.geo.cells import clustered_share
+from eventlib.geo.sentences import CITATION, WORD, split_sentences
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -33,7 +35,6 @@ __all__ = [
     "engine_visibility",
     "page_visibility",
     "spec_disagreement",
-    "split_sentences",
     "word_shares",
 ]
 
@@ -43,50 +44,11 @@ Spec: TypeAlias = Literal["paper", "repo"]
 SPECS: Final = ("paper", "repo")
 _SUMS: Final = ["any_own", "own", "all", "word_share", "position_adjusted", "words", "one"]
 _DAY_US: Final = 86_400_000_000
-_CITATION: Final = re.compile(r"\[(\d{1,4})\]")
-_TOKEN: Final = re.compile(r"\w+(?:['\u2019.,-]\w+)*")  # answers do hold typographic apostrophes
-# A sentence ends at a mark, takes the quotes and citations that follow it along, and needs a space after it.
-_END: Final = re.compile(
-    r"[.!?\u2026]+[\"')\]\u201d\u2019]*(?:\s*\[\d{1,4}\])*(?=\s)|[\u3002\uff01\uff1f]"
-)  # CJK marks
-_FULL_STOPS: Final = "\u3002\uff01\uff1f"
-_OPENS: Final = re.compile(r"\s+(?:[^a-z\s]|$)")
-_SHORT: Final = re.compile(
-    r"(?:^|[\s(])(?:e\.g|i\.e|etc|vs|cf|al|approx|Dr|Mr|Mrs|Ms|Prof|St|No|Fig|Eq|Sec|Vol|pp|Inc|Ltd|[A-Z])\.$"
-)
 
 
 def _check(spec: str) -> None:
     if spec not in SPECS:
         raise BadCallError.unknown("spec", spec, SPECS)
-
-
-def _split_line(line: str) -> list[str]:
-    pieces, start = [], 0
-    for end in _END.finditer(line):
-        upto = line[start : end.end()]
-        stop = re.split(r"[\"')\]\u201d\u2019\s]*(?:\[\d|$)", upto, maxsplit=1)[0]  # as above
-        if _OPENS.match(line, end.end()) is None and line[end.start()] not in _FULL_STOPS:  # CJK
-            continue
-        if _SHORT.search(stop):
-            continue
-        pieces.append(upto.strip())
-        start = end.end()
-    return [*pieces, line[start:].strip()]
-
-
-def split_sentences(text: str) -> list[str]:
-    """Split an answer into sentences; citations after the full stop stay with the sentence they follow.
-
-    Lines are boundaries too, so that list items count as sentences. Abbreviations and initials are not ends.
-
-    Examples
-    --------
-    >>> split_sentences("Dr. Li says so. [1] Prices fell by 3.5 %, e.g. in May [2][3]. Why?")
-    ['Dr. Li says so. [1]', 'Prices fell by 3.5 %, e.g. in May [2][3].', 'Why?']
-    """
-    sentences = [piece for line in text.splitlines() for piece in _split_line(line)]
-    return [sentence for sentence in sentences if _TOKEN.search(_CITATION.sub("", sentence))]
 
 
 def word_shares(
@@ -119,9 +81,9 @@ def word_shares(
     sentences = split_sentences(answer)
     scores = np.zeros(sources)
     for index, sentence in enumerate(sentences):
-        cited = [int(number) for number in _CITATION.findall(sentence)]
+        cited = [int(number) for number in CITATION.findall(sentence)]
         named = cited if spec == "repo" else sorted(set(cited))
-        words = _TOKEN.findall(_CITATION.sub("", sentence))
+        words = WORD.findall(CITATION.sub("", sentence))
         size = sum(len(word) > 2 for word in words) if spec == "repo" else len(words)
         weight = (
             float(_decay(np.array([index]), np.array([len(sentences)]), spec)[0])

@@ -1,11 +1,8 @@
-"""S7.1: word share and position-adjusted word share, by hand, from events, and on real answers."""
+"""S7.1: word share and position-adjusted word share, by hand and from events; on real answers in tests/real."""
 
 from __future__ import annotations
 
-import json
 import math
-import os
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -16,34 +13,14 @@ from eventlib.geo.visibility import (
     answer_shares,
     engine_visibility,
     page_visibility,
-    split_sentences,
+    spec_disagreement,
     word_shares,
 )
 
-REAL = Path(os.environ.get("EVENTLIB_REAL") or Path(__file__).resolve().parents[4] / "shared" / "real")
 START = pd.Timestamp("2026-09-01", tz="UTC")
 
 # 4 words by [1]; 6 words shared by [1] and [2]; 2 words by [3], none of them over two characters but one
 ANSWER = "Pumps save much energy [1]. They do cost more at first [1][2]. So try [3]."
-
-
-@pytest.mark.parametrize(
-    ("text", "sentences"),
-    [
-        ("One. Two.", ["One.", "Two."]),
-        ("One. [1] Two [2].", ["One. [1]", "Two [2]."]),
-        ("It rose 3.5 % in 2020. [1][2] Good!", ["It rose 3.5 % in 2020. [1][2]", "Good!"]),
-        ("See e.g. Table 2. Done.", ["See e.g. Table 2.", "Done."]),
-        ("J. Smith said no [1]. Why? Because.", ["J. Smith said no [1].", "Why?", "Because."]),
-        ("Steps:\n- first one [1]\n- second one [2]", ["Steps:", "- first one [1]", "- second one [2]"]),
-        ('He said "stop." [3] Then left.', ['He said "stop." [3]', "Then left."]),
-        ("No end", ["No end"]),
-        ("[1] [2]", []),
-        ("", []),
-    ],
-)
-def test_sentences(text, sentences):
-    assert split_sentences(text) == sentences
 
 
 def test_word_share_as_in_the_paper():
@@ -80,6 +57,68 @@ def test_a_source_cited_twice_in_a_sentence_shares_once_in_the_paper_only():
 
 def test_invented_sources_are_left_out():
     assert word_shares("All words here [7]. Some words there [1].", 2) == pytest.approx([1, 0])
+
+
+def test_the_decay_alone_names_another_top_source():
+    # 4 words by [1], then 7 by [2], all over two characters
+    # paper: 4 < 7 e^(-1/2) = 4.2457; 4 / 8.2457 = .4851
+    # repo:  4 > 7 e^(-1/1) = 2.5752; 4 / 6.5752 = .6084
+    text = "Pines grow tall quickly [1]. Birches live shorter lives than most others [2]."
+    assert word_shares(text, 2, position_adjusted=True) == pytest.approx([0.4851, 0.5149], abs=5e-5)
+    assert word_shares(text, 2, "repo", position_adjusted=True) == pytest.approx([0.6084, 0.3916], abs=5e-5)
+    # without a position both say 4 / 11 and 7 / 11
+    assert word_shares(text, 2) == pytest.approx(word_shares(text, 2, "repo"))
+
+
+def test_counting_the_first_sentence_as_0_or_as_1_is_the_same():
+    # from 1: 4 e^(-1/2) and 7 e^(-2/2), both e^(-1/2) times what they are from 0; the sum to 1 takes it out
+    text = "Pines grow tall quickly [1]. Birches live shorter lives than most others [2]."
+    from_1 = np.array([4 * math.exp(-1 / 2), 7 * math.exp(-2 / 2)])
+    assert word_shares(text, 2, position_adjusted=True) == pytest.approx(from_1 / from_1.sum())
+
+
+def test_short_words_alone_name_another_top_source():
+    # paper: 9 words and 3, so 9 / 12 and 3 / 12; over two characters: 1 ("now") and 3, so 1 / 4 and 3 / 4
+    text = "It is up to us to do it now [1]. Foresters measure trunks [2]."
+    assert word_shares(text, 2) == pytest.approx([3 / 4, 1 / 4])
+    assert word_shares(text, 2, "repo") == pytest.approx([1 / 4, 3 / 4])
+
+
+def test_cited_for_short_words_only():
+    # paper: 3 of 3 words; repo: no token over two characters, a sum of 0, so 1 / 2 each as if uncited
+    assert word_shares("It is so [1].", 2).tolist() == [1, 0]
+    assert word_shares("It is so [1].", 2, "repo").tolist() == [0.5, 0.5]
+
+
+def test_invented_sources_only():
+    # nobody is named: a sum of 0 in both, which repo takes for an uncited answer
+    assert word_shares("Foresters measure trunks [7].", 2).tolist() == [0, 0]
+    assert word_shares("Foresters measure trunks [7].", 2, "repo").tolist() == [0.5, 0.5]
+
+
+def test_an_invented_source_takes_its_part_of_a_sentence_along():
+    # both: half of 4 words to [1], 3 words to [2], so 2 / 5 and 3 / 5
+    text = "Foresters measure trunks here [1][7]. They count rings [2]."
+    for spec in ("paper", "repo"):
+        assert word_shares(text, 2, spec) == pytest.approx([2 / 5, 3 / 5])
+    # invented twice: still half in the paper; a third in the public code, 4 / 3 beside 3, so 4 / 13 and 9 / 13
+    twice = text.replace("[7]", "[7][7]")
+    assert word_shares(twice, 2) == pytest.approx([2 / 5, 3 / 5])
+    assert word_shares(twice, 2, "repo") == pytest.approx([4 / 13, 9 / 13])
+
+
+def test_number_0_names_nothing():
+    # the public code counts back from the end here and gives [0] to the last source: a slip we do not copy
+    text = "Foresters measure trunks [0]. They count rings [1]."
+    for spec in ("paper", "repo"):
+        assert word_shares(text, 2, spec).tolist() == [1, 0]
+
+
+def test_one_sentence_has_no_position():
+    # n - 1 = 0: its decay is 1 in the public code, as e^(-0/1) = 1 is in the paper
+    text = "Foresters measure trunks [1][2]."
+    for spec in ("paper", "repo"):
+        assert word_shares(text, 2, spec, position_adjusted=True).tolist() == [0.5, 0.5]
 
 
 def test_an_unknown_spec_is_named():
@@ -130,6 +169,17 @@ def test_the_public_code_gives_an_uncited_answer_to_all_its_candidates():
     assert shares[shares["answer_id"] == "a3"]["word_share"].tolist() == [0.5, 0.5]
     own = 30 * math.exp(-2 / 3)
     assert shares["position_adjusted"].iloc[0] == pytest.approx(own / (own + 10))
+
+
+def test_the_decay_alone_names_another_top_source_from_events():
+    # 2 sentences; rival 10 words in the first, own 20 in the second
+    # paper: 20 e^(-1/2) = 12.13 > 10, own; repo: 20 e^(-1/1) = 7.36 < 10, rival
+    shows, answers = frames()
+    answers = answers.iloc[:1].assign(sentence_count=2)
+    shows = shows.iloc[:2].assign(words_attributed=[20.0, 10.0], sentence_index=[1, 0])
+    assert spec_disagreement(shows, answers).to_dict("records") == [
+        {"engine": "chatgpt", "answers": 1, "another_top_source": 1.0}
+    ]
 
 
 def test_engine_visibility_by_hand():
@@ -184,42 +234,3 @@ def test_intervals_clustered_by_prompt_and_day_cover():
         row = page_visibility(shows, answers).iloc[0]
         inside.append(row["lower"] <= 0.3 <= row["upper"])
     assert np.mean(inside) >= 0.7
-
-
-@pytest.fixture(scope="module")
-def real_answers():
-    path = REAL / "expertqa" / "rand_test.jsonl"
-    if not path.exists():
-        pytest.skip(f"no real answers at {path}; set EVENTLIB_REAL to the folder that holds expertqa/")
-    lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-    return [
-        (answer["answer_string"], len(answer["attribution"]))
-        for line in lines
-        for answer in line["answers"].values()
-        if answer["attribution"]
-    ]
-
-
-def test_real_answers_share_out_exactly_one(real_answers):
-    assert len(real_answers) > 100
-    cited = 0
-    for text, sources in real_answers:
-        for spec in ("paper", "repo"):
-            for adjusted in (False, True):
-                total = word_shares(text, sources, spec, position_adjusted=adjusted).sum()
-                assert total == pytest.approx(1) or (spec == "paper" and total == 0)
-        cited += word_shares(text, sources).sum() > 0
-    assert cited > 100
-
-
-def test_the_two_forms_name_another_top_source_now_and_then(real_answers):
-    tops = [
-        tuple(
-            int(np.argmax(word_shares(text, sources, spec, position_adjusted=True)))
-            for spec in ("paper", "repo")
-        )
-        for text, sources in real_answers
-        if sources > 1 and word_shares(text, sources).sum() > 0
-    ]
-    share = np.mean([a != b for a, b in tops])
-    assert 0.01 < share < 0.25
