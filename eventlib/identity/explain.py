@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from eventlib.graph import GUARDS
 from eventlib.identifiers import Node, normalise
 from eventlib.identity.aliases import aliases, link_texts
 from eventlib.nodes import SHARE
@@ -33,8 +34,8 @@ __all__ = [
 ]
 
 _EXAMPLES: Final = 3
-_REFUSED_KINDS: Final = frozenset({"junk_identifier"})
-"""Refusals that tell of no second node: a placeholder stands for nobody."""
+_TOLD_OTHERWISE: Final = frozenset({"junk_identifier", *GUARDS})
+"""Refusals that tell of no second node, since a placeholder stands for nobody, and those that the evidence tells of."""
 
 
 class Step(NamedTuple):
@@ -115,7 +116,7 @@ def _kept_apart(prepared: Prepared) -> list[Step]:
             row["rule"], row["events"], row["first_seen"], None, row["rule"],
         )
         for row in _rows(table)
-        if row["rule"] not in _REFUSED_KINDS
+        if row["rule"] not in _TOLD_OTHERWISE
     ]  # fmt: skip
 
 

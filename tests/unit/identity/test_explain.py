@@ -140,6 +140,12 @@ def test_a_proposal_that_stands_against_a_cannot_link_changes_nothing(tmp_path: 
     assert "would change nothing: it is refused by cannot_link" in told.text()
 
 
+def test_a_refused_piece_of_evidence_is_told_by_what_it_is_and_by_what_refused_it(tmp_path: Path):
+    apart = statements(tmp_path, "cannot_link,anonymous_id:a-2,user_id:u-1,sisters,2030-01-01")
+    told = el.explain(two_devices(tmp_path, manual_links=apart), "a-2", "u-1")
+    assert steps(told) == [("anonymous_id:a-2", "user_id:u-1", "co_occurrence", 1, "cannot_link")]
+
+
 def test_wrong_calls_are_told(tmp_path: Path):
     found = prepared(tmp_path, [login(0, anonymous_id="x", user_id="x")])
     with pytest.raises(BadCallError, match="Did you mean 'must_link'"):
