@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 __all__ = ["UNIQUE", "read_parquet", "table_of", "write_parquet"]
@@ -28,12 +29,14 @@ def table_of(rows: Sequence[Mapping[str, Any]], schema: pa.Schema) -> pa.Table:
 
 
 def read_parquet(
-    path: Path, columns: Sequence[str] | None = None, schema: pa.Schema | None = None
+    path: Path,
+    columns: Sequence[str] | None = None,
+    schema: pa.Schema | None = None,
+    which: pc.Expression | None = None,
 ) -> pa.Table:
-    """Read a saved table; what its folders are called is no part of it."""
-    return pq.read_table(
-        path, columns=None if columns is None else list(columns), schema=schema, partitioning=None
-    )
+    """Read a saved table, or the rows of it for which an expression holds; what its folders are called is no part of it."""
+    names = None if columns is None else list(columns)
+    return pq.read_table(path, columns=names, schema=schema, filters=which, partitioning=None)
 
 
 def _ahead(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator
 import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
+from eventlib.arrow import read_parquet
 from eventlib.identifiers import normalise
 from eventlib.narrow import name_plainly
 from eventlib.prepared import Prepared, event_files
@@ -30,7 +30,7 @@ def aliases(prepared: Prepared) -> dict[str, str]:
     file = prepared.folder / "state" / "identifiers.parquet"
     if not file.is_file():
         return {}
-    table = pq.read_table(file, columns=["digest", "node"], partitioning=None)
+    table = read_parquet(file, columns=["digest", "node"])
     other = table.filter(pc.not_equal(table["digest"], table["node"]))
     rows = zip(other["digest"].to_pylist(), other["node"].to_pylist(), strict=True)
     return {digest: node for digest, node in rows if digest != node[1:]}  # junk is its own digest, marked
@@ -38,7 +38,7 @@ def aliases(prepared: Prepared) -> dict[str, str]:
 
 def _distinct(prepared: Prepared, name: str) -> Iterator[str]:
     for file in event_files(prepared.folder):
-        column = pq.read_table(file, columns=[name], partitioning=None)[name]
+        column = read_parquet(file, columns=[name])[name]
         yield from pc.unique(pc.drop_null(column)).to_pylist()
 
 

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
+from eventlib.arrow import read_parquet
 from eventlib.engine import chosen_engine, connect, engine
 from eventlib.errors import BadCallError
 from eventlib.identity.aliases import plain_names_of
@@ -62,9 +62,7 @@ def _written(prepared: Prepared, pseudonym: Pseudonymiser) -> Written:
     if not pseudonym.plain:
         return Written(pseudonym, {})
     columns = ["anonymous_id", "user_id", "event_name", "properties"]
-    tables = (
-        pq.read_table(file, columns=columns, partitioning=None) for file in event_files(prepared.folder)
-    )
+    tables = (read_parquet(file, columns=columns) for file in event_files(prepared.folder))
     return Written(pseudonym, plain_names_of(tables, pseudonym))
 
 
@@ -121,9 +119,9 @@ def merge_as_of(prepared: Prepared, moment: int, keys: Keys) -> AsOf:
 
 def _named(prepared: Prepared, placed: pa.Table) -> pa.Table:
     """Return the ids of events and people of rows by their places in the dataset."""
-    ids = pa.concat_tables(
-        pq.read_table(file, columns=["event_id"], partitioning=None) for file in event_files(prepared.folder)
-    )["event_id"]
+    ids = pa.concat_tables(read_parquet(file, columns=["event_id"]) for file in event_files(prepared.folder))[
+        "event_id"
+    ]
     persons = [None if number is None else f"p-{number:06d}" for number in placed["person"].to_pylist()]
     return pa.table(
         {"event_id": ids.take(pc.subtract(placed["place"], 1)), "person_id": pa.array(persons, pa.string())}

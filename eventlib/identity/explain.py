@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
+from eventlib.arrow import read_parquet
 from eventlib.graph import GUARDS
 from eventlib.identifiers import Node, normalise
 from eventlib.identity.aliases import aliases, link_texts
@@ -101,14 +101,12 @@ def _step(row: dict[str, Any]) -> Step:
 
 def evidence_of(prepared: Prepared) -> list[Step]:
     """Return the evidence of a dataset that its people rest on, used or refused."""
-    return [
-        _step(row) for row in _rows(pq.read_table(prepared.folder / "evidence.parquet", partitioning=None))
-    ]
+    return [_step(row) for row in _rows(read_parquet(prepared.folder / "evidence.parquet"))]
 
 
 def _kept_apart(prepared: Prepared) -> list[Step]:
     """Return what was refused before it became evidence: shared, public and junk identifiers."""
-    table = pq.read_table(prepared.folder / "refused_merges.parquet", partitioning=None)
+    table = read_parquet(prepared.folder / "refused_merges.parquet")
     return [
         Step(
             Node(row["left_namespace"], row["left_identifier"]),
@@ -179,9 +177,7 @@ class _Examples:
     def _read(self, which: pc.Expression, *more: str) -> pa.Table:
         columns = [*self._COLUMNS, *more]
         found = [
-            pq.read_table(
-                file, columns=columns, filters=which & pc.field("allow_identity"), partitioning=None
-            )
+            read_parquet(file, columns=columns, which=which & pc.field("allow_identity"))
             for file in self.files
         ]
         return pa.concat_tables(found)
@@ -295,10 +291,9 @@ def explain_pair(prepared: Prepared, left: set[Node], right: set[Node]) -> Expla
     left, right
         Namespace and identifier as the dataset writes them.
     """
-    people = pq.read_table(
+    people = read_parquet(
         prepared.folder / "people.parquet",
         columns=["namespace", "identifier", "person_id"],
-        partitioning=None,
     )
     rows = zip(*(column.to_pylist() for column in people.columns), strict=True)
     persons: dict[Node, set[str]] = defaultdict(set)

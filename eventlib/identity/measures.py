@@ -23,6 +23,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from eventlib.errors import BadCallError
+from eventlib.graph import components
 
 __all__ = ["MEASURES", "score_clusters"]
 
@@ -142,16 +143,11 @@ def _totals(cells: _Cells) -> _Sums:
 
 def _units(cells: _Cells) -> Ints:
     """Number what is resampled as one: people whom found clusters join, but for clusters of very many."""
-    from scipy.sparse import coo_array  # noqa: PLC0415  # slow to load
-    from scipy.sparse.csgraph import connected_components  # noqa: PLC0415  # as above
-
     people = len(cells.of_person)
     limit = max(_LARGE * people, 10)
     small = np.bincount(cells.cluster)[cells.cluster] <= limit
     size = people + len(cells.of_cluster)
-    edges = (np.ones(small.sum(), np.int8), (cells.person[small], people + cells.cluster[small]))
-    _, label = connected_components(coo_array(edges, shape=(size, size)), directed=False)
-    together = label[:people]
+    together = components(size, cells.person[small], people + cells.cluster[small])[:people]
     crowded = np.bincount(together, minlength=size)[together] > limit  # chains of small clusters
     units = np.where(crowded, size + np.arange(people), together)
     return np.asarray(np.unique(units, return_inverse=True)[1], dtype=np.int64)

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
+from eventlib.arrow import read_parquet
 from eventlib.graph import CANNOT_LINK, GUARDS, Edges, Integers, cluster, components
 from eventlib.identifiers import Node
 from eventlib.identity.aliases import aliases
@@ -82,7 +82,7 @@ class _Tellers:
 
     def __init__(self, prepared: Prepared, pseudonym: Pseudonymiser) -> None:
         self.prepared, self.pseudonym = prepared, pseudonym
-        table = pq.read_table(prepared.folder / "registry.parquet", partitioning=None)
+        table = read_parquet(prepared.folder / "registry.parquet")
         self.person_of = dict(zip(table["anchor"].to_pylist(), table["person_id"].to_pylist(), strict=True))
 
     def digest(self, node: Node) -> Node:
@@ -133,9 +133,9 @@ class _Tellers:
 
     def _users(self) -> set[str]:
         """Return the users that stand for somebody; a placeholder does not."""
-        people = pq.read_table(
-            self.prepared.folder / "people.parquet", columns=["identifier"], partitioning=None,
-            filters=pc.field("namespace") == "user_id",
+        people = read_parquet(
+            self.prepared.folder / "people.parquet", columns=["identifier"],
+            which=pc.field("namespace") == "user_id",
         )  # fmt: skip
         return set(people["identifier"].to_pylist())
 
@@ -151,7 +151,7 @@ class _Tellers:
         some = pc.field("anonymous_id").isin(pa.array(sorted(names[0]), pa.string()))
         some |= pc.field("user_id").isin(pa.array(sorted(names[1]), pa.string()))
         tables = [
-            pq.read_table(f, columns=keys, filters=some & pc.field("allow_identity"), partitioning=None)
+            read_parquet(f, columns=keys, which=some & pc.field("allow_identity"))
             for f in event_files(self.prepared.folder)
         ]
         counted = pa.concat_tables(tables).group_by(keys).aggregate([([], "count_all")])
@@ -178,9 +178,9 @@ class _Tellers:
 
 def _stands(prepared: Prepared, node: Node, steps: Iterable[Step]) -> bool:
     """Tell whether something is an identifier's own: of a device of several users each event may be a user's."""
-    people = pq.read_table(
-        prepared.folder / "people.parquet", columns=["rule"], partitioning=None,
-        filters=(pc.field("namespace") == node.namespace) & (pc.field("identifier") == node.value),
+    people = read_parquet(
+        prepared.folder / "people.parquet", columns=["rule"],
+        which=(pc.field("namespace") == node.namespace) & (pc.field("identifier") == node.value),
     )  # fmt: skip
     own = not set(people["rule"].to_pylist()) <= {"shared_device", "device_only"}
     return own or any(node in (step.left, step.right) for step in steps if step.rule != "must_link")

@@ -16,10 +16,9 @@ import numpy as np
 import numpy.typing as npt
 import orjson
 import pyarrow as pa
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from eventlib.consent import Policy
+from eventlib.graph import components
 from eventlib.manual_links import NO_MANUAL, Manual
 from eventlib.pseudonyms import JUNK_MARK
 from eventlib.units import DAY
@@ -145,8 +144,7 @@ def find_affected(
     ]
     size = first_key + int(key.max(initial=0)) + 1
     left, right = np.concatenate(edges, axis=1)
-    matrix = coo_array((np.ones(len(left), np.int8), (left, right)), shape=(size, size))
-    labels = connected_components(matrix, directed=False)[1]
+    labels = components(size, left, right)
     started = _integers(
         connection,
         """SELECT DISTINCT coalesce(nullif(anonymous, 0), user) AS device FROM (

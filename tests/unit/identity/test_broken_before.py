@@ -200,4 +200,6 @@ def test_an_erased_persons_number_is_nobodys_in_the_past_either(tmp_path: Path):
 def test_a_placeholder_that_a_link_names_is_nobody_who_must_be_decided_anew(tmp_path: Path):
     first = [login(0, anonymous_id="null", user_id="0"), login(5, user_id="u-1")]
     second = [link([("anonymous_id", "null"), ("user_id", "u-1")], 900)]
-    same_tables(*onto(tmp_path, [first, second]))
+    added, whole = onto(tmp_path, [first, second])
+    assert added.refused_merges["rule"].tolist() == ["junk_identifier"]
+    same_tables(added, whole)
