@@ -2,38 +2,50 @@
 
 1 is an average page. The score is the product of its stages by definition, theta = cite * click * satisfy;
 stages that an engine does not let us see are absent, and the score is named after those it has. Interval,
-ranks and words come from joint draws in which each stage is shrunk on its own, so that the stage bars sum to
-the log score.
+ranks and words come from joint draws of all stages, so that the stage bars sum to the log score. Cells are
+contents, or finer: a content's versions, and the prompt clusters that it answers.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.sparse import csr_array
 
-from eventlib.exposure import Exposure, conditional_fit, shown_citations
+from eventlib.errors import BadCallError
+from eventlib.exposure import Exposure
 from eventlib.geo.cells import SMALL_CELL, hide_small_cells
-from eventlib.geo.satisfaction import engine_visits
-from eventlib.geo.shrinkage import cluster_weights, dispersion, join_stages, posterior_draws, shrunk_ratio
-from eventlib.geo.stages import STAGES, Stage, candidate_rows, cite_stage, click_stage, satisfy_stage
+from eventlib.geo.decay import choose_half_life
+from eventlib.geo.dispersion import CellCounts, cluster_weights
+from eventlib.geo.observed import Observed, observed_stages
+from eventlib.geo.posterior import Counts, joint_draws
+from eventlib.geo.stages import STAGES, Stage
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
-__all__ = ["LEAST_CLUSTERS", "Score", "owned_stages", "score_engine", "score_engines", "score_frame"]
+__all__ = [
+    "CELL_KEYS",
+    "LEAST_CLUSTERS",
+    "Score",
+    "score_engine",
+    "score_engines",
+    "score_frame",
+    "score_observed",
+]
 
 Floats: TypeAlias = NDArray[np.float64]
 
+CELL_KEYS: Final = ("content_id", "content_version", "prompt_cluster")
+"""What a cell may be keyed by; the first always."""
 LEAST_CLUSTERS: Final = 40
 _LEAST_EXPECTED: Final = 5.0
 _WIDEST: Final = 4.0
 _SURE: Final = 0.95
-_REFIT_STEPS: Final = 3  # from the estimate, Newton needs no more
+_NO_CLUSTER: Final = "unknown"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,14 +57,19 @@ class Score:
     stages
         The stages observed, in order; the score is named after them.
     frame
-        One row per content: `content_id, theta, lower, upper, p_better, word, rank, rank_lower, rank_upper`,
-        `log_<stage>` (they sum to log theta), `<stage>_lower, <stage>_upper`, `observed_<stage>,
-        expected_<stage>, phi_<stage>`, `placement` (log of mean exposure over the engine's, outside theta),
-        `enough` (whether it may be ranked), `people`.
+        One row per cell: `content_id` (with `content_version`, `prompt_cluster` where cells are finer),
+        `theta, lower, upper, p_better, word, rank, rank_lower, rank_upper`, `log_<stage>` (they sum to log
+        theta), `<stage>_lower, <stage>_upper`, `observed_<stage>, expected_<stage>, phi_<stage>`,
+        `placement` (log of mean exposure over the engine's, outside theta), `enough` (whether it may be
+        ranked), `people`.
     hidden
-        Contents left out because fewer than 10 people stand behind them (S7.10).
+        Cells left out because fewer than 10 people stand behind them (S7.10).
     reasons
         Why stages are absent, or why there is no score at all.
+    clusters
+        People, or prompt-days of probes, behind all cells.
+    half_life_days
+        After so many days a row weighs half; theta is the mean over time so weighted. inf: all alike.
     """
 
     engine: str
@@ -64,6 +81,7 @@ class Score:
     clusters: int = 0
     exposure: Exposure | None = None
     level: float = 0.90
+    half_life_days: float = float("inf")
 
     @property
     def name(self) -> str:
@@ -75,95 +93,14 @@ class Score:
         return " x ".join(self.stages) or "none"
 
 
-@dataclass(slots=True)
-class _Counts:
-    """A stage's counts per content, and their bootstrap replicates as they come in."""
-
-    stage: Stage
-    cell: NDArray[np.int64]
-    cluster: NDArray[np.int64]
-    observed: Floats
-    expected: Floats
-    residuals: list[Floats] = field(default_factory=list)
-
-
-def _counts(stage: Stage, contents: pd.Index, clusters: pd.Index) -> _Counts:
-    cell = contents.get_indexer(pd.Index(stage.content)).astype(np.int64)
-    return _Counts(
-        stage,
-        cell,
-        clusters.get_indexer(pd.Index(stage.cluster)).astype(np.int64),
-        np.bincount(cell, stage.observed, len(contents)).astype(np.float64),
-        np.bincount(cell, stage.expected, len(contents)).astype(np.float64),
-    )
-
-
-def _sums(counts: _Counts, column: NDArray[np.int64], values: Floats, width: int, clusters: int) -> csr_array:
-    """Clusters by columns, summed: a replicate's totals are then one product with its weights."""
-    return csr_array((values, (counts.cluster, column)), shape=(clusters, width))
-
-
-def _spread(counts: _Counts, blocks: Sequence[Floats]) -> Floats:
-    """Return the dispersion of each content's counts over the bootstrap's replicates."""
-    _replicate(counts, blocks)
-    residuals = np.concatenate(counts.residuals)
-    stage, theta = counts.stage, shrunk_ratio(counts.observed, counts.expected)
-    added = stage.model_error**2 * theta * counts.expected / (1 - np.minimum(stage.base * theta, 0.9))
-    spread: Floats = dispersion(counts.observed, counts.expected, stage.base, residuals) + added
-    return spread
-
-
-def _replicate(counts: _Counts, blocks: Sequence[Floats]) -> None:
-    """Fill in O* - theta E* of every replicate; each refits the exposure and the overall rate."""
-    size, clusters = len(counts.observed), blocks[0].shape[1]
-    theta = shrunk_ratio(counts.observed, counts.expected)
-    observed = _sums(counts, counts.cell, counts.stage.observed, size, clusters)
-    make = _fixed_hope if counts.stage.swaps is None else _refit_hope
-    hope = make(counts, size, clusters)
-    for weights in blocks:
-        seen, hoped = weights @ observed, hope(weights)
-        hoped *= seen.sum(axis=1, keepdims=True) / np.maximum(hoped.sum(axis=1, keepdims=True), 1e-12)
-        counts.residuals.append(seen - theta * hoped)
-
-
-def _fixed_hope(counts: _Counts, size: int, clusters: int) -> Callable[[Floats], Floats]:
-    """Return a function from replicate weights to expected counts that only reweights them."""
-    expected = _sums(counts, counts.cell, counts.stage.expected, size, clusters)
-    return lambda weights: weights @ expected
-
-
-def _refit_hope(counts: _Counts, size: int, clusters: int) -> Callable[[Floats], Floats]:
-    """Return a function from replicate weights to expected counts at the exposure refitted to them."""
-    swaps = counts.stage.swaps
-    assert swaps is not None
-    places = len(swaps.positions)
-    cell, ones = swaps.key * places + swaps.position, np.ones(len(swaps.key))
-    width = (int(swaps.key.max()) + 1) * places
-    shows, clicks = (_sums(counts, cell, values, width, clusters) for values in (ones, swaps.clicked))
-    placed = _sums(counts, counts.cell * places + swaps.position, ones, size * places, clusters)
-
-    def hope(weights: Floats) -> Floats:
-        curves = _refit(weights @ shows, weights @ clicks, places, counts.stage.log_exposure)
-        placings = (weights @ placed).reshape(len(weights), size, places)
-        expected: Floats = np.einsum("rcp,rp->rc", placings, curves)
-        return expected
-
-    return hope
-
-
-def _refit(shows: Floats, clicks: Floats, places: int, start: Floats | None) -> Floats:
-    curves = [
-        conditional_fit(n.reshape(-1, places), c.reshape(-1, places), start, ridge=0.1, steps=_REFIT_STEPS)[0]
-        for n, c in zip(shows, clicks, strict=True)
-    ]
-    return np.exp(np.array(curves))
-
-
 def score_engine(
     engine: str,
     stages: Sequence[Stage],
     *,
     observation: str = "owned",
+    by: Sequence[str] = ("content_id",),
+    prompt_clusters: Mapping[str, str] | None = None,
+    half_life_days: float = float("inf"),
     exposure: Exposure | None = None,
     reasons: Sequence[str] = (),
     draws: int = 4_000,
@@ -177,49 +114,133 @@ def score_engine(
     Parameters
     ----------
     stages
-        As `cite_stage`, `click_stage` and `satisfy_stage` return them; at least one.
+        As `cite_stage`, `click_stage` and `satisfy_stage` return them.
+    by
+        What a cell is: `content_id`, and with it `content_version`, `prompt_cluster` or both. Finer cells are
+        drawn towards their content.
+    prompt_clusters
+        The cluster of each prompt, where cells are keyed by it; other prompts are `unknown`.
+    half_life_days
+        After so many days a row weighs half; inf weighs all alike.
     draws, replicates
         Posterior draws, and cluster-bootstrap replicates for the dispersion.
     small_cell
-        Fewest distinct people behind a content that is shown.
+        Fewest distinct people behind a cell that is shown.
 
     Returns
     -------
     Score
         Without rows, and with the reason, where fewer than 40 clusters were seen.
+
+    Raises
+    ------
+    BadCallError
+        A key of `by` that is none.
     """
+    _check_keys(by)
     names = tuple(stage.name for stage in stages)
-    contents = pd.Index(sorted({content for stage in stages for content in stage.content}))
     clusters = pd.Index(sorted({cluster for stage in stages for cluster in stage.cluster}))
     if len(clusters) < LEAST_CLUSTERS or not stages:
         why = f"an interval needs {LEAST_CLUSTERS} people or prompt-days"
         why = why if stages else "no stage was observed"
-        given = (*reasons, why)
-        return Score(engine, observation, names, pd.DataFrame(), 0, given, len(clusters), exposure, level)
+        return Score(
+            engine, observation, names, pd.DataFrame(), 0, (*reasons, why), len(clusters), exposure, level
+        )
+    end_us = max(int(stage.time_us.max()) for stage in stages)
+    faded = [stage.faded(end_us, half_life_days) for stage in stages]
+    cells, codes = _cells(faded, by, prompt_clusters or {})
     rng = np.random.default_rng(seed)
     blocks = list(cluster_weights(rng, len(clusters), replicates))
-    frame = pd.DataFrame({"content_id": contents})
-    counted = [_counts(stage, contents, clusters) for stage in stages]
-    spreads = [_spread(counts, blocks) for counts in counted]
-    drawn = [
-        posterior_draws(counts.observed, counts.expected, spread, counts.stage.base, draws=draws, rng=rng)
+    counted = [
+        CellCounts.of(stage, code, clusters.get_indexer(pd.Index(stage.cluster)).astype(np.int64), len(cells))
+        for stage, code in zip(faded, codes, strict=True)
+    ]
+    frame = cells.assign(people=_people(counted, len(cells)), placement=_placement(counted, len(cells)))
+    frame = frame.assign(**_scored(counted, blocks, frame, draws, level, rng))
+    within = ["content_id"] if len(by) > 1 else []
+    shown, hidden = hide_small_cells(frame, "people", within=within, k=small_cell)
+    shown = shown.sort_values("theta", ascending=False, kind="stable", ignore_index=True)
+    return Score(
+        engine,
+        observation,
+        names,
+        shown,
+        hidden,
+        tuple(reasons),
+        len(clusters),
+        exposure,
+        level,
+        half_life_days,
+    )
+
+
+def _check_keys(by: Sequence[str]) -> None:
+    if by and by[0] == CELL_KEYS[0] and set(by) <= set(CELL_KEYS):
+        return
+    raise BadCallError(
+        f"by={list(by)} does not key cells; it starts with content_id, and content_version and prompt_cluster may follow"
+    )
+
+
+def _cells(
+    stages: Sequence[Stage], by: Sequence[str], prompt_clusters: Mapping[str, str]
+) -> tuple[pd.DataFrame, list[NDArray[np.int64]]]:
+    """Return the keys of all cells, sorted, and each stage's rows as codes of them."""
+    keyed = [_keys(stage, by, prompt_clusters) for stage in stages]
+    cells = pd.concat(keyed).drop_duplicates().sort_values(list(by)).reset_index(drop=True)
+    index = pd.MultiIndex.from_frame(cells)
+    codes = [index.get_indexer(pd.MultiIndex.from_frame(keys)).astype(np.int64) for keys in keyed]
+    return cells, codes
+
+
+def _keys(stage: Stage, by: Sequence[str], prompt_clusters: Mapping[str, str]) -> pd.DataFrame:
+    empty = np.full(len(stage.content), "", dtype=object)
+    columns: dict[str, NDArray[np.object_]] = {"content_id": stage.content}
+    if "content_version" in by:
+        columns["content_version"] = empty if stage.version is None else stage.version
+    if "prompt_cluster" in by:
+        prompts = empty if stage.prompt is None else stage.prompt
+        columns["prompt_cluster"] = np.array(
+            [prompt_clusters.get(prompt, _NO_CLUSTER) for prompt in prompts], dtype=object
+        )
+    return pd.DataFrame({name: columns[name] for name in by})
+
+
+def _people(counted: Sequence[CellCounts], cells: int) -> NDArray[np.int64]:
+    """Return how many distinct clusters stand behind each cell, all stages together."""
+    width = max(int(counts.cluster.max(initial=0)) for counts in counted) + 1
+    pairs = np.unique(np.concatenate([counts.cell * width + counts.cluster for counts in counted]))
+    return np.bincount(pairs // width, minlength=cells).astype(np.int64)
+
+
+def _scored(
+    counted: Sequence[CellCounts],
+    blocks: Sequence[Floats],
+    cells: pd.DataFrame,
+    draws: int,
+    level: float,
+    rng: np.random.Generator,
+) -> dict[str, NDArray[Any]]:
+    """Return the columns of each stage, then of the score."""
+    spreads = [counts.spread(blocks) for counts in counted]
+    known = [
+        Counts(counts.observed, counts.expected, spread, counts.stage.base)
         for counts, spread in zip(counted, spreads, strict=True)
     ]
-    logs, strength = np.zeros((draws, len(contents))), np.full(len(contents), np.inf)
-    for counts, spread, theta in zip(counted, spreads, join_stages(drawn, rng), strict=True):
+    page = pd.factorize(cells["content_id"])[0].astype(np.int64)
+    group = page if page.max(initial=-1) + 1 < len(page) else None
+    drawn = joint_draws(known, draws=draws, rng=rng, group=group)
+    columns: dict[str, NDArray[Any]] = {}
+    logs, strength = np.zeros_like(drawn[0]), np.full(len(cells), np.inf)
+    for counts, spread, theta in zip(counted, spreads, drawn, strict=True):
         phi = spread * (1 - np.minimum(counts.stage.base * theta.mean(axis=0), 0.98))
-        frame = frame.assign(**_stage_columns(counts, phi, np.log(theta), level))
+        columns |= _stage_columns(counts, phi, np.log(theta), level)
         logs += np.log(theta)
         strength = np.minimum(strength, counts.expected / phi)
-    people = pd.concat([pd.DataFrame({"content": s.content, "cluster": s.cluster}) for s in stages])
-    frame["people"] = contents.map(people.groupby("content")["cluster"].nunique()).astype(np.int64)
-    frame = frame.assign(**_verdict(logs, strength, level), placement=_placement(stages, contents))
-    shown, hidden = hide_small_cells(frame, "people", k=small_cell)
-    shown = shown.sort_values("theta", ascending=False, ignore_index=True)
-    return Score(engine, observation, names, shown, hidden, tuple(reasons), len(clusters), exposure, level)
+    return columns | _verdict(logs, strength, level)
 
 
-def _stage_columns(counts: _Counts, phi: Floats, log_theta: Floats, level: float) -> dict[str, Floats]:
+def _stage_columns(counts: CellCounts, phi: Floats, log_theta: Floats, level: float) -> dict[str, Floats]:
     name = counts.stage.name
     lower, upper = np.quantile(log_theta, [0.5 - level / 2, 0.5 + level / 2], axis=0)
     return {
@@ -251,29 +272,45 @@ def _verdict(logs: Floats, strength: Floats, level: float) -> dict[str, NDArray[
     }  # fmt: skip
 
 
-def _placement(stages: Sequence[Stage], contents: pd.Index) -> Floats:
-    """Return log mean exposure of each content over the engine's: where it stands, not how good it is."""
-    click = next((stage for stage in stages if stage.name == "click"), None)
-    if click is None or click.swaps is None or click.log_exposure is None:
-        return np.full(len(contents), np.nan)
-    weight = np.exp(click.log_exposure)[click.swaps.position]
-    cell = contents.get_indexer(pd.Index(click.content))
-    shows = np.bincount(cell, minlength=len(contents))
-    total = np.bincount(cell, weight, len(contents))
-    mean = np.divide(total, shows, out=np.full(len(contents), np.nan), where=shows > 0)
-    placement: Floats = np.log(mean / weight.mean())
+def _placement(counted: Sequence[CellCounts], cells: int) -> Floats:
+    """Return log mean exposure of each cell over the engine's: where it stands, not how good it is."""
+    click = next((counts for counts in counted if counts.stage.name == "click"), None)
+    if click is None or click.stage.swaps is None or click.stage.log_exposure is None:
+        return np.full(cells, np.nan)
+    seen = np.exp(click.stage.log_exposure)[click.stage.swaps.position]
+    counted_as = np.ones(len(seen)) if click.stage.weight is None else click.stage.weight
+    shows = np.bincount(click.cell, counted_as, cells)
+    total = np.bincount(click.cell, counted_as * seen, cells)
+    mean = np.divide(total, shows, out=np.full(cells, np.nan), where=shows > 0)
+    placement: Floats = np.log(mean / np.average(seen, weights=counted_as))
     return placement
 
 
-def score_engines(
-    frames: Mapping[str, pd.DataFrame],
-    *,
-    tau_ms: float = 0.0,
-    draws: int = 4_000,
-    replicates: int = 200,
-    level: float = 0.90,
-    seed: int = 0,
+def score_observed(
+    observed: Sequence[Observed], *, half_life_days: float | None = None, **options: Any
 ) -> list[Score]:
+    """Score what `observed_stages` returned, most stages first.
+
+    Parameters
+    ----------
+    half_life_days
+        As in `score_engine`; by default, per engine, the one that foretells best.
+    **options
+        As `score_engine` takes them: `by, prompt_clusters, draws, replicates, level, seed, small_cell`.
+    """
+    scores = []
+    for one in observed:
+        half_life = choose_half_life(one.stages) if half_life_days is None else half_life_days
+        scores.append(
+            score_engine(
+                one.engine, one.stages, observation=one.observation, exposure=one.exposure, reasons=one.reasons,
+                half_life_days=half_life, **options,
+            )
+        )  # fmt: skip
+    return sorted(scores, key=lambda score: (-len(score.stages), score.engine, score.observation))
+
+
+def score_engines(frames: Mapping[str, pd.DataFrame], *, tau_ms: float = 0.0, **options: Any) -> list[Score]:
     """Score every engine by the stages that its events let us see; observations are never pooled.
 
     Parameters
@@ -282,55 +319,15 @@ def score_engines(
         `el.properties` frames by event name, as `eventlib.geo.read_frames` returns them.
     tau_ms
         As in `engine_visits`.
+    **options
+        As `score_observed` takes them.
 
     Returns
     -------
     list of Score
-        Owned engines with all stages first.
+        Those with most stages first.
     """
-    shown = shown_citations(frames["citation_show"], frames["citation_click"], frames["answer_generate"])
-    visits = engine_visits(frames, tau_ms=tau_ms)
-    candidates = candidate_rows(frames["answer_generate"], frames["citation_show"])
-    engines = {(name, "owned") for name in {*shown["engine"], *visits["engine"]}}
-    engines |= set(zip(candidates["engine"], candidates["observation"], strict=True))
-    scores = []
-    for engine, observation in sorted(engines):
-        stages, reasons, exposure = _observed_stages(engine, observation, shown, visits, candidates)
-        scores.append(
-            score_engine(
-                engine, stages, observation=observation, exposure=exposure, reasons=reasons,
-                draws=draws, replicates=replicates, level=level, seed=seed,
-            )
-        )  # fmt: skip
-    return sorted(scores, key=lambda score: (-len(score.stages), score.engine))
-
-
-def owned_stages(frames: Mapping[str, pd.DataFrame], *, tau_ms: float = 0.0) -> dict[str, list[Stage]]:
-    """Return the observed stages of each engine whose answers are the site's own, by engine."""
-    shown = shown_citations(frames["citation_show"], frames["citation_click"], frames["answer_generate"])
-    visits = engine_visits(frames, tau_ms=tau_ms)
-    candidates = candidate_rows(frames["answer_generate"], frames["citation_show"])
-    engines = sorted(shown["engine"].unique())
-    return {engine: _observed_stages(engine, "owned", shown, visits, candidates)[0] for engine in engines}
-
-
-def _observed_stages(
-    engine: str, observation: str, shown: pd.DataFrame, visits: pd.DataFrame, candidates: pd.DataFrame
-) -> tuple[list[Stage], list[str], Exposure | None]:
-    own = (candidates["engine"] == engine) & (candidates["observation"] == observation)
-    cite, why_cite = cite_stage(candidates[own])
-    found, reasons, exposure = [cite], [f"cite: {why_cite}"] if why_cite else [], None
-    if observation == "owned":
-        click = None
-        if (shown["engine"] == engine).any():
-            click, exposure = click_stage(shown[shown["engine"] == engine])
-            reasons += [f"click: {reason}" for reason in exposure.reasons]
-        else:
-            reasons.append("click: not shown in this log")
-        satisfy, why_satisfy = satisfy_stage(visits[visits["engine"] == engine])
-        reasons += [f"satisfy: {why_satisfy}"] if why_satisfy else []
-        found += [click, satisfy]
-    return [stage for stage in found if stage is not None], reasons, exposure
+    return score_observed(observed_stages(frames, tau_ms=tau_ms), **options)
 
 
 def score_frame(scores: Sequence[Score]) -> pd.DataFrame:

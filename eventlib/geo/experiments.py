@@ -20,7 +20,7 @@ from scipy.sparse import csr_array
 
 from eventlib.geo.cells import SMALL_CELL
 from eventlib.geo.edit_dates import WEEK, EditRules, edit_calendar, records
-from eventlib.geo.engagement import owned_stages
+from eventlib.geo.observed import observed_stages
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -158,7 +158,10 @@ def judge_all(
     """
     rules = rules or EditRules()
     verdicts, placebos, calendars = [], [], []
-    for engine, stages in owned_stages(frames, tau_ms=tau_ms).items():
+    for seen in observed_stages(frames, tau_ms=tau_ms):
+        engine, stages = seen.engine, seen.stages
+        if seen.observation != "owned" or not any(len(set(stage.answer)) > 1 for stage in stages):
+            continue
         times = np.concatenate([stage.time_us for stage in stages]) if stages else np.empty(0, dtype=np.int64)
         if not len(times) or not len(frames["content_edit"]):
             continue

@@ -7,7 +7,7 @@ happened and what was to be expected of an average page; everything above works 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import numpy as np
@@ -17,6 +17,7 @@ from scipy.special import expit
 
 from eventlib.columns import analysable, microseconds, persons, texts
 from eventlib.exposure import Exposure, conditional_fit, estimate_exposure, harvest_swaps
+from eventlib.geo.decay import age_weights
 
 if TYPE_CHECKING:
     from eventlib.exposure import Swaps
@@ -29,8 +30,15 @@ Ints: TypeAlias = NDArray[np.int64]
 STAGES: Final = ("cite", "click", "satisfy")
 _DAY_US: Final = 86_400_000_000
 _ALL_CITED: Final = 0.95
-_ROUNDS: Final = 8
-_CITE_ERROR: Final = 0.04  # of the logistic stand-in for how engines choose, against simulated choices
+_ROUNDS: Final = 30
+_RESOLVED: Final = 6
+_AT_ONCE: Final = 4_000_000
+_GENERAL_PRECISION: Final = 1.0  # of a content's strength over contents, logit
+_SPECIAL_PRECISION: Final = 4.0  # of what a content has for one prompt beyond that
+# Against simulated choices of many kinds (benchmarks/geo_coverage.py): sd of the log of an expectation that no
+# data remove, and what not knowing the competitors' strengths adds to the variance of the counts.
+_CITE_ERROR: Final = 0.055
+_CITE_INFLATION: Final = 1.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,14 +49,21 @@ class Stage:
     ----------
     content, cluster, time_us, answer
         Of each row: the content, who counts as one in a resample, when, and in which answer ("" for visits).
+    version, prompt
+        Of each row: the content's version and the prompt, "" where unknown; None where no row has one.
     observed, expected
         0/1 and the chance of an average page, float64 per row; they sum to the same.
     base
         The overall chance that `expected` is a multiple of: theta * base is a chance, below 1.
+    weight
+        Of each row, where it is not 1: it is in `observed` and `expected` already.
     swaps, log_exposure
         Of the click stage: what a bootstrap replicate refits the exposure on, and where it starts from.
     model_error
         Error of the expectation itself, sd of its log: what no amount of data removes.
+    inflation
+        Factor on the variance of the counts for what was fitted to make the expectation and is not refitted in
+        the bootstrap.
     """
 
     name: str
@@ -62,17 +77,53 @@ class Stage:
     swaps: Swaps | None = None
     log_exposure: Floats | None = None
     model_error: float = 0.0
+    inflation: float = 1.0
+    version: NDArray[np.object_] | None = None
+    prompt: NDArray[np.object_] | None = None
+    weight: Floats | None = None
+
+    def faded(self, end_us: int, half_life_days: float) -> Stage:
+        """Return the stage with old rows weighing less (`eventlib.geo.decay`)."""
+        if np.isinf(half_life_days):
+            return self
+        weight = age_weights(self.time_us, end_us, half_life_days)
+        expected = weight * self.expected
+        observed = weight * self.observed
+        expected *= observed.sum() / max(float(expected.sum()), 1e-12)
+        return replace(self, observed=observed, expected=expected, weight=weight)
+
+    def within(self, start_us: int, end_us: int) -> Stage:
+        """Return the stage's rows of [start, end); what was expected of them stays as it was."""
+        kept = (self.time_us >= start_us) & (self.time_us < end_us)
+        swaps = self.swaps
+        if swaps is not None:
+            swaps = replace(
+                swaps, key=swaps.key[kept], position=swaps.position[kept], clicked=swaps.clicked[kept]
+            )
+        part: dict[str, Any] = {
+            name: None if getattr(self, name) is None else getattr(self, name)[kept] for name in _PER_ROW
+        }
+        return replace(self, swaps=swaps, **part)
+
+
+_PER_ROW: Final = (
+    "content", "cluster", "time_us", "answer", "observed", "expected", "version", "prompt", "weight",
+)  # fmt: skip
 
 
 def candidate_rows(answers: pd.DataFrame, shows: pd.DataFrame) -> pd.DataFrame:
-    """Return one row per answer and candidate: `engine, observation, answer_id, content_id, cluster, cited`.
+    """Return one row per answer and candidate.
 
-    The cluster is the person for owned answers, prompt and day for probes.
+    Returns
+    -------
+    pandas.DataFrame
+        `engine, observation, answer_id, prompt_id, cluster` (the person for owned answers, prompt and day for
+        probes), `time_us, content_id, content_version` (as the engine last showed it, "" if never told),
+        `cited`.
     """
     kept = analysable(answers).drop_duplicates("answer_id") if len(answers) else answers
-    columns = ["engine", "observation", "answer_id", "cluster", "time_us", "content_id", "cited"]
     if "candidates" not in kept or not kept["candidates"].notna().any():
-        return pd.DataFrame(columns=columns)
+        return pd.DataFrame(columns=list(_CANDIDATES))
     listed = [item if isinstance(item, list | np.ndarray) else [] for item in kept["candidates"]]
     size = np.array([len(item) for item in listed])
     time_us = microseconds(kept)
@@ -86,6 +137,7 @@ def candidate_rows(answers: pd.DataFrame, shows: pd.DataFrame) -> pd.DataFrame:
             "engine": np.repeat(texts(kept, "engine", "unknown"), size),
             "observation": np.repeat(texts(kept, "observation"), size),
             "answer_id": np.repeat(texts(kept, "answer_id"), size),
+            "prompt_id": np.repeat(texts(kept, "prompt_id"), size),
             "cluster": np.repeat(np.where(owned, persons(kept), prompt_day), size),
             "time_us": np.repeat(time_us, size),
             "content_id": np.array([one["content_id"] for item in listed for one in item], dtype=object),
@@ -93,7 +145,33 @@ def candidate_rows(answers: pd.DataFrame, shows: pd.DataFrame) -> pd.DataFrame:
     ).drop_duplicates(["answer_id", "content_id"])
     seen = analysable(shows)
     cited = pd.MultiIndex.from_arrays([texts(seen, "answer_id"), texts(seen, "content_id")])
-    return rows.assign(cited=pd.MultiIndex.from_frame(rows[["answer_id", "content_id"]]).isin(cited))
+    rows["cited"] = pd.MultiIndex.from_frame(rows[["answer_id", "content_id"]]).isin(cited)
+    return rows.assign(content_version=_versions_at(rows, seen))[list(_CANDIDATES)]
+
+
+_CANDIDATES: Final = (
+    "engine", "observation", "answer_id", "prompt_id", "cluster", "time_us", "content_id", "content_version", "cited",
+)  # fmt: skip
+
+
+def _versions_at(rows: pd.DataFrame, shows: pd.DataFrame) -> NDArray[np.object_]:
+    """Return the version that each candidate had: the one its engine showed last, else the first that follows."""
+    known = pd.DataFrame({name: texts(shows, name) for name in ("engine", "content_id", "content_version")})
+    known["time_us"] = microseconds(shows) if len(shows) else np.empty(0, dtype=np.int64)
+    known = known[known["content_version"] != ""].sort_values("time_us", kind="stable")
+    if not len(known):
+        return np.full(len(rows), "", dtype=object)
+    wanted = rows[["engine", "content_id", "time_us"]].assign(row=np.arange(len(rows)))
+    wanted = wanted.sort_values("time_us", kind="stable")
+    by = ["engine", "content_id"]
+    sides = [
+        pd.merge_asof(wanted, known, on="time_us", by=by, direction=side)["content_version"]
+        for side in ("backward", "forward")
+    ]
+    version = sides[0].fillna(sides[1]).fillna("").to_numpy(dtype=object)
+    ordered = np.empty(len(rows), dtype=object)
+    ordered[wanted["row"].to_numpy()] = version
+    return ordered
 
 
 def cite_stage(rows: pd.DataFrame) -> tuple[Stage | None, str]:
@@ -106,16 +184,20 @@ def cite_stage(rows: pd.DataFrame) -> tuple[Stage | None, str]:
     if not len(rows):
         return None, "no candidates are listed"
     answer, _ = pd.factorize(rows["answer_id"])
-    content, names = pd.factorize(rows["content_id"])
+    content, _ = pd.factorize(rows["content_id"])
     cited = rows["cited"].to_numpy(dtype=np.float64)
     share = np.bincount(answer, cited) / np.bincount(answer)
     if not cited.any() or np.mean(share >= 1) > _ALL_CITED:
         return None, "everything that was retrieved was shown" if cited.any() else "no candidate was cited"
-    expected = _average_chance(answer.astype(np.int64), content.astype(np.int64), cited, len(names))
+    pair = rows.groupby(["prompt_id", "content_id"], sort=False, dropna=False).ngroup().to_numpy()
+    expected = _average_chance(
+        answer.astype(np.int64), content.astype(np.int64), pair.astype(np.int64), cited
+    )
     expected *= cited.sum() / expected.sum()
     return _stage(
-        "cite", rows, "cluster", cited, expected, base=float(expected.mean()), model_error=_CITE_ERROR
-    ), ""
+        "cite", rows, "cluster", cited, expected, base=float(expected.mean()), model_error=_CITE_ERROR,
+        inflation=_CITE_INFLATION,
+    ), ""  # fmt: skip
 
 
 def _stage(
@@ -137,26 +219,67 @@ def _stage(
         observed,
         expected,
         base,
+        version=texts(rows, "content_version"),
+        prompt=texts(rows, "prompt_id"),
         **more,
     )
 
 
-def _average_chance(answer: Ints, content: Ints, cited: Floats, contents: int) -> Floats:
+def _average_chance(answer: Ints, content: Ints, pair: Ints, cited: Floats) -> Floats:
+    """Return the chance of an average page in each candidate's place.
+
+    The logit of a candidate's chance is its content's strength, and what it has for this prompt beyond that,
+    less a level per answer at which the chances sum to the citations that the answer gave.
+    """
     total = np.bincount(answer, cited).astype(np.float64)
-    strength = np.zeros(contents)
-    level = np.zeros(len(total))
+    level, strength = np.zeros(len(total)), np.zeros(len(answer))
+    general, special = np.zeros(content.max() + 1), np.zeros(pair.max() + 1)
     for _ in range(_ROUNDS):
-        level = _solve_levels(strength[content], answer, total, level)
-        chance = expit(strength[content] - level[answer])
-        slope = np.bincount(content, chance * (1 - chance), contents) + 1.0  # the 1 draws towards 0
-        strength += np.clip((np.bincount(content, cited - chance, contents) - strength) / slope, -1, 1)
-        strength -= np.average(strength, weights=np.bincount(content, minlength=contents))
-    # with an average page instead of this one the answer's level moves a little, by one Newton step
-    chance, average = expit(strength[content] - level[answer]), expit(-level[answer])
-    spread = (
-        np.bincount(answer, chance * (1 - chance))[answer] - chance * (1 - chance) + average * (1 - average)
-    )
-    instead: Floats = expit(-(level[answer] + (average - chance) / np.maximum(spread, 1e-6)))
+        level = _solve_levels(strength, answer, total, level)
+        general += _ascent(content, strength - level[answer], cited, general, _GENERAL_PRECISION)
+        general -= np.average(general, weights=np.bincount(content))
+        strength = general[content] + special[pair]
+        special += _ascent(pair, strength - level[answer], cited, special, _SPECIAL_PRECISION)
+        strength = general[content] + special[pair]
+    return _instead(answer, strength, total, level)
+
+
+def _ascent(code: Ints, log_odds: Floats, cited: Floats, effect: Floats, precision: float) -> Floats:
+    """Return one Newton step of each code's effect, drawn towards 0 by a precision."""
+    chance, size = expit(log_odds), len(effect)
+    slope = np.bincount(code, chance * (1 - chance), size) + precision
+    step: Floats = (np.bincount(code, cited - chance, size) - precision * effect) / slope
+    return np.clip(step, -1, 1)
+
+
+def _instead(answer: Ints, strength: Floats, total: Floats, level: Floats) -> Floats:
+    """Return each candidate's chance if its strength were 0, each answer's level solved anew for each of them."""
+    order = np.argsort(answer, kind="stable")
+    size = np.bincount(answer)
+    place = np.arange(len(answer)) - np.repeat(np.cumsum(size) - size, size)
+    table = np.full((len(size), size.max()), -np.inf)  # an absent candidate has no chance
+    table[answer[order], place] = strength[order]
+    target = np.clip(total, 0.02, size - 0.02)
+    found = np.empty_like(table)
+    rows = max(_AT_ONCE // table.shape[1] ** 2, 1)
+    for start in range(0, len(table), rows):
+        part = slice(start, start + rows)
+        found[part] = _chance_instead(table[part], target[part], level[part])
+    chance = np.empty(len(answer))
+    chance[order] = found[answer[order], place]
+    return chance
+
+
+def _chance_instead(table: Floats, target: Floats, level: Floats) -> Floats:
+    """Solve for answers by candidates: [a, i] is the level of answer a with candidate i at strength 0."""
+    others = np.where(np.eye(table.shape[1], dtype=bool), -np.inf, table[:, None, :])
+    own = np.repeat(level[:, None], table.shape[1], axis=1)
+    for _ in range(_RESOLVED):
+        chance, average = expit(others - own[:, :, None]), expit(-own)
+        slope = (chance * (1 - chance)).sum(axis=2) + average * (1 - average)
+        miss = chance.sum(axis=2) + average - target[:, None]
+        own = own + np.clip(miss / np.maximum(slope, 1e-6), -2, 2)
+    instead: Floats = expit(-own)
     return instead
 
 

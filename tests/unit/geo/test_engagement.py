@@ -6,8 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from eventlib.geo.engagement import score_engine, score_engines, score_frame
-from eventlib.geo.shrinkage import Posterior, dispersion, join_stages, posterior_draws
+from eventlib.errors import BadCallError
+from eventlib.geo.engagement import CELL_KEYS, score_engine, score_engines, score_frame, score_observed
+from eventlib.geo.observed import observed_stages
 from eventlib.geo.stages import Stage, candidate_rows, cite_stage, satisfy_stage
 from tests.unit.geo.small_world import small_world
 
@@ -116,6 +117,7 @@ def test_an_average_page_is_expected_its_share_of_the_answer():
             "answer_id": np.repeat(np.arange(400).astype(str), 4),
             "content_id": np.tile(list("abcd"), 400),
             "cluster": np.repeat(np.arange(400).astype(str), 4),
+            "prompt_id": "q",
             "time_us": 0,
             "cited": np.concatenate([rng.permutation([True, True, False, False]) for _ in range(400)]),
         }
@@ -133,7 +135,7 @@ def test_a_strong_rival_lowers_what_is_expected():
     rows = pd.DataFrame(
         {
             "answer_id": np.repeat(answers.astype(str), 2), "content_id": content.ravel(), "cluster": "x",
-            "time_us": 0, "cited": cited.ravel(),
+            "prompt_id": "q", "time_us": 0, "cited": cited.ravel(),
         }
     )  # fmt: skip
     stage, _ = cite_stage(rows)
@@ -145,7 +147,14 @@ def test_a_strong_rival_lowers_what_is_expected():
 
 def test_where_all_that_was_retrieved_is_shown_there_is_no_cite_stage():
     rows = pd.DataFrame(
-        {"answer_id": ["a", "a"], "content_id": ["x", "y"], "cluster": "p", "time_us": 0, "cited": True}
+        {
+            "answer_id": ["a", "a"],
+            "content_id": ["x", "y"],
+            "cluster": "p",
+            "prompt_id": "q",
+            "time_us": 0,
+            "cited": True,
+        }
     )
     assert cite_stage(rows) == (None, "everything that was retrieved was shown")
 
@@ -157,33 +166,62 @@ def test_no_visit_is_no_satisfy_stage():
     assert satisfy_stage(visits) == (None, "no visit was tracked")
 
 
-def test_dispersion_of_independent_counts_is_one():
-    rng = np.random.default_rng(0)
-    expected = np.full(60, 20.0)
-    observed = rng.binomial(100, 0.2, 60).astype(float)
-    residuals = rng.binomial(100, 0.2, (400, 60)) - expected
-    assert dispersion(observed, expected, 0.2, residuals) == pytest.approx(np.ones(60), abs=0.25)
+def test_cells_by_version_and_prompt_cluster_add_up_to_their_page(world):
+    observed = [one for one in observed_stages(world.frames) if one.engine == "site_assistant"]
+    clusters = {f"q{i}": "even" if i % 2 == 0 else "odd" for i in range(40)}
+    options = {"replicates": 20, "draws": 200, "small_cell": 0, "half_life_days": float("inf")}
+    page = score_observed(observed, **options)[0].frame.set_index("content_id")
+    fine = score_observed(observed, by=CELL_KEYS, prompt_clusters=clusters, **options)[0].frame
+    assert set(fine["prompt_cluster"]) == {"even", "odd"}
+    for name in ("observed_cite", "expected_click", "observed_satisfy"):
+        assert fine.groupby("content_id")[name].sum().to_dict() == pytest.approx(page[name].to_dict())
+    most = fine.groupby("content_id")["people"].max()
+    assert (most <= page["people"].reindex(most.index)).all()
 
 
-def test_little_evidence_is_shrunk_much():
-    rng = np.random.default_rng(0)
-    observed, expected = np.array([0.0, 2.0, 40.0, 10.0, 22.0]), np.array([1.0, 1.0, 20.0, 20.0, 20.0])
-    posterior = posterior_draws(observed, expected, np.ones(5), 0.1, draws=2_000, rng=rng)
-    theta = posterior.theta.mean(axis=0)
-    assert 0.2 < theta[0] < 1.5
-    assert 1.5 < theta[2] < 2.0
-    assert posterior.kept[2] > posterior.kept[1]
+def test_prompts_without_a_cluster_are_unknown(world):
+    score = score_engines(
+        world.frames,
+        by=("content_id", "prompt_cluster"),
+        replicates=20,
+        draws=200,
+        prompt_clusters={"q1": "one"},
+    )[0]
+    one = score.frame[score.frame["prompt_cluster"] == "one"]
+    assert set(score.frame["prompt_cluster"]) == {"one", "unknown"}
+    assert 0 < len(one) <= 8  # a prompt has eight candidates
 
 
-def test_stages_err_together_only_where_data_leave_room():
-    rng = np.random.default_rng(0)
-    draws = [np.exp(rng.normal(0, 0.3, (4_000, 2))) for _ in range(2)]
-    pull = np.array([1.0, -1.0])
-    stages = [Posterior(theta, np.array([0.1, 1.0]), pull * np.array([0.1, 1.0])) for theta in draws]
-    joined = join_stages(stages, rng)
-    correlation = [
-        np.corrcoef(np.log(joined[0][:, cell]), np.log(joined[1][:, cell]))[0, 1] for cell in (0, 1)
-    ]
-    assert correlation[0] > 0.6
-    assert abs(correlation[1]) < 0.06
-    assert sorted(joined[0][:, 0]) == sorted(draws[0][:, 0])
+def test_a_cell_key_that_is_none_is_refused(world):
+    for by in (("prompt_cluster",), ("content_id", "prompt"), ()):
+        with pytest.raises(BadCallError, match="content_id"):
+            score_engines(world.frames, by=by)
+
+
+def test_evidence_fades_where_pages_change(world):
+    score = score_engines(world.frames, replicates=20, draws=200, half_life_days=20.0)[0]
+    plain = score_engines(world.frames, replicates=20, draws=200, half_life_days=float("inf"))[0]
+    assert score.half_life_days == 20.0
+    assert score.frame["expected_click"].sum() < 0.5 * plain.frame["expected_click"].sum()
+    joined = score.frame.merge(plain.frame, on="content_id")
+    assert (joined["upper_x"] / joined["lower_x"]).mean() > (joined["upper_y"] / joined["lower_y"]).mean()
+
+
+def test_candidates_have_the_version_that_their_engine_showed_last():
+    times = pd.to_datetime(["2026-06-01", "2026-06-10", "2026-06-20"], utc=True)
+    answers = pd.DataFrame(
+        {
+            "answer_id": ["a", "b", "c"], "engine": "e", "observation": "owned", "prompt_id": "q", "event_time": times,
+            "candidates": [[{"content_id": "x"}, {"content_id": "y"}]] * 3, "allow_analytics": True, "person_id": "p",
+        }
+    )  # fmt: skip
+    shows = pd.DataFrame(
+        {
+            "answer_id": ["a", "c"], "engine": "e", "content_id": "x", "content_version": ["1", "2"],
+            "event_time": times[[0, 2]], "allow_analytics": True,
+        }
+    )  # fmt: skip
+    rows = candidate_rows(answers, shows)
+    assert rows.loc[rows["content_id"] == "x", "content_version"].tolist() == ["1", "1", "2"]
+    assert rows.loc[rows["content_id"] == "y", "content_version"].tolist() == ["", "", ""]
+    assert rows.loc[rows["content_id"] == "x", "cited"].tolist() == [True, False, True]

@@ -1,0 +1,104 @@
+"""What each engine lets us see: its stages, by how they were observed, and why others are absent (S7.4)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from eventlib.columns import texts
+from eventlib.exposure import Exposure, shown_citations
+from eventlib.geo.satisfaction import engine_visits
+from eventlib.geo.stages import Stage, candidate_rows, cite_stage, click_stage, satisfy_stage
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import pandas as pd
+
+__all__ = ["Observed", "observed_stages"]
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """The stages of one engine, seen in one way; observations are never pooled.
+
+    Attributes
+    ----------
+    stages
+        Those that were observed, in the order of `STAGES`.
+    reasons
+        Why others are absent.
+    exposure
+        Of owned answers, the curve that the click stage rests on.
+    """
+
+    engine: str
+    observation: str
+    stages: tuple[Stage, ...]
+    reasons: tuple[str, ...] = ()
+    exposure: Exposure | None = None
+
+    @property
+    def end_us(self) -> int:
+        """The time of the last row, microseconds since 1970; 0 without any."""
+        return max((int(stage.time_us.max()) for stage in self.stages if len(stage.time_us)), default=0)
+
+    @property
+    def start_us(self) -> int:
+        """The time of the first row, microseconds since 1970; 0 without any."""
+        return min((int(stage.time_us.min()) for stage in self.stages if len(stage.time_us)), default=0)
+
+
+def observed_stages(frames: Mapping[str, pd.DataFrame], *, tau_ms: float = 0.0) -> list[Observed]:
+    """Return what each engine lets us see, by engine and way of observing.
+
+    Parameters
+    ----------
+    frames
+        `el.properties` frames by event name, as `eventlib.geo.read_frames` returns them.
+    tau_ms
+        As in `engine_visits`.
+    """
+    shown = shown_citations(frames["citation_show"], frames["citation_click"], frames["answer_generate"])
+    visits = engine_visits(frames, tau_ms=tau_ms)
+    visits["prompt_id"] = _prompts(visits, shown)
+    candidates = candidate_rows(frames["answer_generate"], frames["citation_show"])
+    seen = {(name, "owned") for name in {*shown["engine"], *visits["engine"]}}
+    probes = frames["answer_generate"]
+    seen |= {
+        pair
+        for pair in zip(
+            texts(probes, "engine", "unknown"), texts(probes, "observation", "owned"), strict=True
+        )
+        if pair[1] != "owned"
+    }
+    return [_observed(*pair, shown, visits, candidates) for pair in sorted(seen)]
+
+
+def _prompts(visits: pd.DataFrame, shown: pd.DataFrame) -> np.ndarray[tuple[int], np.dtype[np.object_]]:
+    """Return the prompt that led to each visit, through the citation that was clicked; "" where none is known."""
+    known = dict(zip(shown["citation_id"], shown["prompt_id"], strict=True))
+    prompts = [known.get(citation, "") for citation in texts(visits, "citation_id")]
+    return np.array(prompts, dtype=object)
+
+
+def _observed(
+    engine: str, observation: str, shown: pd.DataFrame, visits: pd.DataFrame, candidates: pd.DataFrame
+) -> Observed:
+    own = (candidates["engine"] == engine) & (candidates["observation"] == observation)
+    cite, why_cite = cite_stage(candidates[own])
+    found, reasons, exposure = [cite], [f"cite: {why_cite}"] if why_cite else [], None
+    if observation == "owned":
+        click = None
+        if (shown["engine"] == engine).any():
+            click, exposure = click_stage(shown[shown["engine"] == engine])
+            reasons += [f"click: {reason}" for reason in exposure.reasons]
+        else:
+            reasons.append("click: not shown in this log")
+        satisfy, why_satisfy = satisfy_stage(visits[visits["engine"] == engine])
+        reasons += [f"satisfy: {why_satisfy}"] if why_satisfy else []
+        found += [click, satisfy]
+    stages = tuple(stage for stage in found if stage is not None)
+    return Observed(engine, observation, stages, tuple(reasons), exposure)
