@@ -52,13 +52,15 @@ def arrivals(frames: Mapping[str, pd.DataFrame], by: str = "engine") -> pd.DataF
 
 
 def agent_fetches(frames: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
-    """Return fetches by the agent that the user agent claims to be, and what that agent fetches for.
+    """Return fetches by the agent that the user agent claims to be, whether it is the one, and what it fetches for.
+
+    `verification` is `verified` or `spoofed` where addresses told (`eventlib.geo.verification`), else `claimed`.
 
     Returns
     -------
     pandas.DataFrame
-        `agent, purpose, fetches, pages` (distinct contents), `failed` (share answered 400 or more), most
-        first.
+        `agent, verification, purpose, fetches, pages` (distinct contents), `failed` (share answered 400 or more),
+        most first.
     """
     fetches = frames["agent_fetch"]
     rows = pd.DataFrame(
@@ -69,9 +71,11 @@ def agent_fetches(frames: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     names = [name or kept or "unknown" for (name, _), kept in zip(claimed, known, strict=True)]
     rows["agent"] = np.array(names, dtype=object)
     rows["purpose"] = np.array([purpose or "other" for _, purpose in claimed], dtype=object)
+    rows["verification"] = texts(fetches, "verification", "claimed")
     rows["failed"] = (rows["status"] >= 400).astype(float).where(rows["status"].notna())
     rows["content_id"] = rows["content_id"].replace("", None)
-    table = rows.groupby(["agent", "purpose"], as_index=False).agg(
+    table = rows.groupby(["agent", "verification", "purpose"], as_index=False).agg(
         fetches=("purpose", "size"), pages=("content_id", "nunique"), failed=("failed", "mean")
     )
-    return table.sort_values(["fetches", "agent"], ascending=[False, True], ignore_index=True)
+    order = ["fetches", "agent", "verification"]
+    return table.sort_values(order, ascending=[False, True, True], ignore_index=True)
