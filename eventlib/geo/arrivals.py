@@ -14,14 +14,16 @@ from eventlib.geo.traffic import classify_agent
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["agent_fetches", "arrivals"]
+__all__ = ["agent_fetches", "arrivals", "landings"]
 
 
-def _landed(frames: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+def landings(frames: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """Return landings from AI engines elsewhere, one row each: `page_view_id, engine, evidence, person`."""
     seen = analysable(frames["referral_land"], "owned").drop_duplicates("page_view_id")
     engine = texts(seen, "engine")
     rows = pd.DataFrame(
         {
+            "page_view_id": texts(seen, "page_view_id"),
             "engine": np.where(engine == "", texts(seen, "ai_engine"), engine),
             "evidence": texts(seen, "evidence", "not said"),
             "person": persons(seen),
@@ -45,7 +47,7 @@ def arrivals(frames: Mapping[str, pd.DataFrame], by: str = "engine") -> pd.DataF
     pandas.DataFrame
         `by, visits, people`, most visits first; cells under 10 people are left out (S7.10).
     """
-    grouped = _landed(frames).groupby(by, as_index=False)
+    grouped = landings(frames).groupby(by, as_index=False)
     table = grouped.agg(visits=("person", "size"), people=("person", "nunique"))
     shown, _ = hide_small_cells(table, "people")
     return shown.sort_values(["visits", by], ascending=[False, True], ignore_index=True)
