@@ -331,7 +331,12 @@ def _told_apart(better: _Visits, worse: _Visits, level: float) -> bool:
     return better.share - worse.share > float(ndtri(0.5 + level / 2)) * error
 
 
-def _in_words(tipping: float, at_worst: float, name: str) -> str:
+def _in_words(tipping: float, at_worst: float, name: str, *, told_apart: bool) -> str:
+    said = _survival(tipping, at_worst, name)
+    return said if told_apart else f"no difference shown to begin with; the order of the figures {said}"
+
+
+def _survival(tipping: float, at_worst: float, name: str) -> str:
     if np.isfinite(tipping):
         return f"reverses if {100 * tipping:.0f} % of the dark landings or more were {name}'s"
     if np.isfinite(at_worst):
@@ -366,12 +371,10 @@ def orders(frames: Mapping[str, pd.DataFrame], level: float = 0.90) -> pd.DataFr
         tipping, whose = _tipping_on_average(better, worse, dark)
         tipping = tipping if tipping <= 1 else float("inf")
         at_worst = _tipping_at_worst(better, worse, dark)
-        rows.append(
-            (
-                one, other, better.share, worse.share, _told_apart(better, worse, level), _or_none(tipping),
-                _or_none(at_worst), _in_words(tipping, at_worst, one if whose == "better" else other),
-            )
-        )  # fmt: skip
+        apart = _told_apart(better, worse, level)
+        words = _in_words(tipping, at_worst, one if whose == "better" else other, told_apart=apart)
+        shares = better.share, worse.share
+        rows.append((one, other, *shares, apart, _or_none(tipping), _or_none(at_worst), words))
     names = ["better", "worse", "satisfied_better", "satisfied_worse", "told_apart", "tipping_share"]
     return pd.DataFrame(rows, columns=[*names, "tipping_share_worst", "in_words"])
 

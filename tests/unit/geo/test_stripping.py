@@ -173,11 +173,13 @@ def test_at_the_tipping_share_two_engines_are_even():
     assert (16 + 0.6 * added) / (40 + added) == pytest.approx(
         0.5
     )  # dark ones satisfy more often: they lift the worse
-    assert row["in_words"] == "reverses if 100 % of the dark landings or more were perplexity's"
-    low = page_views([*landed("a", 60, 30), *landed("b", 40, 16), *landed("dark", 80, 8)])
+    assert not row["told_apart"]
+    assert row["in_words"].startswith("no difference shown to begin with; ")
+    assert row["in_words"].endswith("reverses if 100 % of the dark landings or more were perplexity's")
+    low = page_views([*landed("a", 600, 300), *landed("b", 400, 160), *landed("dark", 800, 80)])
     (row,) = stripping.orders(low).to_dict("records")
-    added = row["tipping_share"] * 80
-    assert (30 + 0.1 * added) / (60 + added) == pytest.approx(16 / 40)
+    added = row["tipping_share"] * 800
+    assert (300 + 0.1 * added) / (600 + added) == pytest.approx(160 / 400)
     assert row["in_words"] == "reverses if 25 % of the dark landings or more were a's"
 
 
