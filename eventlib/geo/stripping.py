@@ -50,6 +50,7 @@ ASSUMPTION: Final = (
 )
 
 _OWN: Final = "site_assistant"
+_NEVER_DARK: Final = frozenset({"google_ai_overview"})  # its clicks carry the search engine's referrer
 _DARK: Final = "dark"
 _CAMPAIGN_KEYS: Final = frozenset({"gclid", "dclid", "wbraid", "gbraid", "fbclid", "msclkid", "mc_cid"})
 _NAMED, _OTHERWISE, _SHALLOW = "named engine", "campaign or referrer", "home or section"
@@ -267,7 +268,7 @@ def sensitivity(
         clustered by person), `least, most` (if those added were the least or the most satisfied of the dark ones),
         `engine_share` (of all visits from the engines shown, if the added ones were this engine's) and
         `engine_share_least` (if they were another's). Engines of fewer than 10 people are left out; where fewer than
-        10 people landed dark, only the share 0 is shown (S7.10).
+        10 people landed dark, only the share 0 is shown (S7.10), as always for AI Overviews, whose clicks are never dark.
 
     Raises
     ------
@@ -279,7 +280,7 @@ def sensitivity(
     total = sum(each.visits for each in named.values())
     rows = []
     for name, engine in named.items():
-        for share in shares if dark.visits else (0.0,):
+        for share in shares if dark.visits and name not in _NEVER_DARK else (0.0,):
             mixed = _mixed(engine, dark, share, level)
             whole = total + mixed["added"]
             shown = {"engine_share": mixed["visits"] / whole, "engine_share_least": engine.visits / whole}
@@ -307,18 +308,21 @@ def _tipping_on_average(better: _Visits, worse: _Visits, dark: _Visits) -> tuple
     return float("inf"), ""
 
 
-def _tipping_at_worst(better: _Visits, worse: _Visits, dark: _Visits) -> float:
+def _tipping_at_worst(
+    better: _Visits, worse: _Visits, dark: _Visits, *, pulls: bool = True, lifts: bool = True
+) -> float:
     """Return the smallest share of dark visits that can even two engines out, whichever of them were whose.
 
-    It is best reached with unsatisfied visits for the better engine (`pulled`) and satisfied ones for the worse (`lifted`).
+    It is best reached with unsatisfied visits for the better engine (`pulled`) and satisfied ones for the worse (`lifted`),
+    where they may have any.
     """
-    pulled: Floats = np.arange(dark.visits - dark.satisfied + 1, dtype=np.float64)
+    pulled: Floats = np.arange(dark.visits - dark.satisfied + 1 if pulls else 1, dtype=np.float64)
     share = better.satisfied / (better.visits + pulled)
     with np.errstate(divide="ignore", invalid="ignore"):
         lifted = np.where(
             share > worse.share, worse.visits * (share - worse.share) / np.maximum(1 - share, 0), 0.0
         )
-    possible = lifted <= dark.satisfied
+    possible = lifted <= (dark.satisfied if lifts else 0)
     return float((pulled + lifted)[possible].min()) / dark.visits if possible.any() else float("inf")
 
 
@@ -369,10 +373,13 @@ def orders(frames: Mapping[str, pd.DataFrame], level: float = 0.90) -> pd.DataFr
     for one, other in pairs if dark.visits else []:
         better, worse = named[one], named[other]
         tipping, whose = _tipping_on_average(better, worse, dark)
-        tipping = tipping if tipping <= 1 else float("inf")
-        at_worst = _tipping_at_worst(better, worse, dark)
+        name = one if whose == "better" else other
+        tipping = tipping if tipping <= 1 and name not in _NEVER_DARK else float("inf")
+        at_worst = _tipping_at_worst(
+            better, worse, dark, pulls=one not in _NEVER_DARK, lifts=other not in _NEVER_DARK
+        )
         apart = _told_apart(better, worse, level)
-        words = _in_words(tipping, at_worst, one if whose == "better" else other, told_apart=apart)
+        words = _in_words(tipping, at_worst, name, told_apart=apart)
         shares = better.share, worse.share
         rows.append((one, other, *shares, apart, _or_none(tipping), _or_none(at_worst), words))
     names = ["better", "worse", "satisfied_better", "satisfied_worse", "told_apart", "tipping_share"]

@@ -34,7 +34,8 @@ def stripping(frame: pd.DataFrame, subtitle: str = "") -> go.Figure:
     identified = frame[frame["dark_share"] == 0]
     engines = list(dict.fromkeys(frame["engine"]))
     shares = sorted(set(frame["dark_share"]))
-    fig = figure(title, subtitle, "share of visits that satisfied", height=200 + 84 * len(engines))
+    x = "share of visits that satisfied; where landings are added, from the least to the most satisfied of them"
+    fig = figure(title, subtitle, x, height=200 + 84 * len(engines))
     step = 0.7 / max(len(shares) - 1, 1)
     for place, share in enumerate(shares):
         part = frame[frame["dark_share"] == share]

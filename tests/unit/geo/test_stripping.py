@@ -208,6 +208,18 @@ def test_the_worst_tipping_share_is_that_of_trying_all(better, worse, dark):
     assert not row["tipping_share_worst"] > row["tipping_share"]
 
 
+def test_ai_overviews_send_nobody_dark():
+    rows = [*landed("google_ai_overview", 60, 30), *landed("b", 40, 16), *landed("dark", 80, 8)]
+    frames = page_views(rows)
+    shares = stripping.sensitivity(frames).groupby("engine")["dark_share"].max()
+    assert shares.to_dict() == {"google_ai_overview": 0.0, "b": 1.0}
+    (row,) = stripping.orders(frames).to_dict("records")
+    assert np.isnan(row["tipping_share"])  # only unsatisfied visits of the better one could reverse it
+    assert row["tipping_share_worst"] == pytest.approx(
+        8 / 80
+    )  # or all satisfied ones, of the other: (16 + 8) / 48
+
+
 def test_evidence_is_told_by_engine_without_small_cells():
     rows = [*landed("chatgpt", 30, 9), *landed("chatgpt", 20, 9, evidence="utm_source")]
     rows += [
