@@ -15,9 +15,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import eventlib as el
+from eventlib.border import fingerprint
 from eventlib.errors import BadCallError
 from eventlib.geo.traffic import agent_operators
-from eventlib.geo.verification import NO_RANGES, Intervals, read_ranges, verify_agent
+from eventlib.geo.verification import NO_RANGES, Intervals, decided, read_ranges, verify_agent
 from tests.factory import KEY, event, lenient_policy, prepared, write_log
 
 _seconds = itertools.count()
@@ -217,6 +218,12 @@ def leaks(folder: Path, texts: list[str]) -> list[str]:
             raw += repr(pq.read_table(file).to_pylist()).encode()
         held += [f"{file}: {text}" for text in texts if text.encode() in raw]
     return held
+
+
+def test_no_event_of_another_name_keeps_an_address(folder):
+    sent = {"ip_address": INSIDE, "colour": "red"}  # foreign formats have events that no schema knows
+    assert decided("page_fold", sent, GPTBOT, read_ranges(folder)) == {"colour": "red"}
+    assert fingerprint({"properties": sent}) == fingerprint({"properties": {"colour": "red"}})
 
 
 def test_no_address_is_kept_of_refused_lines_either(tmp_path):
