@@ -18,6 +18,7 @@ from eventlib.arguments import AnyPath, as_logs, as_path, check_types
 from eventlib.consent import load_policy
 from eventlib.erasure import Erasure, erase_from
 from eventlib.errors import BadCallError
+from eventlib.geo.verification import read_ranges
 from eventlib.identifiers import OURS, Node, normalise
 from eventlib.identity.as_of import AsOf, merge_as_of
 from eventlib.identity.explain import Explanation, explain_pair
@@ -99,6 +100,7 @@ def read(
     schemas: AnyPath | None = None,
     key: AnyPath | None = None,
     policy: AnyPath = "default",
+    agent_ranges: AnyPath | None = None,
 ) -> ReadLog:
     """Read and validate logs (S1).
 
@@ -114,6 +116,8 @@ def read(
         File with the key of digests and pseudonyms.
     policy
         Consent policy, which says what consent strings mean in our purposes.
+    agent_ranges
+        File or folder of the address ranges that agents' operators publish; see `eventlib.geo.verification`.
 
     Raises
     ------
@@ -124,6 +128,7 @@ def read(
     keys = load_keys(_path_of("key", key))
     schemas_folder = _path_of("schemas", schemas)
     signals = load_policy(policy).signals
+    ranges = read_ranges(_path_of("agent_ranges", agent_ranges))
     folder = tempfile.mkdtemp(prefix="eventlib-")
     try:
         made = ReadLog(
@@ -134,6 +139,7 @@ def read(
                 key=keys.current,
                 signals=signals,
                 tombstones=read_tombstones(keys),
+                agent_ranges=ranges,
                 work=Path(folder),
             ),
             source,
@@ -164,6 +170,7 @@ def prepare(
     partitioned: bool = False,
     tombstones: AnyPath | None = None,
     manual_links: AnyPath | None = None,
+    agent_ranges: AnyPath | None = None,
     clock: str = "device",
     late: Duration = "1h",
     too_late: Duration = "3d",
@@ -190,6 +197,9 @@ def prepare(
     manual_links
         CSV file of what is known by hand of identifiers, with reasons and days of expiry (S4.8); see
         `eventlib.manual_links`. With `onto`, by default as there.
+    agent_ranges
+        File or folder of the address ranges that agents' operators publish: fetches are `verified`, `claimed` or `spoofed` by
+        them (S6); see `eventlib.geo.verification`. With `onto`, these or newer ones must be given where the dataset's were.
     clock
         How times are corrected (S3.1): device, snowplow, segment, posthog or amplitude.
     late, too_late, ahead
@@ -227,6 +237,7 @@ def prepare(
         partitioned=partitioned,
         tombstones=_path_of("tombstones", tombstones),
         manual_links=_path_of("manual_links", manual_links),
+        agent_ranges=_path_of("agent_ranges", agent_ranges),
     )
     target = _path_of("out", out) or Path(tempfile.mkdtemp(prefix="eventlib-"))
     try:
@@ -256,6 +267,7 @@ def replay(
     registry: AnyPath | None = None,
     key: AnyPath | None = None,
     engine: str = "auto",
+    agent_ranges: AnyPath | None = None,
 ) -> Prepared:
     """Judge a dataset's quarantined lines again, after schemas were mended, and take in what is valid now (S1.5).
 
@@ -274,6 +286,8 @@ def replay(
         As the dataset was prepared.
     engine
         What runs the stages; the result is the same.
+    agent_ranges
+        As `prepare`; by default where the dataset's were, as they are there now.
 
     Raises
     ------
@@ -289,6 +303,7 @@ def replay(
         key=_path_of("key", key),
         engine=engine,
         schemas=_path_of("schemas", schemas),
+        agent_ranges=_path_of("agent_ranges", agent_ranges),
     )
     target = _path_of("out", out) or Path(tempfile.mkdtemp(prefix="eventlib-"))
     try:

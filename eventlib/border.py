@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 
 from eventlib.consent.signals import Read, Said, SignalReader, least, refusals, stated
 from eventlib.geo.traffic import classify_agent, classify_engine
+from eventlib.geo.verification import NO_RANGES, AgentRanges, decided, without_address
 from eventlib.model import EVENT_COLUMNS, PURPOSES
 
 __all__ = ["BORDER_COLUMNS", "CONSENT_FLAGS", "FLAGS", "border_row", "fingerprint", "to_table"]
@@ -64,13 +65,16 @@ FLAGS: Final = tuple(field.name for field in BORDER_COLUMNS if pa.types.is_boole
 def fingerprint(event: Mapping[str, Any], properties: bytes | None = None) -> bytes:
     """Return SHA-256 over the sorted-key JSON of an event without sent_at, received_at and consent (S3.4).
 
-    Whoever has the sorted-key JSON of its properties already passes it, so that it is not written twice.
+    Nor does it hold the address from which an agent fetched: ids are made of it. Whoever has the sorted-key JSON of its
+    properties already passes it, without the address, so that it is not written twice.
     """
     content = {**event}
     for name in _NOT_IN_FINGERPRINT:
         content.pop(name, None)
     if properties is not None:
         content["properties"] = orjson.Fragment(properties)
+    elif isinstance(content.get("properties"), dict):
+        content["properties"] = without_address(content["properties"])
     return hashlib.sha256(orjson.dumps(content, option=orjson.OPT_SORT_KEYS)).digest()
 
 
@@ -90,19 +94,27 @@ def _links(event: Mapping[str, Any]) -> str | None:
 
 
 def border_row(
-    event: Mapping[str, Any], where: tuple[int, int, int, int], signals: SignalReader, *, minted_id: bool
+    event: Mapping[str, Any],
+    where: tuple[int, int, int, int],
+    signals: SignalReader,
+    ranges: AgentRanges = NO_RANGES,
+    *,
+    minted_id: bool,
 ) -> tuple[Any, ...]:
     """Return one validated event as a row of `BORDER_COLUMNS`, times still as text; `where` is file, line, offset, length."""
     get = event.get
-    properties = event["properties"]
+    sent = event["properties"]
     context = get("context") or {}
     consent = get("consent")
     known = consent or {}
     said = known.get
     read = signals.read(known)
-    observation, engine = properties.get("observation"), properties.get("engine")
+    observation, engine = sent.get("observation"), sent.get("engine")
     url, referrer, user_agent = context.get("url"), context.get("referrer"), context.get("user_agent")
+    properties = decided(event["event_name"], sent, user_agent, ranges)
     written = orjson.dumps(properties, option=orjson.OPT_SORT_KEYS)
+    # as it was sent: other ranges on another day do not make it another event
+    same = written if properties is sent else orjson.dumps(without_address(sent), option=orjson.OPT_SORT_KEYS)
     return (
         event["event_id"],
         event["event_name"],
@@ -134,7 +146,7 @@ def border_row(
         said("notice_version"),
         said("updated_at"),
         minted_id,
-        fingerprint(event, written),
+        fingerprint(event, same),
         written.decode(),
         *where,
     )

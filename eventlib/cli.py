@@ -57,6 +57,14 @@ Tombstones = Annotated[
         "--tombstones", help="What was erased; by default what lies beside the key.", callback=_utf8
     ),
 ]
+AgentRanges = Annotated[
+    Path | None,
+    typer.Option(
+        "--agent-ranges",
+        help="File or folder of the address ranges that agents' operators publish, such as gptbot.json.",
+        callback=_utf8,
+    ),
+]
 Schemas = Annotated[
     Path | None,
     typer.Option("--schemas", help="Folder of schemas, instead of the shipped ones.", callback=_utf8),
@@ -249,6 +257,7 @@ def prepare(
             callback=_utf8,
         ),
     ] = None,
+    agent_ranges: AgentRanges = None,
     onto: Annotated[
         Path | None,
         typer.Option(
@@ -332,6 +341,7 @@ def prepare(
         partitioned=partitioned,
         tombstones=tombstones,
         manual_links=manual_links,
+        agent_ranges=agent_ranges,
     )
     with _Progress() as progress:
         prepared = prepare_to(logs, out, options, progress)
@@ -352,12 +362,15 @@ def replay(
         str, typer.Option("--policy", help="The policy that the dataset was prepared with.")
     ] = "default",
     key: KeyFile = None,
+    agent_ranges: AgentRanges = None,
 ) -> None:
     """Judge the quarantined lines again, after schemas were mended, and take in what is valid now."""
     from eventlib.options import Options  # noqa: PLC0415  # each command loads what it uses
     from eventlib.replaying import replay_to  # noqa: PLC0415  # as above
 
-    found = replay_to(folder, out, Options(policy=policy, key=key, schemas=schemas))
+    found = replay_to(
+        folder, out, Options(policy=policy, key=key, schemas=schemas, agent_ranges=agent_ranges)
+    )
     refused = found.lines - found.recovered - found.gone
     _say(
         f"{found.lines:,} quarantined lines judged again: {found.recovered:,} valid now, {refused:,} still refused, "

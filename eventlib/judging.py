@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 from eventlib.arrow import table_of
 from eventlib.border import border_row, fingerprint, to_table
 from eventlib.consent.signals import Signals, signal_reader
+from eventlib.geo.verification import ADDRESS, NO_RANGES, AgentRanges, told_of
 from eventlib.mentions import Mentions
 from eventlib.model import QUARANTINE_COLUMNS, Violation, quarantine_columns
 from eventlib.schema import Registry, registry
@@ -72,6 +73,7 @@ class Task:
     ahead: int = 23 * HOUR
     signals: Signals = field(default_factory=Signals)
     tombstones: Tombstones = NONE
+    agent_ranges: AgentRanges = NO_RANGES
 
 
 @dataclass(slots=True)
@@ -96,6 +98,13 @@ def known_adapter(name: str) -> Adapter:
 
 def _safe(value: object, pattern: re.Pattern[str]) -> str | None:
     return value if isinstance(value, str) and pattern.fullmatch(value) else None
+
+
+def _has_address(raw: bytes, event: Mapping[str, Any]) -> bool:
+    """Tell whether a line has an address, also where its name is written in escapes or in other letters."""
+    properties = event.get("properties")
+    escaped = isinstance(properties, dict) and ADDRESS in properties
+    return escaped or ADDRESS.encode() in raw.lower()
 
 
 UNTOLD: Final = dict.fromkeys(("digest", "event_id", "raw"))
@@ -135,7 +144,8 @@ class _Reader:
             "errors": why.errors,
         }
         if self.task.keep_raw:
-            row["raw"] = raw.decode("utf-8", "replace")
+            # no text is kept that holds an address; where the line stands is told all the same
+            row["raw"] = None if _has_address(raw, named) else raw.decode("utf-8", "replace")
         self.refused.append({**row, **UNTOLD} if erased else row)
 
     def judge(
@@ -153,11 +163,19 @@ class _Reader:
             event["event_id"] = f"{self.adapter.name}-{fingerprint(event)[:16].hex()}"
         try:
             violation = self.registry.judge(event, unplanned=self.adapter.unplanned)
-            return violation or border_row(event, where, self.signals, minted_id=minted), event
+            return violation or self.row(event, where, minted_id=minted), event
         except (RecursionError, orjson.JSONEncodeError) as error:
             if not isinstance(error, RecursionError) and "recursion" not in str(error).lower():
                 raise
             return Violation("too_deep", "$", "nested deeper than can be read"), event
+
+    def row(
+        self, event: Mapping[str, Any], where: tuple[int, int, int, int], *, minted_id: bool
+    ) -> tuple[Any, ...]:
+        """Return a valid event as a row, and count the address that does not go with it."""
+        if ADDRESS in event["properties"]:
+            self.repairs.add("properties", ADDRESS, told_of(event["properties"][ADDRESS]))
+        return border_row(event, where, self.signals, self.task.agent_ranges, minted_id=minted_id)
 
     def quarantine(self) -> pa.Table:
         """Return what was refused: a table takes a fifth of the rows' memory, and a log may be refused by the million."""

@@ -14,6 +14,7 @@ from eventlib.arguments import check_types
 from eventlib.consent import Policy, load_policy
 from eventlib.engine import AUTO, SPARK, check_engine
 from eventlib.errors import BadCallError, DataRefusedError
+from eventlib.geo.verification import NO_RANGES, AgentRanges, read_ranges
 from eventlib.manual_links import NO_STATEMENTS, Statements, read_statements
 from eventlib.pseudonyms import Keys, key_check, load_keys
 from eventlib.state import schemas_digest
@@ -63,6 +64,7 @@ class Options:
     partitioned: bool = False
     tombstones: Path | None = None
     manual_links: Path | None = None
+    agent_ranges: Path | None = None
 
     def timing(self) -> Timing:
         """Read the policies and limits of S3 and S5.
@@ -85,6 +87,7 @@ class Means:
     timing: Timing
     tombstones: Tombstones = NONE
     statements: Statements = NO_STATEMENTS
+    agent_ranges: AgentRanges = NO_RANGES
 
 
 def quiet(_stage: str, _done: int, _of: int, _lines: int) -> None:
@@ -146,6 +149,7 @@ def open_means(options: Options, *folders: Path) -> Means:
         options.timing(),
         open_tombstones(keys, options, *folders),
         read_statements(options.manual_links, keys.current),
+        read_ranges(options.agent_ranges),
     )
 
 
@@ -201,6 +205,7 @@ _FREE: Final = frozenset(
         "master",
         "tombstones",
         "manual_links",
+        "agent_ranges",
     }
 )
 """Options that may differ between a dataset and what is added to it, or are compared by their content."""

@@ -77,7 +77,8 @@ def prepare_to(logs: Logs, out: Path, options: Options, progress: Progress = qui
         Thread(target=import_module, args=("scipy.sparse.csgraph",), daemon=True).start()
         plan = plan_rows(
             logs, source=options.source, schemas=options.schemas, key=means.key, keep_raw=options.keep_raw,
-            timing=means.timing, signals=means.policy.signals, tombstones=means.tombstones, work=work,
+            timing=means.timing, signals=means.policy.signals, tombstones=means.tombstones,
+            agent_ranges=means.agent_ranges, work=work,
         )  # fmt: skip
         log = _read(plan, options, progress)
         return _prepare(log, out, options, means, work, progress)
@@ -117,6 +118,11 @@ def prepare_log(
         raise BadCallError(
             "the log was read with another policy's meaning of consent signals: pass the same policy to el.read, or the "
             "paths instead of what it returned"
+        )
+    if options.agent_ranges is not None and log.agent_ranges.digest != means.agent_ranges.digest:
+        raise BadCallError(
+            "agents are verified while a log is read: pass the same agent_ranges to el.read, or the paths instead of what it "
+            "returned"
         )
     return _prepare(log, out, options, means, work, quiet, note)
 

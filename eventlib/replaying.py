@@ -25,6 +25,7 @@ from eventlib.arrow import read_parquet, table_of, write_parquet
 from eventlib.consent import load_policy
 from eventlib.consent.signals import Signals
 from eventlib.errors import BadCallError, DataRefusedError
+from eventlib.geo.verification import NO_RANGES, AgentRanges, read_ranges
 from eventlib.judging import Piece, judge_chunks
 from eventlib.ledger import Entry
 from eventlib.options import Options, open_tombstones
@@ -133,6 +134,7 @@ def _plan(
     work: Path,
     signals: Signals,
     tombstones: Tombstones,
+    agent_ranges: AgentRanges,
     *,
     keep_raw: bool,
 ) -> Plan:
@@ -144,8 +146,9 @@ def _plan(
     known = learn([paths[place] for place in there], [names[place] for place in there])
     learned = {source: known.get(source, {}) for source, _ in names}
     return Plan(
-        paths, names, learned, work, [], schemas, key, keep_raw, signals=signals, tombstones=tombstones
-    )
+        paths, names, learned, work, [], schemas, key, keep_raw, signals=signals, tombstones=tombstones,
+        agent_ranges=agent_ranges,
+    )  # fmt: skip
 
 
 def rejudge(
@@ -157,6 +160,7 @@ def rejudge(
     work: Path,
     signals: Signals,
     tombstones: Tombstones = NONE,
+    agent_ranges: AgentRanges = NO_RANGES,
 ) -> Log:
     """Judge quarantined lines again.
 
@@ -176,6 +180,8 @@ def rejudge(
         What consent signals mean.
     tombstones
         Who was erased.
+    agent_ranges
+        From where operators say that their agents fetch.
 
     Returns
     -------
@@ -184,7 +190,16 @@ def rejudge(
         where it stood; its inputs count lines and events per file.
     """
     registry(schemas)
-    plan = _plan(inputs, schemas, key, work, signals, tombstones, keep_raw="raw" in quarantine.schema.names)
+    plan = _plan(
+        inputs,
+        schemas,
+        key,
+        work,
+        signals,
+        tombstones,
+        agent_ranges,
+        keep_raw="raw" in quarantine.schema.names,
+    )
     by_file = _by_file(quarantine)
     pieces: list[Piece] = []
     gone: list[Row] = []
@@ -249,6 +264,7 @@ def options_of(prepared: Prepared, asked: Options) -> Options:
         as_of=None if stated.get("as_of_is_latest") else datetime.fromisoformat(stated["as_of"]),
         schemas=asked.schemas or _path(stated.get("schemas")),
         registry=asked.registry or _path(stated.get("registry")),
+        agent_ranges=asked.agent_ranges or _path(stated.get("agent_ranges")),
     )
 
 
@@ -266,7 +282,7 @@ def replay_to(folder: Path, out: Path, options: Options) -> Replayed:
     out
         Where the new one goes; may be the same folder.
     options
-        `schemas`, `policy`, `key`, `engine` and `registry` count; the rest is as the dataset was prepared.
+        `schemas`, `policy`, `key`, `engine`, `registry` and `agent_ranges` count; the rest is as the dataset was prepared.
 
     Raises
     ------
@@ -280,6 +296,7 @@ def replay_to(folder: Path, out: Path, options: Options) -> Replayed:
     means = options_of(prepared, options)
     keys = load_keys(options.key)
     erased = open_tombstones(keys, options, out, folder)
+    ranges = read_ranges(means.agent_ranges)
     quarantine = read_parquet(prepared.folder / "quarantine.parquet")
     inputs: list[dict[str, Any]] = prepared.run["inputs"]
     there = [entry for entry in inputs if _unchanged(entry)]
@@ -289,19 +306,19 @@ def replay_to(folder: Path, out: Path, options: Options) -> Replayed:
         again.mkdir()
         judged = rejudge(
             quarantine, inputs, schemas=means.schemas, key=keys.current, work=again, signals=_signals(means),
-            tombstones=erased,
+            tombstones=erased, agent_ranges=ranges,
         )  # fmt: skip
         gone = judged.entry.removed.get(SOURCE_GONE, 0)
         _refuse_other_key(judged, there)
         note = {"replay_of": prepared.run["run_id"]}
         if not lost:
-            made = prepare_log(_read(there, means, erased, work), out, means, work, note, folder)
+            made = prepare_log(_read(there, means, erased, ranges, work), out, means, work, note, folder)
         elif judged.entry.rows_out and any(_events(entry) for entry in lost):
             raise _not_placed(judged, lost)
         elif any(_events(entry) for entry in lost):
             made = _carry_over(prepared, judged, out, work, note)
         else:
-            log = _with_lost(_read(there, means, erased, work), lost, quarantine, means, erased)
+            log = _with_lost(_read(there, means, erased, ranges, work), lost, quarantine, means, erased)
             made = prepare_log(log, out, means, work, note, folder)
     return Replayed(made, judged.entry.rows_in, judged.entry.rows_out, gone)
 
@@ -314,11 +331,13 @@ def _events(entry: Mapping[str, Any]) -> int:
     return int(entry.get("events", 1))  # datasets of before this was counted: suppose that there are some
 
 
-def _read(there: list[dict[str, Any]], means: Options, erased: Tombstones, work: Path) -> Log:
+def _read(
+    there: list[dict[str, Any]], means: Options, erased: Tombstones, ranges: AgentRanges, work: Path
+) -> Log:
     files = [entry["file"] for entry in there]
     return read_rows(
         files, source=means.source, schemas=means.schemas, key=erased.key, keep_raw=means.keep_raw, timing=means.timing(),
-        signals=_signals(means), tombstones=erased, work=work,
+        signals=_signals(means), tombstones=erased, agent_ranges=ranges, work=work,
     )  # fmt: skip
 
 
@@ -350,7 +369,7 @@ def _with_lost(
     # the files keep their place in the list, since a row names its file by that
     found = rejudge(
         theirs, [*log.inputs, *lost], schemas=means.schemas, key=erased.key, work=log.folder, signals=log.signals,
-        tombstones=erased,
+        tombstones=erased, agent_ranges=log.agent_ranges,
     )  # fmt: skip
     entries = found.inputs[len(log.inputs) :]
     skipped = [_skipped(entry, theirs) for entry in lost]

@@ -21,6 +21,7 @@ from eventlib.arrow import read_parquet
 from eventlib.border import BORDER_COLUMNS
 from eventlib.consent import load_policy
 from eventlib.consent.signals import Signals
+from eventlib.geo.verification import NO_RANGES, AgentRanges
 from eventlib.judging import Piece, Task, judge_chunk, known_adapter
 from eventlib.ledger import Entry
 from eventlib.model import QUARANTINE_COLUMNS, quarantine_columns
@@ -65,6 +66,8 @@ class Log:
         The tightest limits that the log was read for: only events beyond them have a digest, for the quarantine.
     signals : Signals
         What consent signals were taken to mean.
+    agent_ranges : AgentRanges
+        By what agents were verified.
     """
 
     folder: Path
@@ -77,6 +80,7 @@ class Log:
     learned: dict[str, dict[str, Any]] = field(default_factory=dict)
     timing: Timing = field(default_factory=Timing)
     signals: Signals = field(default_factory=Signals)
+    agent_ranges: AgentRanges = NO_RANGES
 
     def event_names(self) -> list[str]:
         """Return the names of all events, and of refused lines where they look like names."""
@@ -207,6 +211,8 @@ class Plan:
         What consent signals mean.
     tombstones : Tombstones
         Who was erased: of refused lines that name them, nothing is told.
+    agent_ranges : AgentRanges
+        From where operators say that their agents fetch.
     """
 
     paths: list[Path]
@@ -220,6 +226,7 @@ class Plan:
     timing: Timing = field(default_factory=Timing)
     signals: Signals = field(default_factory=Signals)
     tombstones: Tombstones = NONE
+    agent_ranges: AgentRanges = NO_RANGES
 
     def task(self, file: int) -> Task:
         """Return what the worker that reads a file must know."""
@@ -228,6 +235,7 @@ class Plan:
         return Task(
             name, self.learned[name], schemas, self.key, self.keep_raw, os.fspath(self.folder.resolve()),
             too_late=self.timing.too_late, ahead=self.timing.ahead, signals=self.signals, tombstones=self.tombstones.for_reading(),
+            agent_ranges=self.agent_ranges,
         )  # fmt: skip
 
     def tasks(self) -> Iterator[tuple[Chunk, int, Task]]:
@@ -256,6 +264,7 @@ def plan_rows(
     timing: Timing | None = None,
     signals: Signals | None = None,
     tombstones: Tombstones = NONE,
+    agent_ranges: AgentRanges = NO_RANGES,
     work: Path | None = None,
 ) -> Plan:
     """Find the files and tell their formats; parameters as `read_rows`."""
@@ -276,6 +285,7 @@ def plan_rows(
         Timing().tightest(timing or Timing()),
         load_policy().signals if signals is None else signals,
         tombstones,
+        agent_ranges,
     )
 
 
@@ -326,6 +336,7 @@ def gather_pieces(
         learned=plan.learned,
         timing=plan.timing,
         signals=plan.signals,
+        agent_ranges=plan.agent_ranges,
     )
 
 
@@ -339,6 +350,7 @@ def read_rows(
     timing: Timing | None = None,
     signals: Signals | None = None,
     tombstones: Tombstones = NONE,
+    agent_ranges: AgentRanges = NO_RANGES,
     work: Path | None = None,
     progress: Progress | None = None,
 ) -> Log:
@@ -362,6 +374,8 @@ def read_rows(
         What consent signals mean in our purposes; as the shipped policy has it by default.
     tombstones
         Who was erased.
+    agent_ranges
+        From where operators say that their agents fetch.
     work
         Folder for the pieces; a temporary one by default.
     progress
@@ -381,6 +395,7 @@ def read_rows(
         timing=timing,
         signals=signals,
         tombstones=tombstones,
+        agent_ranges=agent_ranges,
         work=work,
     )
     return read_plan(plan, progress)

@@ -180,7 +180,10 @@ def _asked(
 
 def _open(root: Path, identifiers: Sequence[str], asked: Options, search: Sequence[Path] | None) -> _Job:
     wanted, keys, file, places = _asked(root, identifiers, asked, search)
-    options = replace(options_of(load(root), replace(asked, tombstones=None)), registry=None)
+    # no log is read, and an erasure must not wait for files of ranges that may be gone
+    options = replace(
+        options_of(load(root), replace(asked, tombstones=None)), registry=None, agent_ranges=None
+    )
     means = replace(
         open_means(options),
         tombstones=read_tombstones(keys, [file, root / "current" / "state" / "tombstones.parquet"]),

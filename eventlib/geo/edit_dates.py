@@ -59,8 +59,9 @@ def edit_calendar(
     """Return each edit's baseline and exposure window on one engine.
 
     The baseline ends where the page was chosen (`selected_from`), else `skip_weeks` before the edit; exposure
-    starts at the first citation of the new version, else at the first fetch by an agent, else after a stated
-    lag. Both are cut to whole weeks, at other edits of the page and at the log's ends.
+    starts at the first citation of the new version, else at the first fetch by a verified agent, else by a
+    claimed one, else after a stated lag; what a spoofed agent fetches, no engine has. Both are cut to whole
+    weeks, at other edits of the page and at the log's ends.
 
     Parameters
     ----------
@@ -144,9 +145,11 @@ def _exposed(
         & (texts(shows, "engine") == engine)
     ]
     fetched = fetches[texts(fetches, "content_id") == edit["content_id"]] if len(fetches) else fetches
+    verification = texts(fetched, "verification", "claimed")
     for frame, what in (
         (cited, "first citation of the new version"),
-        (fetched, "first fetch by a claimed agent"),
+        (fetched[verification == "verified"], "first fetch by a verified agent"),
+        (fetched[verification == "claimed"], "first fetch by a claimed agent"),
     ):
         later = microseconds(frame)[microseconds(frame) >= at] if len(frame) else np.empty(0, dtype=np.int64)
         if len(later) and later.min() - at <= 4 * rules.lag_days * _DAY:

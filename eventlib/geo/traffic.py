@@ -22,7 +22,15 @@ from urllib.parse import parse_qs, urlsplit
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["Evidence", "Purpose", "classify_agent", "classify_engine", "tables_updated"]
+__all__ = [
+    "Evidence",
+    "Purpose",
+    "agent_operators",
+    "classify_agent",
+    "classify_engine",
+    "range_files",
+    "tables_updated",
+]
 
 Evidence: TypeAlias = Literal["declared", "referrer", "utm_source", "text_fragment"]
 Purpose: TypeAlias = Literal["training", "search_index", "user_fetch", "other"]
@@ -209,7 +217,7 @@ def classify_agent(user_agent: str | None) -> tuple[str | None, Purpose | None]:
     """Name the bot or AI agent that a user agent claims to be, and what it fetches for.
 
     Our purpose table comes first; the `crawler-user-agents` package knows about 1,500 more, whose purpose is
-    `search_index` where it says so, else `other`. The claim is not verified against the operator's addresses.
+    `search_index` where it says so, else `other`. The claim is not verified here: `eventlib.geo.verification` does that.
 
     Parameters
     ----------
@@ -229,3 +237,32 @@ def classify_agent(user_agent: str | None) -> tuple[str | None, Purpose | None]:
     ('curl', 'other')
     """
     return _classify_agent(user_agent[:_LONGEST]) if user_agent else (None, None)
+
+
+@cache
+def agent_operators() -> Mapping[str, str]:
+    """Return whose each agent is, where its operator is known.
+
+    >>> agent_operators()["ChatGPT-User"]
+    'openai'
+    """
+    table = _table("agents.json")["ranges"]
+    return {agent: operator for operator, agents in table.items() for agent in agents}
+
+
+@cache
+def range_files() -> Mapping[str, tuple[str, frozenset[str]]]:
+    """Return, by the name of a file of address ranges, its operator and the agents whose addresses stand there.
+
+    >>> range_files()["gptbot"]
+    ('openai', frozenset({'GPTBot'}))
+    """
+    table = _table("agents.json")
+    found: dict[str, tuple[str, frozenset[str]]] = {
+        name: (operator, frozenset()) for operator, names in table["more_files"].items() for name in names
+    }
+    for operator, agents in table["ranges"].items():
+        for agent, names in agents.items():
+            for name in names:
+                found[name] = operator, found.get(name, (operator, frozenset()))[1] | {agent}
+    return found

@@ -40,6 +40,7 @@ def prepare_onto(
     base = open_base(onto, settings(options, means))
     if options.manual_links is None:
         means = replace(means, statements=base.statements())
+    _refuse_unverified(base, means)
     refuse_known(base, find_logs(logs))
     with (
         enough_space(out, least_space(logs)),
@@ -57,6 +58,7 @@ def prepare_onto(
             timing=means.timing,
             signals=means.policy.signals,
             tombstones=means.tombstones,
+            agent_ranges=means.agent_ranges,
             work=work,
         )
         plan = replace(plan, learned=relearned(base, plan.learned))
@@ -69,6 +71,16 @@ def prepare_onto(
             recheck_tombstones(options, means)
             _recheck_base(base, onto, out)
             return publish_version(made.folder, out, made.ledger, made.run | {"erasures": erasures_of(base)})
+
+
+def _refuse_unverified(base: Base, means: Means) -> None:
+    """Refuse to add agents that nobody verifies to those that were: newer ranges may be given, none may not."""
+    held = base.prepared.run.get("agent_ranges")
+    if held and means.agent_ranges.digest is None:
+        files = ", ".join(each["file"] for each in held["files"])
+        raise BadCallError(
+            f"the agents of {base.folder} were verified by {files}: pass these files, or newer ones, with --agent-ranges"
+        )
 
 
 def _recheck_base(base: Base, onto: Path, out: Path) -> None:
@@ -128,6 +140,9 @@ def add_log(
         check_written(added.written.result(), added.ledger)
         moved = compare(why, before, published(connection, made)) if restated else []
     run = stamp(whole, options, means.policy, added.flow, started)
+    if log.agent_ranges.digest is None:  # an erasure reads no log: agents stay as they were verified
+        run["agent_ranges"] = base.prepared.run.get("agent_ranges")
+        run["parameters"]["agent_ranges"] = base.prepared.run["parameters"].get("agent_ranges")
     run |= {"row_digest": added.row_digest, **added.consent, "duplicates": added.duplicates}
     built_on = base.prepared.run["run_id"]
     run["onto"] = {"run_id": built_on, "recomputed": added.affected}

@@ -57,6 +57,14 @@ def test_replay_takes_in_what_mended_schemas_take(tmp_path: Path):
     assert "3 lines in, 3 events kept" in found.stdout
 
 
+def test_a_bad_file_of_ranges_is_named(log: Path, tmp_path: Path):
+    (tmp_path / "gptbot.json").write_text('{"prefixes": [{"ipv4Prefix": "192.0.2.0/33"}]}')
+    found = run("prepare", log, "--out", tmp_path / "out", "--agent-ranges", tmp_path / "gptbot.json")
+    assert found.returncode == 2
+    assert "gptbot.json, entry 0 of prefixes: ipv4Prefix takes a range" in found.stderr
+    assert not (tmp_path / "out" / "current").exists()
+
+
 def test_prepare_prints_the_ledger(log: Path, tmp_path: Path):
     found = run("prepare", log, "--out", tmp_path / "out")
     assert (found.returncode, found.stderr) == (0, "")

@@ -98,6 +98,24 @@ def test_exposure_starts_when_the_new_version_is_first_cited():
     assert row["exposed_us"] == T0 + 73 * DAY
 
 
+@pytest.mark.parametrize(
+    ("verification", "exposed_by", "day"),
+    [
+        (["spoofed", "claimed", "verified"], "first fetch by a verified agent", 74),
+        (["spoofed", "claimed", None], "first fetch by a claimed agent", 73),
+        (["spoofed"] * 3, "assumed 7 days", 77),
+    ],
+)
+def test_exposure_starts_with_a_verified_fetch_before_a_claimed_one(verification, exposed_by, day):
+    frames = small_world(answers=50).frames | {"content_edit": edits()}
+    times = [START + pd.Timedelta(days=days) for days in (72, 73, 74)]
+    frames["agent_fetch"] = pd.DataFrame(
+        {"content_id": "c-00", "event_time": times, "verification": verification}
+    )
+    row = edit_calendar(frames, "site_assistant", END, T0).iloc[0]
+    assert (row["exposed_by"], row["exposed_us"]) == (exposed_by, T0 + day * DAY)
+
+
 def test_another_edit_of_the_page_cuts_the_window():
     both = pd.concat([edits(), edits(edit_id=["e2"], event_time=START + pd.Timedelta(days=100))])
     frames = small_world(answers=50).frames | {"content_edit": both}

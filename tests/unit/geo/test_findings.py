@@ -53,6 +53,20 @@ def test_agents_are_named_by_their_claim():
     assert table["pages"]["GPTBot"] == 1
 
 
+def test_agents_stand_apart_by_whether_they_are_the_ones():
+    fetches = pd.DataFrame(
+        {
+            "user_agent": ["GPTBot/1.2"] * 4,
+            "content_id": ["a", "b", "a", "a"],
+            "verification": ["verified", "verified", "spoofed", None],
+        }
+    )
+    table = agent_fetches({"agent_fetch": fetches})
+    assert table["verification"].tolist() == ["verified", "claimed", "spoofed"]
+    assert table["fetches"].tolist() == [2, 1, 1]
+    assert table["pages"].tolist() == [2, 1, 1]
+
+
 def test_headlines(world, scores):
     share, lower, upper = findings.satisfied_share(satisfaction.engine_visits(world.frames))
     assert share is not None
