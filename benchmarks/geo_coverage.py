@@ -201,6 +201,8 @@ def main(worlds: int = 200, first: int = FIRST) -> None:
     print(table.groupby("kappa").mean().T.round(3).to_string())
     for one, other in _RIVALS:
         difference = (table[one] - table[other]).groupby(table["kappa"]).apply(mean_interval)
+        lost = int((table[one] < table[other]).sum())
+        print(f"{other} ranks better in {lost} of {len(table)} worlds")
         print(f"{one} over {other}: " + "; ".join(f"kappa {k}: {text}" for k, text in difference.items()))
     wrong_worlds(first)
 

@@ -63,7 +63,7 @@ def observed_stages(frames: Mapping[str, pd.DataFrame], *, tau_ms: float = 0.0) 
     """
     shown = shown_citations(frames["citation_show"], frames["citation_click"], frames["answer_generate"])
     visits = engine_visits(frames, tau_ms=tau_ms)
-    visits["prompt_id"] = _prompts(visits, shown)
+    visits = _with_citation(visits, shown)
     candidates = candidate_rows(frames["answer_generate"], frames["citation_show"])
     seen = {(name, "owned") for name in {*shown["engine"], *visits["engine"]}}
     probes = frames["answer_generate"]
@@ -77,11 +77,18 @@ def observed_stages(frames: Mapping[str, pd.DataFrame], *, tau_ms: float = 0.0) 
     return [_observed(*pair, shown, visits, candidates) for pair in sorted(seen)]
 
 
-def _prompts(visits: pd.DataFrame, shown: pd.DataFrame) -> np.ndarray[tuple[int], np.dtype[np.object_]]:
-    """Return the prompt that led to each visit, through the citation that was clicked; "" where none is known."""
-    known = dict(zip(shown["citation_id"], shown["prompt_id"], strict=True))
-    prompts = [known.get(citation, "") for citation in texts(visits, "citation_id")]
-    return np.array(prompts, dtype=object)
+def _with_citation(visits: pd.DataFrame, shown: pd.DataFrame) -> pd.DataFrame:
+    """Add what the clicked citation tells of each visit: the prompt, and the version where the visit tells none."""
+    citation = texts(visits, "citation_id")
+    prompts = dict(zip(shown["citation_id"], shown["prompt_id"], strict=True))
+    versions = dict(zip(shown["citation_id"], shown["content_version"], strict=True))
+    own = texts(visits, "content_version")
+    return visits.assign(
+        prompt_id=np.array([prompts.get(one, "") for one in citation], dtype=object),
+        content_version=np.array(
+            [mine or versions.get(one, "") for mine, one in zip(own, citation, strict=True)], dtype=object
+        ),
+    )
 
 
 def _observed(

@@ -14,13 +14,24 @@ if TYPE_CHECKING:
     import pandas as pd
     import plotly.graph_objects as go
 
-__all__ = ["edits", "exposure", "placebos", "satisfaction", "scores", "stages", "visibility"]
+__all__ = [
+    "edits",
+    "exposure",
+    "forest",
+    "name_rows",
+    "placebos",
+    "satisfaction",
+    "scores",
+    "stages",
+    "visibility",
+]
 
 _WORDS: Final[Mapping[str, tuple[str, str]]] = {
     "better": (PALETTE[0], "triangle-up"),
     "worse": (PALETTE[1], "triangle-down"),
     "as average, as far as can be told": (GREY, "circle"),
     "no difference shown": (GREY, "circle"),
+    "not enough evidence": (GREY, "circle-open"),
 }
 _TICKS: Final = (0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 1, 1.5, 2, 3, 5, 10, 20)
 _STAGE_LOOK: Final[Mapping[str, tuple[str, str]]] = {
@@ -35,7 +46,7 @@ _MEASURES: Final[Mapping[str, str]] = {
 }
 
 
-def _rows(fig: go.Figure, labels: Sequence[str]) -> None:
+def name_rows(fig: go.Figure, labels: Sequence[str]) -> None:
     """Name the rows of a figure whose first row is 0, on top."""
     fig.update_yaxes(
         tickvals=list(range(len(labels))),
@@ -78,7 +89,7 @@ def visibility(frame: pd.DataFrame, subtitle: str = "") -> go.Figure:
                 hovertemplate="%{x:.1%}<extra>" + name + "</extra>",
             )
         )
-    _rows(fig, engines)
+    name_rows(fig, engines)
     fig.update_xaxes(tickformat=".0%")
     fig.update_layout(margin={"t": 116})
     return fig
@@ -157,13 +168,14 @@ def satisfaction(frame: pd.DataFrame, subtitle: str = "") -> go.Figure:
         f"{engine}<br>{format_value(n)} visits"
         for engine, n in zip(frame["engine"], frame["visits"], strict=True)
     ]
-    _rows(fig, labels)
+    name_rows(fig, labels)
     fig.update_xaxes(tickformat=".0%")
     fig.update_layout(margin={"t": 116})
     return fig
 
 
-def _forest(fig: go.Figure, frame: pd.DataFrame, value: str, word: str) -> None:
+def forest(fig: go.Figure, frame: pd.DataFrame, value: str, word: str) -> None:
+    """Draw values with their intervals, `lower` to `upper`, at `row`, marked by what is said of them."""
     import plotly.graph_objects as go  # noqa: PLC0415 - as above
 
     for name, (colour, symbol) in _WORDS.items():
@@ -217,8 +229,8 @@ def scores(frame: pd.DataFrame, name: str, subtitle: str = "", most: int = 24) -
         ranked = ranked.iloc[[*range(most // 2), *range(len(ranked) - most // 2, len(ranked))]]
     ranked = ranked.assign(row=range(len(ranked)))
     fig = figure(title, subtitle, "score, 1 = average page, 90 % interval", height=200 + 26 * len(ranked))
-    _forest(fig, ranked, "theta", "word")
-    _rows(fig, list(ranked["content_id"]))
+    forest(fig, ranked, "theta", "word")
+    name_rows(fig, list(ranked["content_id"]))
     _one(fig, "average")
     fig.update_layout(margin={"t": 130})
     return fig
@@ -280,9 +292,9 @@ def edits(frame: pd.DataFrame, subtitle: str = "") -> go.Figure:
     judged = judged.assign(row=range(len(judged)))
     x = "observed over expected, after as a multiple of before, 90 % interval"
     fig = figure(title, subtitle, x, height=210 + 34 * len(judged))
-    _forest(fig, judged, "change", "state")
+    forest(fig, judged, "change", "state")
     labels = zip(judged["content_id"], judged["change_type"], judged["outcome"], strict=True)
-    _rows(fig, [f"{page}: {kind.replace('_', ' ')} ({outcome})" for page, kind, outcome in labels])
+    name_rows(fig, [f"{page}: {kind.replace('_', ' ')} ({outcome})" for page, kind, outcome in labels])
     _one(fig, "no change")
     fig.update_layout(margin={"t": 130})
     return fig
@@ -312,7 +324,7 @@ def placebos(frame: pd.DataFrame, statistics: pd.DataFrame, subtitle: str = "") 
             go.Scatter(x=[float(edit["statistic"])], y=[row], mode="markers", name="the edit", marker=look,
                        legendgroup="edit", showlegend=first, hovertemplate=f"p = {edit['p']:.2f}<extra></extra>")
         )  # fmt: skip
-    _rows(
+    name_rows(
         fig,
         [
             f"{page} ({outcome})"
