@@ -31,13 +31,13 @@ CHANGES: Final = (
 """Columns of `score_changes`."""
 
 
-def score_changes(observed: Observed, days: int, **options: Any) -> tuple[pd.DataFrame, str]:
+def score_changes(observed: Observed | None, days: int, **options: Any) -> tuple[pd.DataFrame, str]:
     """Set the score of the last days against the score of all days before.
 
     Parameters
     ----------
     observed
-        One engine, as `observed_stages` returns it.
+        One engine, as `observed_stages` returns it; None where nothing was scored.
     days
         How many days at the end of the log are the new ones, at least 1.
     **options
@@ -51,6 +51,8 @@ def score_changes(observed: Observed, days: int, **options: Any) -> tuple[pd.Dat
         rate at which it would be told, `word` rose | fell | as before, as far as can be told. And why there
         is none, in words, or "".
     """
+    if observed is None or not observed.stages:
+        return _none(), "nothing was scored"
     cut = observed.end_us - days * _DAY_US + 1
     if days < 1 or cut <= observed.start_us:
         return _none(), f"the log is no longer than {days} days"

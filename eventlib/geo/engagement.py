@@ -8,7 +8,7 @@ contents, or finer: a content's versions, and the prompt clusters that it answer
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import numpy as np
@@ -61,7 +61,8 @@ class Score:
         `theta, lower, upper, p_better, word, rank, rank_lower, rank_upper`, `log_<stage>` (they sum to log
         theta), `<stage>_lower, <stage>_upper`, `observed_<stage>, expected_<stage>, phi_<stage>`,
         `placement` (log of mean exposure over the engine's, outside theta), `enough` (whether it may be
-        ranked), `people`.
+        ranked), `needs` (about how many times the evidence it would take to be ranked, 1 where it is enough),
+        `people`.
     hidden
         Cells left out because fewer than 10 people stand behind them (S7.10).
     reasons
@@ -70,6 +71,8 @@ class Score:
         People, or prompt-days of probes, behind all cells.
     half_life_days
         After so many days a row weighs half; theta is the mean over time so weighted. inf: all alike.
+    source
+        What `score_observed` made it of.
     """
 
     engine: str
@@ -82,6 +85,7 @@ class Score:
     exposure: Exposure | None = None
     level: float = 0.90
     half_life_days: float = float("inf")
+    source: Observed | None = field(default=None, repr=False, compare=False)
 
     @property
     def name(self) -> str:
@@ -257,6 +261,9 @@ def _verdict(logs: Floats, strength: Floats, level: float) -> dict[str, NDArray[
     lower, upper = np.exp(np.quantile(logs, [0.5 - level / 2, 0.5 + level / 2], axis=0))
     better = (logs > 0).mean(axis=0)
     enough = (strength >= _LEAST_EXPECTED) & (upper / lower <= _WIDEST)
+    short = np.maximum(
+        _LEAST_EXPECTED / np.maximum(strength, 1e-9), (np.log(upper / lower) / np.log(_WIDEST)) ** 2
+    )
     word = np.select(
         [~enough, better >= _SURE, better <= 1 - _SURE],
         ["not enough evidence", "better", "worse"],
@@ -268,7 +275,8 @@ def _verdict(logs: Floats, strength: Floats, level: float) -> dict[str, NDArray[
         rank[:, enough] = np.quantile(places, [0.5, 0.5 - level / 2, 0.5 + level / 2], axis=0)
     return {
         "theta": np.exp(logs.mean(axis=0)), "lower": lower, "upper": upper, "p_better": better, "word": word,
-        "enough": enough, "rank": rank[0], "rank_lower": rank[1], "rank_upper": rank[2],
+        "enough": enough, "needs": np.where(enough, 1.0, np.maximum(short, 1.0)),
+        "rank": rank[0], "rank_lower": rank[1], "rank_upper": rank[2],
     }  # fmt: skip
 
 
@@ -301,12 +309,11 @@ def score_observed(
     scores = []
     for one in observed:
         half_life = choose_half_life(one.stages) if half_life_days is None else half_life_days
-        scores.append(
-            score_engine(
-                one.engine, one.stages, observation=one.observation, exposure=one.exposure, reasons=one.reasons,
-                half_life_days=half_life, **options,
-            )
+        score = score_engine(
+            one.engine, one.stages, observation=one.observation, exposure=one.exposure, reasons=one.reasons,
+            half_life_days=half_life, **options,
         )  # fmt: skip
+        scores.append(replace(score, source=one))
     return sorted(scores, key=lambda score: (-len(score.stages), score.engine, score.observation))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy.stats import t as student
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = [
     "best_page",
     "edit_caveats",
+    "engagement_answers",
     "engagement_caveats",
     "found_changes",
     "own_contents",
@@ -122,6 +123,88 @@ def engagement_caveats(frames: Mapping[str, pd.DataFrame], scores: Sequence[Scor
             "Clicks from AI overviews look like organic search unless declared; they are undercounted."
         )
     return said
+
+
+def engagement_answers(
+    score: Score, changes: pd.DataFrame, days: int, visible: pd.DataFrame, bounds: pd.DataFrame
+) -> list[str]:
+    """Return what notebook 04 found, in sentences for somebody who reads nothing else.
+
+    Parameters
+    ----------
+    score
+        The leading one, its pages named (`pages.named`) or not.
+    changes, days
+        As `changes.score_changes` takes and returns them.
+    visible, bounds
+        As `tables.site_visibility` and `satisfaction.satisfaction_bounds` return them.
+    """
+    return [
+        *_pages_said(score),
+        *_changes_said(changes, days),
+        *_visible_said(visible),
+        *_satisfied_said(bounds),
+    ]
+
+
+def _pages_said(score: Score) -> list[str]:
+    frame = score.frame
+    ranked = frame[frame["enough"]] if len(frame) else frame
+    if not len(ranked):
+        return []
+    words = ranked["word"].value_counts()
+    better, worse, rest = int(words.get("better", 0)), int(words.get("worse", 0)), len(frame) - len(ranked)
+    silent = f"; {rest} have too little evidence to say" if rest else ""
+    said = [
+        f"{score.engine}: of {len(frame)} pages {better} do better than average and {worse} worse{silent}."
+    ]
+    for word, name, row in (("better", "Best", ranked.iloc[0]), ("worse", "Last", ranked.iloc[-1])):
+        if row["word"] == word:
+            said.append(f"{name}: {_page_said(row, score.stages)}.")
+    return said
+
+
+def _page_said(row: pd.Series[Any], stages: Sequence[str]) -> str:
+    """Say what a page scores, and which stage makes most of it."""
+    parts = {name: float(row[f"log_{name}"]) for name in stages}
+    most = max(parts, key=lambda name: parts[name] * np.sign(np.log(row["theta"])))
+    how = {"cite": "being cited", "click": "being clicked", "satisfy": "what its readers do"}[most]
+    page = row.get("page", row["content_id"])
+    score = f"{page}, {row['theta']:.2f} times the average ({row['lower']:.2f} to {row['upper']:.2f})"
+    return f"{score}, most of it by {how} ({np.exp(parts[most]):.2f})" if len(stages) > 1 else score
+
+
+def _changes_said(changes: pd.DataFrame, days: int) -> list[str]:
+    if not len(changes):
+        return []
+    rose, fell = (int((changes["word"] == word).sum()) for word in ("rose", "fell"))
+    if not rose + fell:
+        return [
+            f"In the last {days} days no page moved beyond chance, of {len(changes)} that can be compared."
+        ]
+    return [
+        f"In the last {days} days {rose} pages rose and {fell} fell beyond chance, of {len(changes)} compared."
+    ]
+
+
+def _visible_said(visible: pd.DataFrame) -> list[str]:
+    cited = visible[visible["measure"] == "citation_rate"].dropna(subset=["value"]).sort_values("value")
+    if not len(cited):
+        return []
+    most, least = cited.iloc[-1], cited.iloc[0]
+    said = f"{most['engine']} cites us in {most['value']:.0%} of the probed answers"
+    return [f"{said}, {least['engine']} in {least['value']:.0%}." if len(cited) > 1 else f"{said}."]
+
+
+def _satisfied_said(bounds: pd.DataFrame) -> list[str]:
+    if not len(bounds):
+        return []
+    ordered = bounds.sort_values("satisfied", kind="stable")
+    told = [
+        f"{row['satisfied']:.0%} ({row['lower']:.0%} to {row['upper']:.0%}) of visits from {row['engine']} satisfy"
+        for _, row in ordered.iloc[[-1, 0] if len(ordered) > 1 else [0]].iterrows()
+    ]
+    return [", ".join(told) + "."]
 
 
 def edit_caveats(verdicts: pd.DataFrame) -> list[str]:

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import pandas as pd
 
 from eventlib.columns import analysable, microseconds, persons, texts
 from eventlib.geo.cells import SMALL_CELL
+from eventlib.geo.engagement import Score, score_engine
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-
-    from eventlib.geo.engagement import Score
 
 __all__ = [
     "PAGE_CELLS",
@@ -70,6 +70,35 @@ def _label(page: str, title: str) -> str:
     return text if len(text) <= _LONGEST else text[: _LONGEST - 1].rstrip() + "…"
 
 
+def named(score: Score, titles: Mapping[str, str]) -> Score:
+    """Return the score with the pages' titles in its frame, as `with_titles` gives them."""
+    return replace(score, frame=with_titles(score.frame, titles)) if len(score.frame) else score
+
+
+def finer_scores(score: Score, prompt_clusters: Mapping[str, str], **options: Any) -> list[Score]:
+    """Return the score by content and prompt cluster, and by content and version; none where nothing was scored.
+
+    Parameters
+    ----------
+    score
+        By content, as `score_observed` returns it.
+    prompt_clusters
+        The cluster of each prompt.
+    **options
+        As `score_engine` takes them.
+    """
+    seen = score.source
+    if seen is None or not len(score.frame):
+        return []
+    return [
+        score_engine(
+            seen.engine, seen.stages, observation=seen.observation, by=("content_id", key),
+            prompt_clusters=prompt_clusters, half_life_days=score.half_life_days, **options,
+        )
+        for key in ("prompt_cluster", "content_version")
+    ]  # fmt: skip
+
+
 def choose_page(score: Score, wanted: str = "") -> str:
     """Return the page to look at closely: the one asked for, else the worst of those called worse, else the first.
 
@@ -115,12 +144,13 @@ def page_cells(page: str, whole: Score, finer: Sequence[Score]) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=list(PAGE_CELLS))
 
 
-def cluster_map(score: Score, titles: Mapping[str, str], most: int = 20) -> pd.DataFrame:
+def cluster_map(finer: Sequence[Score], titles: Mapping[str, str], most: int = 20) -> pd.DataFrame:
     """Return theta by page (rows) and prompt cluster (columns), where there is evidence enough to say.
 
-    Pages with most such cells come first, at most `most` of them.
+    Of all pages, the `most` with most such cells; best on top.
     """
-    if not len(score.frame):
+    score = next((one for one in finer if "prompt_cluster" in one.frame), None)
+    if score is None:
         return pd.DataFrame()
     frame = with_titles(
         score.frame[score.frame["enough"] & score.frame["prompt_cluster"].ne("unknown")], titles

@@ -114,19 +114,41 @@ def click_rates(frames: Mapping[str, pd.DataFrame], most: int = 10) -> pd.DataFr
 
 
 def ranking(score: Score) -> pd.DataFrame:
-    """Return the score's table: rank with its interval, score with its interval, in words, and the counts."""
-    columns = ["rank", "rank_lower", "rank_upper", "content_id", "theta", "lower", "upper", "word", "people"]
+    """Return the score's table: rank with its interval, score with its interval, in words, and the counts.
+
+    `needs` is about how many times the evidence it would take to rank a page that has too little.
+    """
+    columns = [
+        "rank",
+        "rank_lower",
+        "rank_upper",
+        "content_id",
+        "theta",
+        "lower",
+        "upper",
+        "word",
+        "needs",
+        "people",
+    ]
     if not len(score.frame):
         return pd.DataFrame(columns=columns)
+    if "page" in score.frame:
+        columns[3] = "page"
     counts = [f"observed_{name}" for name in score.stages]
-    return score.frame[[*columns, *counts]].rename(columns={"theta": "score", "word": "in_words"})
+    order = score.frame.assign(late=~score.frame["enough"]).sort_values(
+        ["late", "theta"], ascending=[True, False], kind="stable"
+    )
+    needs = order["needs"].where(~order["enough"])
+    renamed = order.assign(needs=needs)[[*columns, *counts]]
+    return renamed.rename(columns={"theta": "score", "word": "in_words"}).reset_index(drop=True)
 
 
 def stages(score: Score) -> pd.DataFrame:
     """Return each page's stages as multiples of the average, with their intervals, and its placement."""
     if not len(score.frame):
         return pd.DataFrame(columns=["content_id"])
-    named: dict[str, object] = {"content_id": score.frame["content_id"]}
+    label = "page" if "page" in score.frame else "content_id"
+    named: dict[str, object] = {label: score.frame[label]}
     for name in score.stages:
         named |= {name: np.exp(score.frame[f"log_{name}"]), f"{name}_lower": score.frame[f"{name}_lower"]}
         named |= {f"{name}_upper": score.frame[f"{name}_upper"]}

@@ -232,12 +232,18 @@ def _definition_list(items: Mapping[str, object], name: str) -> str:
     return f'<dl class="{name}">{rows}</dl>'
 
 
+def _notes(kind: str, title: str, sentences: Sequence[str]) -> str:
+    listed = "".join(f"<li>{safe.escape_html(safe.clean(text))}</li>" for text in sentences if text)
+    return f'<div class="{kind}" role="note"><p>{title}</p><ul>{listed}</ul></div>' if listed else ""
+
+
 def show_summary(
     prepared: Prepared,
     question: str,
     headlines: Sequence[Headline],
     warnings: Sequence[str] = (),
     parameters: Mapping[str, object] | None = None,
+    answers: Sequence[str] = (),
 ) -> None:
     """Display the first visible cell: the question, what went in and stayed, the headline figures, warnings.
 
@@ -253,19 +259,16 @@ def show_summary(
         What a reader must know before using the figures.
     parameters
         The notebook's parameters in force.
+    answers
+        What was found, in whole sentences, for somebody who reads nothing else.
     """
     counts = {key: f"{value:,}" for key, value in _row_counts(prepared.ledger).items()}
     cards = "".join(_headline_html(headline) for headline in headlines)
-    notes = "".join(f"<li>{safe.escape_html(safe.clean(text))}</li>" for text in warnings if text)
     in_force = {key: _in_words(value) for key, value in (parameters or {}).items()}
     html = (
         f'<section class="summary" aria-label="Summary"><p class="question">{safe.escape_html(safe.clean(question))}</p>'
-        f'<dl class="headlines">{cards}</dl>{_definition_list(counts, "rows")}'
-        + (
-            f'<div class="warnings" role="note"><p>Before you use this</p><ul>{notes}</ul></div>'
-            if notes
-            else ""
-        )
+        f'<dl class="headlines">{cards}</dl>{_notes("answers", "In short", answers)}{_definition_list(counts, "rows")}'
+        + _notes("warnings", "Before you use this", warnings)
         + (_definition_list(in_force, "parameters") if in_force else "")
         + "</section>"
     )

@@ -64,6 +64,11 @@ def _one(fig: go.Figure, label: str) -> None:
     )
 
 
+def _label(frame: pd.DataFrame) -> str:
+    """Name the column that names a page: with its title, where titles are known."""
+    return "page" if "page" in frame else "content_id"
+
+
 def visibility(frame: pd.DataFrame, subtitle: str = "") -> go.Figure:
     """Return the site's share of citations and of words by engine, from `visibility.engine_visibility`."""
     import plotly.graph_objects as go  # noqa: PLC0415 - as above
@@ -230,7 +235,7 @@ def scores(frame: pd.DataFrame, name: str, subtitle: str = "", most: int = 24) -
     ranked = ranked.assign(row=range(len(ranked)))
     fig = figure(title, subtitle, "score, 1 = average page, 90 % interval", height=200 + 26 * len(ranked))
     forest(fig, ranked, "theta", "word")
-    name_rows(fig, list(ranked["content_id"]))
+    name_rows(fig, list(ranked[_label(ranked)]))
     _one(fig, "average")
     fig.update_layout(margin={"t": 130})
     return fig
@@ -246,7 +251,7 @@ def stages(frame: pd.DataFrame, names: Sequence[str], subtitle: str = "", most: 
         return empty(title, "not enough evidence for any page")
     if len(ranked) > most:
         ranked = ranked.iloc[[*range(most // 2), *range(len(ranked) - most // 2, len(ranked))]]
-    labels = [str(item) for item in ranked["content_id"]]
+    labels = [str(item) for item in ranked[_label(ranked)]]
     fig = figure(title, subtitle, "part of the log score, 0 = average", height=210 + 26 * len(ranked))
     for stage in names:
         colour, pattern = _STAGE_LOOK[stage]

@@ -52,7 +52,7 @@ def test_the_page_looked_at_is_the_worst_of_those_called_worse(scores):
 
 
 def test_the_map_shows_only_what_there_is_evidence_for(scores):
-    shown = cluster_map(scores[1], {"c-00": "First"})
+    shown = cluster_map(scores[1:], {"c-00": "First"})
     enough = scores[1].frame[scores[1].frame["enough"]]
     assert set(shown.columns) <= {"even", "odd"}
     assert int(shown.notna().sum().sum()) <= len(enough)
