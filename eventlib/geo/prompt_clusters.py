@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from eventlib.columns import analysable, microseconds, texts
+from eventlib.columns import microseconds, texts
 from eventlib.errors import BadCallError
 from eventlib.geo.prompt_fit import (
     OTHER_PROMPTS,
@@ -30,6 +30,7 @@ from eventlib.geo.prompt_fit import (
     name_clusters,
     partition,
     read_asked,
+    rows_for,
     term_vectors,
 )
 from eventlib.geo.prompt_model import Drift, PromptClusters, digest
@@ -51,7 +52,12 @@ PURPOSES: Final = ("analytics", "training")
 _WEAK: Final = 0.1
 
 
-def read_prompts(answers: pd.DataFrame) -> pd.DataFrame:
+def _check_purpose(purpose: str) -> None:
+    if purpose not in PURPOSES:
+        raise BadCallError.unknown("purpose", purpose, PURPOSES)
+
+
+def read_prompts(answers: pd.DataFrame, purpose: str = "analytics") -> pd.DataFrame:
     """Return each prompt with its most frequent wording; ties go to the first by name.
 
     Follow-up questions (`answer_refine`) are no prompts: they rarely say what they are about.
@@ -59,14 +65,17 @@ def read_prompts(answers: pd.DataFrame) -> pd.DataFrame:
     Parameters
     ----------
     answers
-        `el.properties(events, "answer_generate")`; only rows that may be analysed are read.
+        `el.properties(events, "answer_generate")`.
+    purpose
+        `analytics` or `training`: what rows have to allow to be read.
 
     Returns
     -------
     pandas.DataFrame
         `prompt_id, prompt_text`, sorted by id; "" where a prompt's text was never logged.
     """
-    kept = analysable(answers)
+    _check_purpose(purpose)
+    kept = rows_for(answers, purpose)
     asked = pd.DataFrame({name: texts(kept, name) for name in ("prompt_id", "prompt_text")})
     counted = asked[(asked["prompt_id"] != "").to_numpy()].value_counts().rename("n").reset_index()
     counted["silent"] = counted["prompt_text"] == ""
@@ -115,8 +124,7 @@ def fit_prompt_clusters(
     >>> clusters.assign(new)["prompt_cluster"].tolist()
     ['heat pumps', 'other']
     """
-    if purpose not in PURPOSES:
-        raise BadCallError.unknown("purpose", purpose, PURPOSES)
+    _check_purpose(purpose)
     if small_cell < 1:
         raise BadCallError(
             f"small_cell is {small_cell}; it counts people, so give 1 or more ({SMALL_CELL} by default)"
@@ -227,7 +235,11 @@ def _weakness(clusters: PromptClusters) -> str:
 
 
 def cluster_prompts(
-    answers: pd.DataFrame, clusters: PromptClusters, topics: Mapping[str, str] | None = None
+    answers: pd.DataFrame,
+    clusters: PromptClusters,
+    topics: Mapping[str, str] | None = None,
+    *,
+    purpose: str = "analytics",
 ) -> pd.DataFrame:
     """Return the cluster of every prompt of a log: by its text, else by its topic.
 
@@ -240,6 +252,8 @@ def cluster_prompts(
     topics
         Topic of each prompt by id, for prompts without a text, as `eventlib.ranking.features.learn_clusters` returns it: what it was
         most often answered with.
+    purpose
+        As in `read_prompts`.
 
     Returns
     -------
@@ -247,7 +261,7 @@ def cluster_prompts(
         `prompt_id, prompt_cluster, similarity, known, basis`, one row per prompt, sorted by id; basis is `text`,
         `topic` or `none`, of which the cluster is `unknown`.
     """
-    found = clusters.assign(read_prompts(answers))
+    found = clusters.assign(read_prompts(answers, purpose))
     topic = found["prompt_id"].map(dict(topics or {})).fillna("").to_numpy(dtype=object)
     spoken = found["similarity"].notna().to_numpy()
     by_topic = ~spoken & (topic != "")

@@ -39,6 +39,7 @@ __all__ = [
     "name_clusters",
     "partition",
     "read_asked",
+    "rows_for",
     "term_vectors",
 ]
 
@@ -97,7 +98,7 @@ def read_asked(answers: pd.DataFrame, purpose: str) -> Asked:
 
     Of more than 20,000 texts or 400,000 words those are kept that the most people or prompt-days asked.
     """
-    allowed = analysable(answers) if purpose == "analytics" else _trainable(answers)
+    allowed = rows_for(answers, purpose)
     raw = pd.Series(texts(allowed, "prompt_text"))
     joined = raw.map({text: " ".join(split_words(text)) for text in raw.unique()}).to_numpy(dtype=object)
     probe = texts(allowed, "observation") == "probe"
@@ -122,7 +123,10 @@ def _most_asked(askers: pd.Series[Any]) -> pd.Index:
     return first[np.cumsum(words) - words < _MOST_WORDS].sort_values()
 
 
-def _trainable(answers: pd.DataFrame) -> pd.DataFrame:
+def rows_for(answers: pd.DataFrame, purpose: str) -> pd.DataFrame:
+    """Return the rows that allow `analytics` or `training` and are no bot's."""
+    if purpose == "analytics":
+        return analysable(answers)
     human = answers["agent"].isna().to_numpy(dtype=bool) if "agent" in answers else True
     return answers[flags(answers, "allow_training") & human]
 

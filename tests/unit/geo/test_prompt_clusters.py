@@ -347,6 +347,14 @@ def test_each_prompt_has_one_wording_the_most_frequent():
     assert read_prompts(answers).to_numpy().tolist() == [["q0", "b"], ["q1", "z"]]
 
 
+def test_what_may_train_is_read_by_itself():
+    answers = asked(["a"], allow_analytics=False, allow_training=True)
+    assert len(read_prompts(answers)) == 0
+    assert read_prompts(answers, "training")["prompt_text"].tolist() == ["a"]
+    with pytest.raises(BadCallError, match="unknown purpose 'all'"):
+        read_prompts(answers, "all")
+
+
 def test_a_prompt_without_text_goes_by_its_topic(clusters):
     answers = asked([TEXTS[0], "moon", "", None], people=1)
     found = cluster_prompts(answers, clusters, {"q0": "tides", "q2": "tides"})
