@@ -6,6 +6,8 @@ The simulated log's prompts have a topic and an ask; ExpertQA's questions a fiel
 and people. Made-up prompts in words of their own show many prompts and other languages than English.
 """
 
+# ruff: noqa: RUF001  # other languages have letters of their own
+
 from __future__ import annotations
 
 import argparse
@@ -23,11 +25,55 @@ from sklearn.metrics import adjusted_rand_score
 
 from eventlib.geo.prompt_clusters import OTHER_PROMPTS, PromptClusters, fit_prompt_clusters, read_prompts
 
-__all__ = ["Case", "expertqa", "made_up", "real_folder", "simulated", "stability", "ubi"]
+__all__ = ["Case", "asked_in", "expertqa", "made_up", "real_folder", "simulated", "stability", "ubi"]
 
 _TRUTH = Path(__file__).parent.parent / "data" / "truth" / "prompts.csv"
 _DAY = pd.Timestamp("2026-08-01", tz="UTC")
 _LETTERS = "etaoinshrdlcumwfgypbvk"
+_LANGUAGES = {  # subjects, asks; nothing was chosen by the last three
+    "German": (
+        "wärmepumpen;dachrinnen;fahrräder;kredite;kaffeemaschinen;katzenfutter;zugreisen;gartenhäuser",
+        (
+            "was kosten {};lohnen sich {};wer repariert {} in meiner nähe;"
+            "wie lange halten {};welche {} sind die besten für ein altes haus;was ist bei {} zu beachten"
+        ),
+    ),
+    "Spanish": (
+        "paneles solares;bicicletas;hipotecas;comida para gatos;cafeteras;viajes en tren;casas de madera;seguros",
+        (
+            "cuánto cuestan {};valen la pena {};quién repara {} cerca de mí;"
+            "cuánto duran {};cuáles son los mejores {} para una casa vieja;qué hay que saber de {}"
+        ),
+    ),
+    "Japanese": (
+        "太陽光発電;自転車;住宅ローン;猫の餌;珈琲メーカー;電車旅行;木造住宅;火災保険",
+        (
+            "{}はいくらですか;{}は買う価値がありますか;近くで{}を修理できる店はどこですか;"
+            "{}は何年もちますか;古い家に一番良い{}はどれですか;{}で気をつけることは何ですか"
+        ),
+    ),
+    "French": (
+        (
+            "pompes à chaleur;vélos électriques;prêts immobiliers;croquettes pour chats;cafetières;voyages en train;abris de jardin;"
+            "assurances auto"
+        ),
+        (
+            "combien coûtent les {};est-ce que les {} valent le coup;qui répare les {} près de chez moi;"
+            "combien de temps durent les {};quels sont les meilleurs {} pour une vieille maison;que faut-il savoir sur les {}"
+        ),
+    ),
+    "Turkish": (
+        "ısı pompası;bisiklet;konut kredisi;kedi maması;kahve makinesi;tren yolculuğu;bahçe evi;kasko sigortası",
+        (
+            "{} ne kadar;{} almaya değer mi;yakınımda {} tamir eden var mı;"
+            "{} kaç yıl dayanır;eski bir ev için en iyi {} hangisi;{} hakkında nelere dikkat etmeli"
+        ),
+    ),
+    "Chinese": (
+        "热泵;自行车;房贷;猫粮;咖啡机;火车旅行;木屋;汽车保险",
+        "{}多少钱;{}值得买吗;附近哪里可以修{};{}能用多少年;老房子最适合哪种{};买{}要注意什么",
+    ),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +117,17 @@ def simulated(people: int = 12) -> Case:
     return Case("simulated log", _answers(*map(list, zip(*asked, strict=True))), about)
 
 
+def asked_in(language: str, people: int = 12) -> Case:
+    """Return eight subjects asked about in six ways."""
+    subjects, asks = (line.split(";") for line in _LANGUAGES[language])
+    texts = {ask.format(subject): (subject, ask) for subject in subjects for ask in asks}
+    asked = [(text, f"p-{i}-{n}") for i, text in enumerate(texts) for n in range(people)]
+    about = {
+        name: {text: pair[at] for text, pair in texts.items()} for at, name in enumerate(("topic", "ask"))
+    }
+    return Case(language, _answers(*map(list, zip(*asked, strict=True))), about)
+
+
 def expertqa(folder: Path, small_cell: int = 1) -> Case:
     """Return ExpertQA's questions; each was asked by one person, and all are public."""
     lines = (folder / "expertqa" / "rand_test.jsonl").read_text(encoding="utf-8").splitlines()
@@ -80,12 +137,13 @@ def expertqa(folder: Path, small_cell: int = 1) -> Case:
     return Case(f"ExpertQA, terms of {small_cell}", answers, {"field": about}, small_cell)
 
 
-def ubi(folder: Path) -> Case:
+def ubi(folder: Path, small_cell: int = 1) -> Case:
     """Return UBI's queries with their clients."""
     path = folder / "ubi" / "ubi_queries_events.ndjson"
     rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
     asked = [(row["user_query"], row["client_id"]) for row in rows if row.get("user_query")]
-    return Case("UBI queries", _answers(*map(list, zip(*asked, strict=True))))
+    name = f"UBI queries, terms of {small_cell}"
+    return Case(name, _answers(*map(list, zip(*asked, strict=True))), {}, small_cell)
 
 
 def made_up(prompts: int, topics: int, *, unspaced: bool = False, seed: int = 1) -> Case:
@@ -169,15 +227,15 @@ def main() -> None:
     )
     parser.add_argument("--real", type=Path, default=real_folder())
     folder = parser.parse_args().real
-    real = [expertqa(folder), expertqa(folder, 10), ubi(folder)] if folder.exists() else []
+    real = [make(folder, least) for make in (expertqa, ubi) for least in (1, 10)] if folder.exists() else []
     large = [made_up(2_000, 20), made_up(2_000, 20, unspaced=True), made_up(20_000, 30)]
-    for line in _lines([simulated(), *real, *large]):
+    for line in _lines([simulated(), *map(asked_in, _LANGUAGES), *real, *large]):
         print(line, flush=True)
     print("\nlabels")
-    for case in (simulated(), *real):
+    for case in (simulated(), *map(asked_in, _LANGUAGES), *real):
         print(f"  {case.name}: {'; '.join(case.fit().labels)}")
     print("\nshare called other, clusters of the row, prompts of the column")
-    print(strangers([simulated(), *real[:1], *real[2:], large[0]]).round(2).to_string())
+    print(strangers([simulated(), asked_in("German"), *real[::2], large[0]]).round(2).to_string())
 
 
 if __name__ == "__main__":

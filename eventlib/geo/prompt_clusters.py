@@ -114,12 +114,13 @@ def fit_prompt_clusters(
 
     Examples
     --------
-    >>> asked = [f"{ask} {what}" for ask in ("price of", "who mends", "best") for what in ("heat pumps", "roof gardens")]
-    >>> answers = pd.DataFrame({"prompt_text": asked * 10, "person_id": [f"p-{i // 6}" for i in range(60)]})
+    >>> subjects = ("heat pumps", "roof gardens", "night trains", "bread ovens")
+    >>> asked = [f"{ask} {subject}" for ask in ("price of", "who mends", "best") for subject in subjects]
+    >>> answers = pd.DataFrame({"prompt_text": asked * 10, "person_id": [f"p-{i // 12}" for i in range(120)]})
     >>> answers["event_time"] = pd.Timestamp("2026-08-01", tz="UTC")
     >>> clusters = fit_prompt_clusters(answers)
     >>> clusters.labels
-    ('heat pumps', 'roof gardens')
+    ('bread ovens', 'heat pumps', 'night trains', 'roof gardens')
     >>> new = pd.DataFrame({"prompt_id": ["a", "b"], "prompt_text": ["old heat pumps", "how tall is the moon"]})
     >>> clusters.assign(new)["prompt_cluster"].tolist()
     ['heat pumps', 'other']
@@ -134,7 +135,7 @@ def fit_prompt_clusters(
     asked = read_asked(answers, purpose)
     blocks = read_terms(asked.words)
     words, pieces = (choose_terms(block, asked, small_cell) for block in blocks)
-    unseen = round(idf(0, len(asked.words)), 4)
+    unseen = round(idf(2, len(asked.words)), 4)  # as the rarest that count
     vectors = term_vectors(blocks, words, pieces, unseen)
     cluster, silhouette = partition(vectors, seed)
     centroids = find_centroids(vectors, cluster, asked, small_cell)
@@ -158,7 +159,7 @@ def _finish(found: PromptClusters, blocks: tuple[Block, Block], asked: Asked, k:
     """Set the threshold, the labels and what the fit looked like."""
     nearest, similarity = found.nearest(blocks)
     size = len(similarity)
-    threshold = round(float(np.median(similarity[similarity > 0])) / 3, 4) if (similarity > 0).any() else 1.0
+    threshold = round(float(np.median(similarity[similarity > 0])) / 4, 4) if (similarity > 0).any() else 1.0
     near = similarity >= threshold
     cluster = np.where(near, nearest, -1)
     counted = blocks[0].keep(np.array([name in found.words for name in blocks[0].names], dtype=bool))

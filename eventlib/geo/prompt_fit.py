@@ -3,11 +3,13 @@
 1. Texts become vectors of words, pairs and pieces of words (`eventlib.geo.prompt_terms`). A term counts if it
    stands in at least two texts and was used by ten people, or on ten prompt-days of probes: what is written down of
    a fit then tells of nobody, and an erasure has nothing to take out of it.
-2. Latent semantic analysis brings them to fifty dimensions, in which k-means runs on vectors of length 1
+2. Their inverse document frequencies are squared: what many prompts share is how is asked, what few share is about
+   what.
+3. Latent semantic analysis brings them to fifty dimensions, in which k-means runs on vectors of length 1
    (spherical k-means; Dhillon and Modha, 2001).
-3. k is the smallest number of clusters whose mean silhouette (Rousseeuw, 1987) is within a standard error of the
+4. k is the smallest number of clusters whose mean silhouette (Rousseeuw, 1987) is within a standard error of the
    best, from 2 to 2 √n, at most 40.
-4. A cluster of fewer than ten askers is dissolved. The centroids of the others are means over the terms, so that
+5. A cluster of fewer than ten askers is dissolved. The centroids of the others are means over the terms, so that
    assigning a prompt takes the terms, their weights and the centroids, and nothing else.
 
 One thread: sums in another order, by another number of threads, move centroids in their last digits.
@@ -139,7 +141,7 @@ def _pairs(frame: pd.DataFrame, kept: pd.Index) -> tuple[Ints, Ints]:
 
 
 def choose_terms(block: Block, asked: Asked, k: int) -> Weights:
-    """Return the terms that count with their inverse document frequencies, sorted by term."""
+    """Return the terms that count with their weights (`idf`), sorted by term."""
     size = len(asked.words)
     frequency = np.asarray(block.matrix.sum(axis=0)).ravel()
     told = asked.used(block.matrix, k) & (frequency >= (1 if size < _FEW_TEXTS else 2))
@@ -149,8 +151,12 @@ def choose_terms(block: Block, asked: Asked, k: int) -> Weights:
 
 
 def idf(frequency: float, size: int) -> float:
-    """Return the smoothed inverse document frequency; 0 texts are a term never seen."""
-    return float(np.log((1 + size) / (1 + frequency)) + 1)
+    """Return the squared inverse document frequency of a term.
+
+    Squared, since what many prompts share is how is asked, and what few share is about what. The fifth that is added
+    leaves a little to a term that all texts hold: two that hold nothing else are still alike.
+    """
+    return float((np.log((1 + size) / (1 + frequency)) + 0.2) ** 2)
 
 
 def term_vectors(blocks: tuple[Block, Block], words: Weights, pieces: Weights, unseen: float) -> Any:
@@ -212,7 +218,7 @@ def _candidates(points: Floats) -> list[int]:
     """Return the numbers of clusters to try: all up to 12, then ever wider apart."""
     different = len(np.unique(np.round(points, 6), axis=0)) if points.size else 0
     most = min(int(2 * np.sqrt(len(points))), _MOST_CLUSTERS, different - 1)
-    wider = [14, 16, 19, 22, 26, 30, 35, _MOST_CLUSTERS]
+    wider = [14, 16, 18, 20, 22, 24, 27, 30, 33, 36, _MOST_CLUSTERS]
     return [count for count in (*range(2, 13), *wider) if count <= most]
 
 

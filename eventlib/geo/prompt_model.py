@@ -60,15 +60,15 @@ class PromptClusters:
     Attributes
     ----------
     words, pieces : dict of str to float
-        Terms that count and their inverse document frequencies, sorted.
+        Terms that count and their weights, squared inverse document frequencies; sorted.
     unseen : float
-        Weight of any other term, in the length of a text.
+        Weight of any other term, in the length of a text: that of the rarest that count.
     centroids : numpy.ndarray of float64, shape (clusters, len(words) + len(pieces))
         Of length 1.
     labels : tuple of str
         Name of each cluster.
     threshold : float
-        Cosine below which a prompt is `other`: a third of the median of the fitted prompts.
+        Cosine below which a prompt is `other`: a quarter of the median of the fitted prompts.
     known : frozenset of str
         Digests of the fitted texts that ten people or prompt-days asked.
     fitted : dict

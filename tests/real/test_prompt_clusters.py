@@ -16,7 +16,7 @@ pytestmark = pytest.mark.skipif(
 
 
 def test_queries_of_one_product_are_together(tmp_path):
-    case = ubi(FOLDER)
+    case = ubi(FOLDER, 10)
     clusters = case.fit()
     found = PromptClusters.load(clusters.save(tmp_path / "a.json")).assign(read_prompts(case.answers))
     cluster = dict(zip(found["prompt_id"].str.casefold(), found["prompt_cluster"], strict=True))

@@ -21,8 +21,8 @@ from eventlib.geo.prompt_clusters import (
     read_prompts,
 )
 
-SUBJECTS = ("heat pumps", "roof gardens", "night trains", "bread ovens")
-ASKS = ("what do {} cost", "are {} worth it", "who mends {}", "how long do {} last", "which {} are best")
+SUBJECTS = ("heat pumps", "roof gardens", "night trains", "bread ovens", "garden sheds", "piano lessons")
+ASKS = ("what do {} cost", "are {} worth it", "who mends {}", "how long do {} last")
 TEXTS = [ask.format(subject) for subject in SUBJECTS for ask in ASKS]
 DAY = pd.Timestamp("2026-08-01", tz="UTC")
 
@@ -162,8 +162,8 @@ def test_a_label_is_neither_an_address_nor_a_number_nor_taken(tmp_path):
 
 
 def test_labels_are_without_repeats_and_of_ten_people_in_the_cluster():
-    clusters = fit_prompt_clusters(asked(TEXTS, people=2))  # 10 people a subject, 8 an ask
-    assert len(set(clusters.labels)) == len(clusters.labels) == 4
+    clusters = fit_prompt_clusters(asked(TEXTS, people=3))  # 12 people a subject
+    assert len(set(clusters.labels)) == len(clusters.labels) == 6
     assert set(" ".join(clusters.labels).split()) <= {
         *" ".join(SUBJECTS).split(),
         "cluster",
@@ -188,7 +188,7 @@ def test_a_log_without_text_has_no_clusters(texts, tmp_path):
     assert loaded.labels == ()
     assert names(loaded, "heat pumps", "") == [OTHER_PROMPTS, UNKNOWN_PROMPTS]
     told = loaded.drift(loaded.assign(prompts(*TEXTS))).warning
-    assert told == "the saved clusters are none, so that 20 prompts are in none: fit them anew"
+    assert told == "the saved clusters are none, so that 24 prompts are in none: fit them anew"
 
 
 def test_a_log_without_the_column_has_no_clusters():
@@ -196,13 +196,13 @@ def test_a_log_without_the_column_has_no_clusters():
 
 
 def test_scripts_without_spaces_and_from_right_to_left():
-    subjects = ("热泵", "屋顶花园", "مضخات الحرارة", "太陽光発電")
-    asks = ("{}多少钱", "{} 价格", "كم سعر {}", "{} はいくら", "{} 🔥", "{} 值得吗")
+    subjects = ("热泵", "屋顶花园", "مضخات الحرارة", "太陽光発電", "دراجات هوائية", "住宅ローン")
+    asks = ("{}多少钱", "كم سعر {}", "{} はいくら", "{} 🔥")
     texts = [ask.format(subject) for subject in subjects for ask in asks]
     clusters = fit_prompt_clusters(asked(texts))
-    assert names(clusters, "便宜的热泵", "مضخات الحرارة")[0] == names(clusters, "热泵🔥")[0] != OTHER_PROMPTS
-    found = pd.Series(names(clusters, *texts)).groupby(np.repeat(np.arange(4), len(asks))).nunique()
-    assert found.tolist() == [1, 1, 1, 1]
+    assert names(clusters, "热泵便宜")[0] == names(clusters, "热泵🔥")[0] != OTHER_PROMPTS
+    found = pd.Series(names(clusters, *texts)).groupby(np.repeat(subjects, len(asks))).nunique()
+    assert found.tolist() == [1] * 6
 
 
 def test_long_prompts_are_read_at_their_beginning(clusters):
@@ -215,7 +215,7 @@ def test_long_prompts_are_read_at_their_beginning(clusters):
 def test_bots_and_the_withheld_are_not_read():
     denied = asked(TEXTS, allow_analytics=False, allow_training=True)
     assert fit_prompt_clusters(denied).labels == ()
-    assert len(fit_prompt_clusters(denied, purpose="training").labels) == 4
+    assert len(fit_prompt_clusters(denied, purpose="training").labels) == 6
     assert fit_prompt_clusters(asked(TEXTS, agent="GPTBot")).labels == ()
 
 
@@ -235,27 +235,27 @@ def test_drift_is_told_and_nothing_is_refitted(clusters):
     assert (same.other_share, same.warning) == (0.0, "")
     assert same.mean_similarity == pytest.approx(same.mean_similarity_at_fit, abs=1e-4)
     moved = [ask.format("sea kayaks") for ask in ASKS]
-    drift = clusters.drift(clusters.assign(prompts(*TEXTS[:15], *moved)))
+    drift = clusters.drift(clusters.assign(prompts(*TEXTS[:12], *moved)))
     assert drift.other_share == 0.25
     assert drift.warning.startswith(
-        "prompts have moved away from the saved clusters of 2026-08-01: 25% of 20 are near none (0% then)"
+        "prompts have moved away from the saved clusters of 2026-08-01: 25% of 16 are near none (0% then)"
     )
-    assert clusters.drift(clusters.assign(prompts(*moved))).warning == ""  # five prompts say nothing yet
+    assert clusters.drift(clusters.assign(prompts(*moved))).warning == ""  # four prompts say nothing yet
     assert np.isnan(clusters.drift(clusters.assign(prompts())).other_share)
 
 
 def test_a_named_file_is_written_once_and_then_only_read(tmp_path):
     path = str(tmp_path / "clusters.json")
     fitted, told = keep_prompt_clusters(asked(TEXTS), path)
-    assert told == "4 prompt clusters as of 2026-08-01, fitted on this log and saved for later ones"
+    assert told == "6 prompt clusters as of 2026-08-01, fitted on this log and saved for later ones"
     before = (tmp_path / "clusters.json").read_bytes()
     later, told = keep_prompt_clusters(asked(["of other things"] * 3), path)
-    assert told == "4 prompt clusters as of 2026-08-01, saved; this log's prompts are assigned to them"
+    assert told == "6 prompt clusters as of 2026-08-01, saved; this log's prompts are assigned to them"
     assert later.labels == fitted.labels
     assert (tmp_path / "clusters.json").read_bytes() == before
     alone, told = keep_prompt_clusters(asked(TEXTS))
     assert alone.labels == fitted.labels
-    assert told == "4 prompt clusters as of 2026-08-01, fitted on this log alone: another log gets others"
+    assert told == "6 prompt clusters as of 2026-08-01, fitted on this log alone: another log gets others"
     assert [file.name for file in tmp_path.iterdir()] == ["clusters.json"]
 
 
