@@ -8,8 +8,10 @@ from itertools import pairwise
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.metrics import adjusted_rand_score
 from threadpoolctl import threadpool_limits
 
+from benchmarks.prompt_clusters import simulated
 from eventlib.errors import BadCallError
 from eventlib.geo.prompt_clusters import (
     OTHER_PROMPTS,
@@ -50,6 +52,13 @@ def names(clusters, *texts):
 def test_prompts_of_one_subject_are_one_cluster_named_after_it(clusters):
     assert sorted(clusters.labels) == sorted(SUBJECTS)
     assert names(clusters, *TEXTS) == [subject for subject in SUBJECTS for _ in ASKS]
+
+
+def test_the_sample_logs_prompts_fall_into_their_topics():
+    case = simulated()
+    asked_texts = read_prompts(case.answers)
+    found = case.fit().assign(asked_texts)["prompt_cluster"]
+    assert adjusted_rand_score(asked_texts["prompt_text"].map(case.about["topic"]), found) > 0.9
 
 
 def test_a_new_wording_joins_its_cluster_and_a_new_subject_is_other(clusters):
