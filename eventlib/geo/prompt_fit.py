@@ -209,7 +209,8 @@ def _latent(vectors: Any, seed: int) -> Floats:
     dimensions = min(_DIMENSIONS, *(size - 1 for size in vectors.shape))
     if len(vectors.indptr) - 1 < _FEW_TEXTS or dimensions < 2:
         return np.empty((0, 0))
-    latent = TruncatedSVD(dimensions, random_state=seed).fit_transform(vectors)
+    with np.errstate(divide="ignore", invalid="ignore"):  # shares of no variance, where all texts are alike
+        latent = TruncatedSVD(dimensions, random_state=seed).fit_transform(vectors)
     points: Floats = normalize(latent)
     return points
 

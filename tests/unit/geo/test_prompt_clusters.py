@@ -183,7 +183,11 @@ def test_labels_are_without_repeats_and_of_ten_people_in_the_cluster():
     }
 
 
-@pytest.mark.parametrize("texts", [[TEXTS[0]], TEXTS[:2], [TEXTS[0]] * 20], ids=["one", "two", "same"])
+@pytest.mark.parametrize(
+    "texts",
+    [[TEXTS[0]], TEXTS[:2], [TEXTS[0]] * 20, [f"heat pump {letter}" for letter in "abcdefg"]],
+    ids=["one", "two", "same", "alike"],
+)
 def test_few_prompts_are_one_cluster(texts):
     clusters = fit_prompt_clusters(asked(texts))
     assert len(clusters.labels) == 1
