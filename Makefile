@@ -46,6 +46,7 @@ bench: setup ## measure against peers and limits; prints tables
 	$(BIN)/python -m benchmarks.identity_speed
 	$(BIN)/python -m benchmarks.identity --simulate 40000
 	$(BIN)/python -m benchmarks.visibility
+	$(BIN)/python -m benchmarks.prompt_clusters
 
 lock: $(VENV)/ready ## write requirements.lock anew from pyproject.toml
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header \
