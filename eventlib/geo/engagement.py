@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 __all__ = [
     "CELL_KEYS",
     "LEAST_CLUSTERS",
+    "NO_STAGE",
     "Score",
     "score_engine",
     "score_engines",
@@ -42,6 +43,7 @@ Floats: TypeAlias = NDArray[np.float64]
 CELL_KEYS: Final = ("content_id", "content_version", "prompt_cluster")
 """What a cell may be keyed by; the first always."""
 LEAST_CLUSTERS: Final = 40
+NO_STAGE: Final = "no stage was observed"
 _LEAST_EXPECTED: Final = 5.0
 _WIDEST: Final = 4.0
 _SURE: Final = 0.95
@@ -146,7 +148,7 @@ def score_engine(
     clusters = pd.Index(sorted({cluster for stage in stages for cluster in stage.cluster}))
     if len(clusters) < LEAST_CLUSTERS or not stages:
         why = f"an interval needs {LEAST_CLUSTERS} people or prompt-days"
-        why = why if stages else "no stage was observed"
+        why = why if stages else NO_STAGE
         return Score(
             engine, observation, names, pd.DataFrame(), 0, (*reasons, why), len(clusters), exposure, level
         )

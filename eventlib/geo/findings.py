@@ -10,6 +10,7 @@ from scipy.stats import t as student
 from eventlib.columns import analysable, texts
 from eventlib.geo.cells import SMALL_CELL, clustered_share
 from eventlib.geo.visibility import engine_visibility
+from eventlib.quality.verdict import percent
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -100,7 +101,7 @@ def engagement_caveats(frames: Mapping[str, pd.DataFrame], scores: Sequence[Scor
     said = []
     if not (texts(frames["answer_generate"], "observation") == "probe").any():
         said.append("No prompts were probed: visibility on engines other than one's own is not known.")
-    silent = [score.engine for score in scores if not len(score.frame)]
+    silent = [score.engine for score in scores if score.stages and not len(score.frame)]
     if silent:
         said.append(f"Too few people for any score of {_english(silent)}.")
     hidden = sum(score.hidden for score in scores)
@@ -158,7 +159,7 @@ def _pages_said(score: Score) -> list[str]:
     said = [
         f"{score.engine}: of {len(frame)} pages {better} do better than average and {worse} worse{silent}."
     ]
-    for word, name, row in (("better", "Best", ranked.iloc[0]), ("worse", "Last", ranked.iloc[-1])):
+    for word, name, row in (("better", "Highest", ranked.iloc[0]), ("worse", "Lowest", ranked.iloc[-1])):
         if row["word"] == word:
             said.append(f"{name}: {_page_said(row, score.stages)}.")
     return said
@@ -171,7 +172,12 @@ def _page_said(row: pd.Series[Any], stages: Sequence[str]) -> str:
     how = {"cite": "being cited", "click": "being clicked", "satisfy": "what its readers do"}[most]
     page = row.get("page", row["content_id"])
     score = f"{page}, {row['theta']:.2f} times the average ({row['lower']:.2f} to {row['upper']:.2f})"
-    return f"{score}, most of it by {how} ({np.exp(parts[most]):.2f})" if len(stages) > 1 else score
+    gained = "gained" if row["theta"] > 1 else "lost"
+    return (
+        f"{score}, most of it {gained} by {how} ({np.exp(parts[most]):.2f} times)"
+        if len(stages) > 1
+        else score
+    )
 
 
 def _changes_said(changes: pd.DataFrame, days: int) -> list[str]:
@@ -192,8 +198,8 @@ def _visible_said(visible: pd.DataFrame) -> list[str]:
     if not len(cited):
         return []
     most, least = cited.iloc[-1], cited.iloc[0]
-    said = f"{most['engine']} cites us in {most['value']:.0%} of the probed answers"
-    return [f"{said}, {least['engine']} in {least['value']:.0%}." if len(cited) > 1 else f"{said}."]
+    said = f"{most['engine']} cites us in {percent(most['value'])} of the probed answers"
+    return [f"{said}, {least['engine']} in {percent(least['value'])}." if len(cited) > 1 else f"{said}."]
 
 
 def _satisfied_said(bounds: pd.DataFrame) -> list[str]:
@@ -201,7 +207,7 @@ def _satisfied_said(bounds: pd.DataFrame) -> list[str]:
         return []
     ordered = bounds.sort_values("satisfied", kind="stable")
     told = [
-        f"{row['satisfied']:.0%} ({row['lower']:.0%} to {row['upper']:.0%}) of visits from {row['engine']} satisfy"
+        f"{percent(row['satisfied'])} ({percent(row['lower'])} to {percent(row['upper'])}) of visits from {row['engine']} satisfy"
         for _, row in ordered.iloc[[-1, 0] if len(ordered) > 1 else [0]].iterrows()
     ]
     return [", ".join(told) + "."]

@@ -11,6 +11,7 @@ import pandas as pd
 from eventlib.columns import analysable, microseconds, persons, texts
 from eventlib.geo.cells import SMALL_CELL
 from eventlib.geo.engagement import Score, score_engine
+from eventlib.quality.verdict import percent
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -179,7 +180,10 @@ def page_facts(page: str, frames: Mapping[str, pd.DataFrame], engine: str) -> pd
         rank, usual = (part["position"].to_numpy(dtype=np.float64) for part in (mine, all_of))
         facts.append(("usual position", f"{rank.mean():.1f}, all pages {usual.mean():.1f}"))
         facts.append(
-            ("shown first", f"{np.mean(rank == 1):.0%} of its citations, all pages {np.mean(usual == 1):.0%}")
+            (
+                "shown first",
+                f"{percent(np.mean(rank == 1))} of its citations, all pages {percent(np.mean(usual == 1))}",
+            )
         )
     fetches = frames["agent_fetch"]
     fetched = fetches[texts(fetches, "content_id") == page]

@@ -11,7 +11,7 @@ from eventlib.columns import analysable
 from eventlib.exposure import CURVE, shown_citations
 from eventlib.geo import visibility
 from eventlib.geo.cells import SMALL_CELL, clustered_share, hide_small_cells
-from eventlib.geo.engagement import Score
+from eventlib.geo.engagement import NO_STAGE, Score
 from eventlib.geo.visibility import page_visibility
 
 if TYPE_CHECKING:
@@ -143,6 +143,17 @@ def ranking(score: Score) -> pd.DataFrame:
     return renamed.rename(columns={"theta": "score", "word": "in_words"}).reset_index(drop=True)
 
 
+def unranked(score: Score) -> pd.DataFrame:
+    """Return the pages that have too little evidence to be ranked, and how many times as much it would take.
+
+    Columns: `page` (or `content_id`), `score, lower, upper, needs, people`, nearest to a rank first.
+    """
+    table = ranking(score)
+    label = "page" if "page" in table else "content_id"
+    few = table[table["needs"].notna()].sort_values("needs", kind="stable")
+    return few[[label, "score", "lower", "upper", "needs", "people"]].reset_index(drop=True)
+
+
 def stages(score: Score) -> pd.DataFrame:
     """Return each page's stages as multiples of the average, with their intervals, and its placement."""
     if not len(score.frame):
@@ -161,12 +172,12 @@ def overview(scores: Sequence[Score]) -> pd.DataFrame:
         {
             "engine": score.engine,
             "observed_by": score.observation,
-            "stages": score.name,
+            "stages": "visibility" if score.observation != "owned" and not score.stages else score.name,
             "people": score.clusters if score.clusters >= SMALL_CELL else None,
             "pages": len(score.frame),
             "with_enough_evidence": int(score.frame["enough"].sum()) if len(score.frame) else 0,
             "not_shown": score.hidden,
-            "what_is_missing": "; ".join(score.reasons),
+            "what_is_missing": "; ".join(reason for reason in score.reasons if reason != NO_STAGE),
         }
         for score in scores
         if score.clusters >= SMALL_CELL or not score.stages

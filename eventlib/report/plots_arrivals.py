@@ -53,7 +53,7 @@ def stripping(frame: pd.DataFrame, subtitle: str = "") -> go.Figure:
                 },
                 error_x=error_bars(part, "satisfied", *bounds),
                 customdata=[format_value(float(item), ".0f") for item in part["visits"]],
-                hovertemplate="%{x:.1%} of %{customdata} visits<extra>" + _label(float(share)) + "</extra>",
+                hovertemplate="%{x:.1%} of %{customdata} visits<extra>%{fullData.name}</extra>",
             )
         )
     counts = dict(zip(identified["engine"], identified["visits"], strict=True))
@@ -65,5 +65,5 @@ def stripping(frame: pd.DataFrame, subtitle: str = "") -> go.Figure:
         tickvals=list(range(len(engines))), ticktext=labels, range=[len(engines) - 0.4, -0.6], ticks=""
     )
     fig.update_xaxes(tickformat=".0%")
-    fig.update_layout(margin={"t": 116})
+    fig.update_layout(margin={"t": 150})
     return fig
