@@ -263,7 +263,8 @@ def cluster_prompts(
         `topic` or `none`, of which the cluster is `unknown`.
     """
     found = clusters.assign(read_prompts(answers, purpose))
-    topic = found["prompt_id"].map(dict(topics or {})).fillna("").to_numpy(dtype=object)
+    known = topics or {}
+    topic = np.array([known.get(prompt, "") for prompt in found["prompt_id"]], dtype=object)
     spoken = found["similarity"].notna().to_numpy()
     by_topic = ~spoken & (topic != "")
     cluster = np.where(by_topic, topic, found["prompt_cluster"].to_numpy(dtype=object))

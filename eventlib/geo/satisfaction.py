@@ -148,7 +148,7 @@ def engine_visits(
     beat = heartbeat_ms(engages) if beat_ms is None else beat_ms
     identifier = visits["page_view_id"]
     viewed = pd.Series(texts(views, "content_version"), index=texts(views, "page_view_id"))
-    told = identifier.map(viewed[~viewed.index.duplicated()]).fillna("")
+    told = identifier.map(viewed[~viewed.index.duplicated()]).astype(object).fillna("")
     visits["content_version"] = visits["content_version"].where(visits["content_version"] != "", told)
     visits["last_beat_ms"] = identifier.map(_largest(engages)).astype(np.float64)
     visits["exit_ms"] = identifier.map(_largest(analysable(frames["page_exit"]))).astype(np.float64)

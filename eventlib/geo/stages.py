@@ -165,7 +165,7 @@ def _versions_at(rows: pd.DataFrame, shows: pd.DataFrame) -> NDArray[np.object_]
     wanted = wanted.sort_values("time_us", kind="stable")
     by = ["engine", "content_id"]
     sides = [
-        pd.merge_asof(wanted, known, on="time_us", by=by, direction=side)["content_version"]
+        pd.merge_asof(wanted, known, on="time_us", by=by, direction=side)["content_version"].astype(object)
         for side in ("backward", "forward")
     ]
     version = sides[0].fillna(sides[1]).fillna("").to_numpy(dtype=object)

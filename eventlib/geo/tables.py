@@ -130,8 +130,9 @@ def ranking(score: Score) -> pd.DataFrame:
         "needs",
         "people",
     ]
+    renamed = {"theta": "score", "word": "in_words"}
     if not len(score.frame):
-        return pd.DataFrame(columns=columns)
+        return pd.DataFrame(columns=columns).rename(columns=renamed)
     if "page" in score.frame:
         columns[3] = "page"
     counts = [f"observed_{name}" for name in score.stages]
@@ -139,8 +140,7 @@ def ranking(score: Score) -> pd.DataFrame:
         ["late", "theta"], ascending=[True, False], kind="stable"
     )
     needs = order["needs"].where(~order["enough"])
-    renamed = order.assign(needs=needs)[[*columns, *counts]]
-    return renamed.rename(columns={"theta": "score", "word": "in_words"}).reset_index(drop=True)
+    return order.assign(needs=needs)[[*columns, *counts]].rename(columns=renamed).reset_index(drop=True)
 
 
 def unranked(score: Score) -> pd.DataFrame:
