@@ -23,8 +23,13 @@ def machine(*libraries: str) -> str:
     )
 
 
-def run(command: Sequence[str]) -> tuple[float, float]:
+def run(command: Sequence[str], *, quiet: bool = True) -> tuple[float, float]:
     """Run a command; return its wall seconds and the peak memory (GiB) of its largest process.
+
+    Parameters
+    ----------
+    quiet
+        Whether what it prints is thrown away.
 
     Raises
     ------
@@ -32,7 +37,7 @@ def run(command: Sequence[str]) -> tuple[float, float]:
         If it fails.
     """
     start = time.perf_counter()
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL if quiet else None)
     _, status, usage = os.wait4(process.pid, 0)
     seconds = time.perf_counter() - start
     if status:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     Texts: TypeAlias = NDArray[np.object_]
 
 __all__ = ["analysable", "flags", "microseconds", "months", "numbers", "persons", "texts"]
+
+
+_ARROW_TIME: Final = "timestamp[us, tz=UTC][pyarrow]"
 
 
 def texts(frame: pd.DataFrame, name: str, absent: str = "") -> Texts:
@@ -47,7 +50,12 @@ def flags(frame: pd.DataFrame, name: str) -> NDArray[np.bool_]:
 
 def microseconds(frame: pd.DataFrame, name: str = "event_time") -> NDArray[np.int64]:
     """Return a UTC time column as microseconds since 1970."""
-    times = pd.to_datetime(pd.Series(frame[name].to_numpy()), utc=True)
+    column = frame[name]
+    if (
+        str(column.dtype) == _ARROW_TIME and not column.hasnans
+    ):  # a tenth of the time: no object is made of each
+        return np.asarray(column.astype("int64[pyarrow]"), dtype=np.int64)
+    times = pd.to_datetime(pd.Series(column.to_numpy()), utc=True)
     return times.to_numpy(dtype="datetime64[us]").astype(np.int64)
 
 

@@ -33,10 +33,12 @@ if TYPE_CHECKING:
 __all__ = [
     "ASSUMPTION",
     "SHARES",
+    "SeenVisits",
     "dark_visits",
     "evidence_shares",
     "landing_kinds",
     "orders",
+    "seen_visits",
     "sensitivity",
 ]
 
@@ -116,15 +118,15 @@ def _kinds(frames: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     sections = _sections(page for url, page in every.items() if url)
     pages = [every[url] for url in texts(views, "url")]
     # a page whose address is not known counts as deep, and so does content with pages under it: the bound must not be too low
-    content = np.isin(texts(views, "content_id"), texts(frames["content_publish"], "content_id"))
+    published_ids = set(texts(frames["content_publish"], "content_id"))
+    content = [page in published_ids for page in texts(views, "content_id")]
     shallow = [
         bool(page.host) and (page.host, page.path) in sections and not (page.path and published)
         for page, published in zip(pages, content, strict=True)
     ]
     identifier = texts(views, "page_view_id")
-    named = (texts(views, "ai_engine") != "") | np.isin(
-        identifier, landings(frames)["page_view_id"].to_numpy(dtype=object)
-    )
+    landed = set(landings(frames)["page_view_id"])
+    named = (texts(views, "ai_engine") != "") | np.array([view in landed for view in identifier], dtype=bool)
     campaign = np.array([page.campaign for page in pages], dtype=bool)
     otherwise = campaign | (texts(views, "referrer") != "")
     kind = np.select([named, otherwise, np.array(shallow, dtype=bool)], list(_KINDS[:-1]), _DARK)
@@ -172,13 +174,15 @@ def evidence_shares(frames: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     return shown.assign(share=share).sort_values(order, ascending=[True, False, True], ignore_index=True)
 
 
-def dark_visits(frames: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+def dark_visits(frames: Mapping[str, pd.DataFrame], *, tau_ms: float = 0.0) -> pd.DataFrame:
     """Return the dark landings and whether each satisfied, by the rules of `satisfaction.engine_visits`.
 
     Parameters
     ----------
     frames
         As `geo.read_frames` gives them.
+    tau_ms
+        As in `engine_visits`.
 
     Returns
     -------
@@ -190,7 +194,7 @@ def dark_visits(frames: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     landed = frames["page_view"].loc[index].assign(engine=_DARK)
     own = {"referral_land": landed, "citation_click": frames["citation_click"].iloc[:0]}
     beat = heartbeat_ms(analysable(frames["page_engage"]))
-    return engine_visits({**frames, **own}, beat_ms=beat)
+    return engine_visits({**frames, **own}, tau_ms=tau_ms, beat_ms=beat)
 
 
 class _Visits(NamedTuple):
@@ -214,13 +218,30 @@ class _Visits(NamedTuple):
         return weight * (self.by_person["sum"] - share * self.by_person["size"])
 
 
-def _seen(frames: Mapping[str, pd.DataFrame]) -> tuple[dict[str, _Visits], _Visits]:
-    """Return the visits of each engine elsewhere that may be shown, and the dark ones; none where under 10 people."""
-    visits = engine_visits(frames)
+class SeenVisits(NamedTuple):
+    """The visits of each engine elsewhere that may be shown, and the dark ones; those where 10 people or more came."""
+
+    named: dict[str, _Visits]
+    dark: _Visits
+
+
+def seen_visits(frames: Mapping[str, pd.DataFrame], *, tau_ms: float = 0.0) -> SeenVisits:
+    """Return what `sensitivity` and `orders` need of a log.
+
+    Parameters
+    ----------
+    frames
+        As `geo.read_frames` gives them.
+    tau_ms
+        As in `engine_visits`.
+    """
+    visits = engine_visits(frames, tau_ms=tau_ms)
     engines = [name for name in satisfaction_bounds(visits)["engine"] if name != _OWN]
     named = {name: _Visits.of(visits[visits["engine"] == name]) for name in engines}
-    dark = _Visits.of(dark_visits(frames))
-    return named, dark if len(dark.by_person) >= SMALL_CELL else _Visits(0, 0, dark.by_person.iloc[:0])
+    dark = _Visits.of(dark_visits(frames, tau_ms=tau_ms))
+    return SeenVisits(
+        named, dark if len(dark.by_person) >= SMALL_CELL else _Visits(0, 0, dark.by_person.iloc[:0])
+    )
 
 
 def _mixed(engine: _Visits, dark: _Visits, share: float, level: float) -> dict[str, float]:
@@ -247,15 +268,13 @@ _COLUMNS: Final = (
 )  # fmt: skip
 
 
-def sensitivity(
-    frames: Mapping[str, pd.DataFrame], shares: Sequence[float] = SHARES, level: float = 0.90
-) -> pd.DataFrame:
+def sensitivity(seen: SeenVisits, shares: Sequence[float] = SHARES, level: float = 0.90) -> pd.DataFrame:
     """Return how an engine's figures would move if a share of the dark landings were its own; see `ASSUMPTION`.
 
     Parameters
     ----------
-    frames
-        As `geo.read_frames` gives them.
+    seen
+        As `seen_visits` returns it.
     shares
         Shares of the dark landings, from 0 to 1.
     level
@@ -276,7 +295,7 @@ def sensitivity(
         If a share is not from 0 to 1.
     """
     _check_shares(shares)
-    named, dark = _seen(frames)
+    named, dark = seen
     total = sum(each.visits for each in named.values())
     rows = []
     for name, engine in named.items():
@@ -348,13 +367,13 @@ def _survival(tipping: float, at_worst: float, name: str) -> str:
     return "holds, whoever sent the dark landings"
 
 
-def orders(frames: Mapping[str, pd.DataFrame], level: float = 0.90) -> pd.DataFrame:
+def orders(seen: SeenVisits, level: float = 0.90) -> pd.DataFrame:
     """Return whether "visits from A satisfy more often than those from B" survives, for each pair of engines.
 
     Parameters
     ----------
-    frames
-        As `geo.read_frames` gives them.
+    seen
+        As `seen_visits` returns it.
     level
         Of the interval that tells two engines apart.
 
@@ -366,7 +385,7 @@ def orders(frames: Mapping[str, pd.DataFrame], level: float = 0.90) -> pd.DataFr
         where it never does), `tipping_share_worst` (if they were those that reverse it soonest), `in_words`. Empty
         where fewer than 10 people landed dark.
     """
-    named, dark = _seen(frames)
+    named, dark = seen
     ranked = sorted(named, key=lambda name: (-named[name].share, name))
     pairs = [(one, other) for place, one in enumerate(ranked) for other in ranked[place + 1 :]]
     rows = []

@@ -112,7 +112,7 @@ def world(dark: tuple[int, int] = (40, 24)) -> dict[str, pd.DataFrame]:
 
 def test_without_an_assumption_the_figures_are_those_of_the_report():
     frames = world()
-    table = stripping.sensitivity(frames)
+    table = stripping.sensitivity(stripping.seen_visits(frames))
     same = ["engine", "visits", "satisfied", "lower", "upper"]
     bounds = satisfaction_bounds(engine_visits(frames))[same]
     now = table[table["dark_share"] == 0][same].reset_index(drop=True)
@@ -124,7 +124,7 @@ def test_without_an_assumption_the_figures_are_those_of_the_report():
 
 
 def test_a_share_of_dark_visits_mixes_in():
-    table = stripping.sensitivity(world())
+    table = stripping.sensitivity(stripping.seen_visits(world()))
     own = table[table["engine"] == "chatgpt"]
     rows = dict(zip(own["dark_share"], own.to_dict("records"), strict=True))
     half = rows[0.5]
@@ -142,32 +142,29 @@ def test_a_share_of_dark_visits_mixes_in():
 
 def test_few_dark_people_are_not_shown():
     frames = world(dark=(9, 5))
-    assert stripping.sensitivity(frames)["dark_share"].tolist() == [0.0, 0.0]
-    assert stripping.orders(frames).empty
+    assert stripping.sensitivity(stripping.seen_visits(frames))["dark_share"].tolist() == [0.0, 0.0]
+    assert stripping.orders(stripping.seen_visits(frames)).empty
     assert "dark" not in set(stripping.landing_kinds(frames)["kind"])
     one_person = page_views([*landed("chatgpt", 30, 9), *landed("dark", 40, 20, person_id="p")])
-    assert stripping.sensitivity(one_person)["dark_share"].tolist() == [0.0]
+    assert stripping.sensitivity(stripping.seen_visits(one_person))["dark_share"].tolist() == [0.0]
 
 
 def test_no_event_at_all_gives_empty_tables():
     frames = {name: frame.iloc[:0] for name, frame in world().items()}
-    for table in (
-        stripping.sensitivity,
-        stripping.orders,
-        stripping.landing_kinds,
-        stripping.evidence_shares,
-    ):
-        assert table(frames).empty  # fmt: skip
+    seen = stripping.seen_visits(frames)
+    tables = [stripping.sensitivity(seen), stripping.orders(seen)]
+    tables += [stripping.landing_kinds(frames), stripping.evidence_shares(frames)]
+    assert all(table.empty for table in tables)
 
 
 def test_shares_are_checked():
     for shares in ([], [1.5], [float("nan")]):
         with pytest.raises(BadCallError, match="shares takes numbers from 0 to 1"):
-            stripping.sensitivity(world(), shares)
+            stripping.sensitivity(stripping.seen_visits(world()), shares)
 
 
 def test_at_the_tipping_share_two_engines_are_even():
-    (row,) = stripping.orders(world()).to_dict("records")
+    (row,) = stripping.orders(stripping.seen_visits(world())).to_dict("records")
     assert (row["better"], row["worse"]) == ("chatgpt", "perplexity")
     added = row["tipping_share"] * 40
     assert (16 + 0.6 * added) / (40 + added) == pytest.approx(
@@ -177,7 +174,7 @@ def test_at_the_tipping_share_two_engines_are_even():
     assert row["in_words"].startswith("no difference shown to begin with; ")
     assert row["in_words"].endswith("reverses if 100 % of the dark landings or more were perplexity's")
     low = page_views([*landed("a", 600, 300), *landed("b", 400, 160), *landed("dark", 800, 80)])
-    (row,) = stripping.orders(low).to_dict("records")
+    (row,) = stripping.orders(stripping.seen_visits(low)).to_dict("records")
     added = row["tipping_share"] * 800
     assert (300 + 0.1 * added) / (600 + added) == pytest.approx(160 / 400)
     assert row["in_words"] == "reverses if 25 % of the dark landings or more were a's"
@@ -185,7 +182,7 @@ def test_at_the_tipping_share_two_engines_are_even():
 
 def test_an_order_may_hold_whoever_sent_the_dark_ones():
     frames = page_views([*landed("a", 300, 285), *landed("b", 300, 15), *landed("dark", 12, 6)])
-    (row,) = stripping.orders(frames).to_dict("records")
+    (row,) = stripping.orders(stripping.seen_visits(frames)).to_dict("records")
     assert np.isnan([row["tipping_share"], row["tipping_share_worst"]]).all()
     assert row["told_apart"]
     assert row["in_words"] == "holds, whoever sent the dark landings"
@@ -196,7 +193,7 @@ def test_an_order_may_hold_whoever_sent_the_dark_ones():
 )
 def test_the_worst_tipping_share_is_that_of_trying_all(better, worse, dark):
     frames = page_views([*landed("a", *better), *landed("b", *worse), *landed("dark", *dark)])
-    (row,) = stripping.orders(frames).to_dict("records")
+    (row,) = stripping.orders(stripping.seen_visits(frames)).to_dict("records")
     grid = np.linspace(0, 1, 2001)
     # of a's: x unsatisfied ones; of b's: y satisfied ones
     x, y = np.meshgrid((dark[0] - dark[1]) * grid[::20], dark[1] * grid)
@@ -211,9 +208,9 @@ def test_the_worst_tipping_share_is_that_of_trying_all(better, worse, dark):
 def test_ai_overviews_send_nobody_dark():
     rows = [*landed("google_ai_overview", 60, 30), *landed("b", 40, 16), *landed("dark", 80, 8)]
     frames = page_views(rows)
-    shares = stripping.sensitivity(frames).groupby("engine")["dark_share"].max()
+    shares = stripping.sensitivity(stripping.seen_visits(frames)).groupby("engine")["dark_share"].max()
     assert shares.to_dict() == {"google_ai_overview": 0.0, "b": 1.0}
-    (row,) = stripping.orders(frames).to_dict("records")
+    (row,) = stripping.orders(stripping.seen_visits(frames)).to_dict("records")
     assert np.isnan(row["tipping_share"])  # only unsatisfied visits of the better one could reverse it
     assert row["tipping_share_worst"] == pytest.approx(
         8 / 80

@@ -13,7 +13,7 @@ from tests.unit.geo.test_stripping import world
 
 
 def test_each_share_is_a_mark_with_its_range():
-    table = stripping.sensitivity(world())
+    table = stripping.sensitivity(stripping.seen_visits(world()))
     figure = guard_figure(json.loads(plots_arrivals.stripping(table, "84 visits").to_json()))
     names = [trace["name"] for trace in figure["data"]]
     assert names[0] == "as identified (90 % interval)"
@@ -26,6 +26,6 @@ def test_each_share_is_a_mark_with_its_range():
 
 
 def test_nothing_to_draw_is_said():
-    table = stripping.sensitivity(world()).iloc[:0]
+    table = stripping.sensitivity(stripping.seen_visits(world())).iloc[:0]
     figure = json.loads(plots_arrivals.stripping(table).to_json())
     assert any("no visit from an AI answer" in str(item["text"]) for item in figure["layout"]["annotations"])
