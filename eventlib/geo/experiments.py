@@ -20,7 +20,7 @@ from scipy.sparse import csr_array
 
 from eventlib.geo.cells import SMALL_CELL
 from eventlib.geo.edit_dates import WEEK, EditRules, edit_calendar, records
-from eventlib.geo.observed import observed_stages
+from eventlib.geo.observed import ELSEWHERE, observed_stages
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -160,7 +160,11 @@ def judge_all(
     verdicts, placebos, calendars = [], [], []
     for seen in observed_stages(frames, tau_ms=tau_ms):
         engine, stages = seen.engine, seen.stages
-        if seen.observation != "owned" or not any(len(set(stage.answer)) > 1 for stage in stages):
+        if (
+            seen.observation != "owned"
+            or seen.engine == ELSEWHERE
+            or not any(len(set(stage.answer)) > 1 for stage in stages)
+        ):
             continue
         times = np.concatenate([stage.time_us for stage in stages]) if stages else np.empty(0, dtype=np.int64)
         if not len(times) or not len(frames["content_edit"]):

@@ -34,6 +34,7 @@ __all__ = [
 
 Figure = tuple[float | None, float | None, float | None]
 _POOLED = 20
+_OVERVIEWS = "Clicks from AI overviews look like organic search unless declared; they are undercounted."
 NONE: Figure = (None, None, None)
 _SHARE = ("value", "lower", "upper", "prompt_days")
 
@@ -94,10 +95,13 @@ def engagement_caveats(frames: Mapping[str, pd.DataFrame], scores: Sequence[Scor
     'No answer and no citation is in this log: there is nothing to score.'
     """
     if not len(frames["answer_generate"]) and not len(frames["citation_show"]):
-        said = ["No answer and no citation is in this log: there is nothing to score."]
-        return said + (
-            ["Only visits that AI answers sent are judged."] if len(frames["referral_land"]) else []
-        )
+        if not len(frames["referral_land"]):
+            return ["No answer and no citation is in this log: there is nothing to score."]
+        return [
+            "No answer and no citation is in this log: how often pages are cited and clicked cannot be told.",
+            "Pages are scored by the visits that AI answers sent, and by nothing else.",
+            _OVERVIEWS,
+        ]
     said = []
     if not (texts(frames["answer_generate"], "observation") == "probe").any():
         said.append("No prompts were probed: visibility on engines other than one's own is not known.")
@@ -120,9 +124,7 @@ def engagement_caveats(frames: Mapping[str, pd.DataFrame], scores: Sequence[Scor
         if reason.startswith("click: no clicked swaps")
     ]
     if len(frames["referral_land"]):
-        said.append(
-            "Clicks from AI overviews look like organic search unless declared; they are undercounted."
-        )
+        said.append(_OVERVIEWS)
     return said
 
 

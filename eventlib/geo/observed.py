@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -17,7 +17,10 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-__all__ = ["Observed", "observed_stages"]
+__all__ = ["ELSEWHERE", "Observed", "observed_stages"]
+
+ELSEWHERE: Final = "all engines elsewhere"
+"""What landings from several engines are called where they are taken together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +57,8 @@ class Observed:
 def observed_stages(frames: Mapping[str, pd.DataFrame], *, tau_ms: float = 0.0) -> list[Observed]:
     """Return what each engine lets us see, by engine and way of observing.
 
+    Where several engines show nothing but visits, these come once more, together, as `ELSEWHERE`.
+
     Parameters
     ----------
     frames
@@ -74,7 +79,30 @@ def observed_stages(frames: Mapping[str, pd.DataFrame], *, tau_ms: float = 0.0) 
         )
         if pair[1] != "owned"
     }
-    return [_observed(*pair, shown, visits, candidates) for pair in sorted(seen)]
+    found = [_observed(*pair, shown, visits, candidates) for pair in sorted(seen)]
+    return [*found, *_together(found)]
+
+
+def _together(found: list[Observed]) -> list[Observed]:
+    """Return the landings from all engines that show nothing else as one, each against its own engine's average.
+
+    A page seldom has people enough from one engine; who comes by which is taken out by the expectation.
+    """
+    alone = [
+        one.stages[0]
+        for one in found
+        if one.observation == "owned" and not one.engine.startswith("search:")
+        and [stage.name for stage in one.stages] == ["satisfy"]
+    ]  # fmt: skip
+    if len(alone) < 2:
+        return []
+    rows: dict[str, Any] = {name: np.concatenate([getattr(stage, name) for stage in alone]) for name in _ROWS}
+    base = float(rows["observed"].mean())
+    stage = Stage("satisfy", **rows, base=base)
+    return [Observed(ELSEWHERE, "owned", (stage,), ("cite and click: no engine elsewhere shows them",))]
+
+
+_ROWS: Final = ("content", "cluster", "time_us", "answer", "observed", "expected", "version", "prompt")
 
 
 def _with_citation(visits: pd.DataFrame, shown: pd.DataFrame) -> pd.DataFrame:

@@ -225,7 +225,10 @@ def scores(frame: pd.DataFrame, name: str, subtitle: str = "", most: int = 24) -
 
     Pages without enough evidence are left out; of many, the best and the worst are drawn.
     """
-    title = f"Satisfied citations, observed over expected ({name})"
+    what = {"satisfy": "Satisfied visits", "cite": "Citations", "click": "Clicks"}.get(
+        name, f"Satisfied citations ({name})"
+    )
+    title = f"{what}, observed over expected"
     ranked = frame[frame["enough"]] if len(frame) else frame
     if ranked.empty:
         return empty(title, "not enough evidence for any page")

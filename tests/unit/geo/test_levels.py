@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from eventlib.geo.levels import LEVELS, evidence_levels, reported_citations
-from eventlib.geo.observed import observed_stages
+from eventlib.geo.observed import ELSEWHERE, observed_stages
 from tests.unit.geo.small_world import small_world
 
 
@@ -45,6 +45,19 @@ def test_landings_alone_say_whether_they_satisfy(frames):
     assert table.loc["landings", "stages"] == "satisfy"
     assert table.loc["landings", "engines"] == "chatgpt"
     assert table.loc["own answers", "events"] == 0
+
+
+def test_landings_of_several_engines_are_scored_together_too(frames):
+    landed = _landings(frames, people=100)
+    where = np.arange(len(landed["referral_land"])) % 3
+    names = np.array(["chatgpt", "gemini", "copilot"])[where]
+    seen = observed_stages(landed | {"referral_land": landed["referral_land"].assign(engine=names)})
+    assert [one.engine for one in seen] == ["chatgpt", "copilot", "gemini", ELSEWHERE]
+    whole, parts = seen[-1].stages[0], [one.stages[0] for one in seen[:-1]]
+    assert len(whole.content) == sum(len(part.content) for part in parts)
+    assert whole.expected.sum() == pytest.approx(whole.observed.sum())
+    # a visit is set against its own engine's average
+    assert sorted(set(whole.expected)) == pytest.approx(sorted(part.base for part in parts))
 
 
 def test_how_often_under_ten_people_came_is_not_told(frames):
