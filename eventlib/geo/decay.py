@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
@@ -52,9 +53,9 @@ def choose_half_life(stages: Sequence[Stage]) -> float:
     gains = [_gains(stage) for stage in stages if len(stage.time_us)]
     if not gains:
         return float("inf")
-    cluster = np.concatenate([np.asarray(names, dtype=str) for names, _ in gains])
+    cluster = np.concatenate([names for names, _ in gains])
     gain = np.concatenate([values for _, values in gains])
-    _, code = np.unique(cluster, return_inverse=True)
+    code, _ = pd.factorize(cluster)
     best, chosen = 0.0, float("inf")
     for column, half_life in enumerate(HALF_LIVES[:-1]):
         by_cluster = np.bincount(code, gain[:, column])
@@ -66,7 +67,7 @@ def choose_half_life(stages: Sequence[Stage]) -> float:
 
 def _gains(stage: Stage) -> tuple[NDArray[np.object_], Floats]:
     """Return, per row foretold, its cluster and how much more likely each half-life made it than none."""
-    cell = np.unique(stage.content, return_inverse=True)[1]
+    cell, _ = pd.factorize(stage.content)
     order = np.argsort(stage.time_us, kind="stable")
     names, values = [], []
     for split in _SPLITS:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 from scipy.optimize import nnls
 from scipy.sparse import csr_array
@@ -132,7 +133,7 @@ class CellCounts:
 
     def _clusters(self) -> Floats:
         width = int(self.cluster.max(initial=0)) + 1
-        cells = np.unique(self.cell * width + self.cluster) // width
+        cells = pd.unique(self.cell * width + self.cluster) // width
         return np.bincount(cells, minlength=len(self.observed)).astype(np.float64)
 
     def _sums(self, column: Ints, values: Floats, width: int, clusters: int) -> csr_array:

@@ -215,7 +215,7 @@ def _keys(stage: Stage, by: Sequence[str], prompt_clusters: Mapping[str, str]) -
 def _people(counted: Sequence[CellCounts], cells: int) -> NDArray[np.int64]:
     """Return how many distinct clusters stand behind each cell, all stages together."""
     width = max(int(counts.cluster.max(initial=0)) for counts in counted) + 1
-    pairs = np.unique(np.concatenate([counts.cell * width + counts.cluster for counts in counted]))
+    pairs = pd.unique(np.concatenate([counts.cell * width + counts.cluster for counts in counted]))
     return np.bincount(pairs // width, minlength=cells).astype(np.int64)
 
 

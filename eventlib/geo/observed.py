@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from eventlib.columns import texts
 from eventlib.exposure import Exposure, shown_citations
+from eventlib.geo.inventory import INVENTORY_REASON, inventory_stage
 from eventlib.geo.satisfaction import engine_visits
 from eventlib.geo.stages import Stage, candidate_rows, cite_stage, click_stage, satisfy_stage
 
@@ -80,7 +81,18 @@ def observed_stages(frames: Mapping[str, pd.DataFrame], *, tau_ms: float = 0.0) 
         if pair[1] != "owned"
     }
     found = [_observed(*pair, shown, visits, candidates) for pair in sorted(seen)]
+    found = [_with_inventory(one, frames) for one in found]
     return [*found, *_together(found)]
+
+
+def _with_inventory(one: Observed, frames: Mapping[str, pd.DataFrame]) -> Observed:
+    """Return probes that list no candidates with citations set against what had been published before."""
+    if one.observation == "owned" or one.stages:
+        return one
+    stage, reason = inventory_stage(frames, one.engine, one.observation)
+    if stage is None:
+        return replace(one, reasons=(f"cite: {reason}",))
+    return replace(one, stages=(stage,), reasons=(INVENTORY_REASON,))
 
 
 def _together(found: list[Observed]) -> list[Observed]:

@@ -96,6 +96,9 @@ EDGES: dict[str, Callable[[Events], Events]] = {
     "no citations": lambda events: [one for one in events if one.get("event_name") not in ANSWERS],
     "landings only": lambda events: list(filter(_named(READING), events)),
     "probes only": lambda events: list(filter(_probed, events)),
+    "probes and what was published": lambda events: [
+        one for one in events if _probed(one) or one.get("event_name") == "content_publish"
+    ],
     "probes with candidates": _with_candidates,
     "platform reports only": _reported,
     "one page": _of_one_page,
@@ -159,6 +162,14 @@ def test_probes_alone_show_how_visible_pages_are(scopes):
     assert levels(scopes)["stages"].to_dict()["probes"] == "visibility only"
     assert scope["lead"].name == "none"
     assert scope["bounds"].empty
+
+
+@pytest.mark.parametrize("edge", ["probes and what was published"])
+def test_probes_of_a_known_inventory_are_scored_by_what_they_cite(scopes):
+    scope = scopes["04_geo_engagement"]
+    assert levels(scopes)["stages"].to_dict()["probes"] == "cite"
+    assert len(scope["lead"].frame) > 50
+    assert "published before the first probe" in scope["lead"].reasons[0]
 
 
 @pytest.mark.parametrize("edge", ["probes with candidates"])
