@@ -1,0 +1,366 @@
+"""Every page's change over one edit's dates, less its controls and less what was to be expected of it (S7.8, S7.9).
+
+The change is the log of observed over expected after the edit minus before. Pages are edited when they do
+badly, and lows partly pass and partly stay: how a page did in the weeks between its baseline and its edit
+foretells some of its change. That part is predicted by the best linear predictor, whose three moments
+(how much pages drift until the edit, until after it, and how the two go together) are taken from the unedited
+pages over the same dates, and is taken off.
+
+Sources: Abadie, Diamond and Hainmueller (2010), placebo inference; Goldberger (1962), best linear prediction;
+Barnett, van der Pols and Dobson (2005), regression to the mean.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.sparse import csr_array, eye_array
+
+from eventlib.geo.edit_dates import WEEK, EditRules
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from eventlib.geo.stages import Stage
+
+__all__ = [
+    "Comparison",
+    "PageCounts",
+    "Window",
+    "Windows",
+    "compare",
+    "page_counts",
+    "single_pages",
+    "windows",
+]
+
+Bools: TypeAlias = NDArray[np.bool_]
+Floats: TypeAlias = NDArray[np.float64]
+Ints: TypeAlias = NDArray[np.int64]
+
+_HALF: Final = (
+    0.5  # added to counts, times the page's own level, so that a log of nothing is finite and unbiased
+)
+_START: Final = 0.01  # between-page variance that the first weights assume
+
+
+class Window(NamedTuple):
+    """[start, end), microseconds since 1970."""
+
+    start: int
+    end: int
+
+
+class Windows(NamedTuple):
+    """One edit's dates: the baseline, what lies between it and the edit, and the weeks since its exposure."""
+
+    before: Window
+    between: Window
+    after: Window
+
+
+def windows(edit: Mapping[str, Any]) -> Windows:
+    """Return an edit's windows from its row in the calendar."""
+    before = Window(int(edit["before_from"]), int(edit["before_to"]))
+    between = Window(before.end, max(int(edit["edited_us"]), before.end))
+    return Windows(before, between, Window(int(edit["after_from"]), int(edit["after_to"])))
+
+
+@dataclass(slots=True)
+class PageCounts:
+    """One outcome's counts per page, cumulated over the dates that any edit asks for.
+
+    Attributes
+    ----------
+    edges
+        Those dates, ascending.
+    observed, expected
+        [page, edge]: what happened before the edge, float64.
+    shared
+        [i, j]: share of j's expected count in answers that i competed for; sparse.
+    blocked
+        [i, j]: 1 where j may not serve i as a control, since they compete or are the same; sparse.
+    """
+
+    contents: pd.Index
+    base: float
+    edges: Ints
+    observed: Floats
+    expected: Floats
+    shared: csr_array
+    blocked: csr_array
+    rows: pd.DataFrame  # cluster and time of each row, in the order of cells
+    starts: Ints
+
+    def within(self, window: Window) -> tuple[Floats, Floats]:
+        """Return observed and expected per page within a window whose ends are edges."""
+        first, last = np.searchsorted(self.edges, window)
+        return (
+            self.observed[:, last] - self.observed[:, first],
+            self.expected[:, last] - self.expected[:, first],
+        )
+
+    def people(self, page: int, window: Window) -> int:
+        """Return how many distinct people, or prompt-days, stand behind a page's rows within a window."""
+        mine = self.rows.iloc[self.starts[page] : self.starts[page + 1]]
+        inside = mine["time_us"].ge(window.start) & mine["time_us"].lt(window.end)
+        return int(mine.loc[inside, "cluster"].nunique())
+
+    def near(self, page: int) -> Floats:
+        """Return the share of each page's expected count in the answers that one page competed for."""
+        row: Floats = self.shared[[page], :].toarray().ravel()
+        return row
+
+
+def _edges(calendar: pd.DataFrame) -> Ints:
+    """Return every date at which some window of the calendar starts or ends."""
+    ends = calendar[["before_from", "before_to", "edited_us", "after_from", "after_to"]].to_numpy(np.int64)
+    fresh = calendar["after_from"].to_numpy(np.int64) + 2 * WEEK
+    return np.unique(np.concatenate([ends.ravel(), fresh]))
+
+
+def page_counts(
+    stage: Stage, rivals: Stage | None, calendar: pd.DataFrame, most_shared: float = 0.05
+) -> PageCounts:
+    """Count a stage's rows by page and by the dates of a calendar, once for all edits.
+
+    Parameters
+    ----------
+    rivals
+        The stage that tells which pages compete in the same answers; None where no answers are known, so
+        that no page is kept from being a control.
+    most_shared
+        As in `EditRules`.
+    """
+    names = pd.Index(sorted({*stage.content, *(rivals.content if rivals else ())}))
+    cell = names.get_indexer(pd.Index(stage.content)).astype(np.int64)
+    edges = _edges(calendar)
+    bins = cell * (len(edges) + 1) + np.searchsorted(edges, stage.time_us, side="right")
+    size = len(names) * (len(edges) + 1)
+    observed, expected = (
+        np.bincount(bins, values, size).reshape(len(names), -1).cumsum(axis=1)
+        for values in (stage.observed, stage.expected)
+    )
+    order = np.argsort(cell, kind="stable")
+    rows = pd.DataFrame({"cluster": pd.factorize(stage.cluster)[0], "time_us": stage.time_us}).iloc[order]
+    starts = np.searchsorted(cell[order], np.arange(len(names) + 1)).astype(np.int64)
+    shared = _shared(rivals, names)
+    blocked = _blocked(shared, most_shared)
+    return PageCounts(names, stage.base, edges, observed, expected, shared, blocked, rows, starts)
+
+
+def _shared(rivals: Stage | None, names: pd.Index) -> csr_array:
+    if rivals is None:
+        return csr_array((len(names), len(names)))
+    answer, answers = pd.factorize(rivals.answer)
+    column = names.get_indexer(pd.Index(rivals.content))
+    shape = (len(answers), len(names))
+    weight = csr_array((rivals.expected, (answer, column)), shape=shape)
+    there = csr_array((np.ones(len(answer)), (answer, column)), shape=shape)
+    total = np.maximum(np.asarray(weight.sum(axis=0)).ravel(), 1e-12)
+    together = csr_array(there.T @ weight)
+    together.data /= total[together.indices]
+    return together
+
+
+def _blocked(shared: csr_array, most: float) -> csr_array:
+    over = csr_array(shared > most).astype(np.float64)
+    return _ones(csr_array(over + eye_array(shared.shape[0], format="csr")))
+
+
+def _ones(matrix: csr_array) -> csr_array:
+    return csr_array(matrix > 0).astype(np.float64)
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Units over one edit's dates, or over those of several edits that compete; axis: units.
+
+    A unit is a page, or a group of pages of which the k-th is taken over the k-th edit's dates.
+
+    Attributes
+    ----------
+    members
+        [unit, k]: its pages.
+    effect, error
+        Change less the controls' and less its prediction from the weeks between, and its modelled error.
+    level
+        Observed over expected on all dates together.
+    observed_before, expected_before, expected_after
+        Counts, over a unit's pages.
+    controls
+        How many pages each could be compared with.
+    placebo
+        Effect over error of the units that nobody edited and that have controls enough; NaN of the others.
+    drift
+        Between-unit variance of the change beyond count noise.
+    """
+
+    dates: tuple[Windows, ...]
+    members: Ints
+    effect: Floats
+    error: Floats
+    level: Floats
+    observed_before: Floats
+    expected_before: Floats
+    expected_after: Floats
+    controls: Ints
+    placebo: Floats
+    drift: float
+
+    @property
+    def placebos(self) -> Floats:
+        """The statistics of the units that nobody edited."""
+        known: Floats = self.placebo[~np.isnan(self.placebo)]
+        return known
+
+
+def single_pages(pages: PageCounts) -> Ints:
+    """Return every page as a unit of its own."""
+    return np.arange(len(pages.contents), dtype=np.int64)[:, None]
+
+
+def compare(
+    pages: PageCounts, edited: Bools, dates: Sequence[Windows], members: Ints, rules: EditRules
+) -> Comparison:
+    """Compare every unit with its controls over the dates of one edit, or of several.
+
+    Parameters
+    ----------
+    edited
+        Pages that any edit of the calendar changed: neither controls nor placebos.
+    dates
+        One per page of a unit.
+    members
+        [unit, k]: the page that is taken over the k-th dates.
+    """
+    sides = [_side(pages, edited, one, rules) for one in dates]
+    blocked = csr_array(_ones(sum(pages.blocked[members[:, k], :] for k in range(len(sides)))))
+    weight = np.stack([side.after[members[:, k]] for k, side in enumerate(sides)], axis=1)
+    weight = (weight + 1e-9) / (weight + 1e-9).sum(axis=1, keepdims=True)
+    usable = np.all([side.fit[members[:, k]] for k, side in enumerate(sides)], axis=0)
+    fit = np.all([side.fit for side in sides], axis=0)
+    controls = (fit.sum() - blocked @ fit.astype(np.float64)).round().astype(np.int64)
+    units = _Units(sides, members, weight, blocked, usable)
+    effect, error, drift = _adjusted(units)
+    placebo = np.where(usable & (controls >= rules.fewest_controls), effect / error, np.nan)
+    seen, before, after = (
+        np.sum([getattr(side, name)[members[:, k]] for k, side in enumerate(sides)], axis=0)
+        for name in ("seen", "before", "after")
+    )
+    level = np.sum([weight[:, k] * side.theta[members[:, k]] for k, side in enumerate(sides)], axis=0)
+    return Comparison(
+        tuple(dates), members, effect, error, level, seen, before, after, controls, placebo, drift
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Side:
+    """All pages over one edit's dates: level, change, the change before it, their count variances, counts."""
+
+    theta: Floats
+    change: Floats
+    variance: Floats
+    past: Floats | None
+    past_variance: Floats
+    baseline: Floats  # the count variance that both changes have in common
+    seen: Floats
+    before: Floats
+    after: Floats
+    fit: Bools
+
+
+def _side(pages: PageCounts, edited: Bools, dates: Windows, rules: EditRules) -> _Side:
+    counted = [pages.within(window) for window in (dates.before, dates.after, dates.between)]
+    (o0, e0), (_, e1), _ = counted
+    theta: Floats = (np.sum([o for o, _ in counted], axis=0) + 2.0) / (
+        np.sum([e for _, e in counted], axis=0) + 2.0
+    )
+    logs = [np.log((o + _HALF * theta) / (e + _HALF)) for o, e in counted]
+    v0, v1, vp = (_count_variance(pages.base, theta, e) for _, e in counted)
+    told = dates.between.end - dates.between.start >= WEEK
+    # a control is unedited, and seen enough to say something; that it is in other answers is seen to elsewhere
+    fit = ~edited & (np.minimum(e0, e1) >= rules.least_expected)
+    past = logs[2] - logs[0] if told else None
+    return _Side(theta, logs[1] - logs[0], v0 + v1, past, v0 + vp, v0, o0, e0, e1, fit)
+
+
+def _count_variance(base: float, theta: Floats, expected: Floats) -> Floats:
+    """Return the variance of a log count, of events that happen or not with chance base * theta."""
+    variance: Floats = np.maximum(1 - base * theta, 0.1) / theta / (expected + _HALF)
+    return variance
+
+
+@dataclass(frozen=True, slots=True)
+class _Units:
+    """Units made of pages, and what stands against them."""
+
+    sides: Sequence[_Side]
+    members: Ints
+    weight: Floats
+    blocked: csr_array
+    usable: Bools
+
+    def rest(self, drift: float, *, past: bool = False) -> tuple[Floats, Floats]:
+        """Return each unit's change less its controls', and the variance of that without the unit's own drift."""
+        size = len(self.members)
+        rest, own, others = np.zeros(size), np.zeros(size), np.zeros(size)
+        for k, side in enumerate(self.sides):
+            change = side.past if past else side.change
+            assert change is not None
+            variance = side.past_variance if past else side.variance
+            mean, spread = _less_controls(change, variance + drift, self.blocked, side.fit)
+            page, weight = self.members[:, k], self.weight[:, k]
+            rest += weight * (change[page] - mean)
+            own += weight**2 * variance[page]
+            others += weight * np.sqrt(spread)
+        return rest, own + others**2
+
+    def baseline(self) -> Floats:
+        """Return the count variance of each unit's baseline."""
+        parts = [
+            self.weight[:, k] ** 2 * side.baseline[self.members[:, k]] for k, side in enumerate(self.sides)
+        ]
+        total: Floats = np.sum(parts, axis=0)
+        return total
+
+
+def _less_controls(change: Floats, variance: Floats, blocked: csr_array, fit: Bools) -> tuple[Floats, Floats]:
+    """Return each unit's mean over its controls, weighted by precision, and that mean's variance; NaN without any."""
+    weight = np.where(fit, 1 / variance, 0.0)
+    total = weight.sum() - blocked @ weight
+    moved = (weight @ change) - blocked @ (weight * change)
+    total = np.where(total > 1e-9, total, np.nan)
+    return moved / total, 1 / total
+
+
+def _adjusted(units: _Units) -> tuple[Floats, Floats, float]:
+    """Return effect, error and drift: what the weeks before the edit foretell is taken off, and makes it surer."""
+    rest, known = units.rest(_START)
+    drift = _moment(rest**2 - known, known, units.usable)
+    rest, known = units.rest(drift)
+    if any(side.past is None for side in units.sides):
+        return rest, np.sqrt(known + drift), drift
+    past, past_known = units.rest(_START, past=True)
+    baseline = units.baseline()
+    moved = _moment(past**2 - past_known, past_known, units.usable)
+    both = _moment(rest * past - baseline, np.sqrt(known * past_known), units.usable)
+    # what the two changes have in common: drift that lasts, and the baseline's own count noise
+    common = min(both, np.sqrt(drift * moved)) + baseline
+    foretold = common / (moved + past_known)
+    spread = np.maximum(known + drift - foretold * common, 0.25 * known)
+    return rest - foretold * past, np.sqrt(spread), drift
+
+
+def _moment(excess: Floats, known: Floats, usable: Bools) -> float:
+    """Return a moment between units beyond count noise, over those that nobody edited; never below 0."""
+    there = usable & ~np.isnan(excess)
+    if not there.any():
+        return 0.0
+    # weighted by what each unit tells of it: the logs of small counts are rough, and would drown the rest
+    weight = 1 / (known[there] + _START) ** 2
+    return max(float(np.average(excess[there], weights=weight)), 0.0)
