@@ -45,6 +45,7 @@ Ints: TypeAlias = NDArray[np.int64]
 _HALF: Final = (
     0.5  # added to counts, times the page's own level, so that a log of nothing is finite and unbiased
 )
+_LEAST_ROOM: Final = 0.1
 _START: Final = 0.01  # between-page variance that the first weights assume
 
 
@@ -263,6 +264,7 @@ class _Side:
     """All pages over one edit's dates: level, change, the change before it, their count variances, counts."""
 
     theta: Floats
+    room: Floats  # how far log O/E moves with the log odds: drift of a page that is nearly always cited shows less
     change: Floats
     variance: Floats
     past: Floats | None
@@ -286,12 +288,13 @@ def _side(pages: PageCounts, edited: Bools, dates: Windows, rules: EditRules) ->
     # a control is unedited, and seen enough to say something; that it is in other answers is seen to elsewhere
     fit = ~edited & (np.minimum(e0, e1) >= rules.least_expected)
     past = logs[2] - logs[0] if told else None
-    return _Side(theta, logs[1] - logs[0], v0 + v1, past, v0 + vp, v0, o0, e0, e1, fit)
+    room = np.maximum(1 - pages.base * theta, _LEAST_ROOM)
+    return _Side(theta, room, logs[1] - logs[0], v0 + v1, past, v0 + vp, v0, o0, e0, e1, fit)
 
 
 def _count_variance(base: float, theta: Floats, expected: Floats) -> Floats:
     """Return the variance of a log count, of events that happen or not with chance base * theta."""
-    variance: Floats = np.maximum(1 - base * theta, 0.1) / theta / (expected + _HALF)
+    variance: Floats = np.maximum(1 - base * theta, _LEAST_ROOM) / theta / (expected + _HALF)
     return variance
 
 
@@ -313,17 +316,18 @@ class _Units:
             change = side.past if past else side.change
             assert change is not None
             variance = side.past_variance if past else side.variance
-            mean, spread = _less_controls(change, variance + drift, self.blocked, side.fit)
+            mean, spread = _less_controls(change, variance + drift * side.room**2, self.blocked, side.fit)
             page, weight = self.members[:, k], self.weight[:, k]
             rest += weight * (change[page] - mean)
             own += weight**2 * variance[page]
             others += weight * np.sqrt(spread)
         return rest, own + others**2
 
-    def baseline(self) -> Floats:
-        """Return the count variance of each unit's baseline."""
+    def mean(self, name: str, power: int = 1) -> Floats:
+        """Return a quantity of the pages as the unit has it, weights taken to a power."""
         parts = [
-            self.weight[:, k] ** 2 * side.baseline[self.members[:, k]] for k, side in enumerate(self.sides)
+            self.weight[:, k] ** power * getattr(side, name)[self.members[:, k]]
+            for k, side in enumerate(self.sides)
         ]
         total: Floats = np.sum(parts, axis=0)
         return total
@@ -340,27 +344,28 @@ def _less_controls(change: Floats, variance: Floats, blocked: csr_array, fit: Bo
 
 def _adjusted(units: _Units) -> tuple[Floats, Floats, float]:
     """Return effect, error and drift: what the weeks before the edit foretell is taken off, and makes it surer."""
+    room = units.mean("room") ** 2
     rest, known = units.rest(_START)
-    drift = _moment(rest**2 - known, known, units.usable)
+    drift = _moment(rest**2 - known, known, room, units.usable)
     rest, known = units.rest(drift)
     if any(side.past is None for side in units.sides):
-        return rest, np.sqrt(known + drift), drift
+        return rest, np.sqrt(known + drift * room), drift
     past, past_known = units.rest(_START, past=True)
-    baseline = units.baseline()
-    moved = _moment(past**2 - past_known, past_known, units.usable)
-    both = _moment(rest * past - baseline, np.sqrt(known * past_known), units.usable)
+    baseline = units.mean("baseline", 2)
+    moved = _moment(past**2 - past_known, past_known, room, units.usable)
+    both = _moment(rest * past - baseline, np.sqrt(known * past_known), room, units.usable)
     # what the two changes have in common: drift that lasts, and the baseline's own count noise
-    common = min(both, np.sqrt(drift * moved)) + baseline
-    foretold = common / (moved + past_known)
-    spread = np.maximum(known + drift - foretold * common, 0.25 * known)
+    common = min(both, np.sqrt(drift * moved)) * room + baseline
+    foretold = common / (moved * room + past_known)
+    spread = np.maximum(known + drift * room - foretold * common, 0.25 * known)
     return rest - foretold * past, np.sqrt(spread), drift
 
 
-def _moment(excess: Floats, known: Floats, usable: Bools) -> float:
-    """Return a moment between units beyond count noise, over those that nobody edited; never below 0."""
+def _moment(excess: Floats, known: Floats, room: Floats, usable: Bools) -> float:
+    """Return a moment between units beyond count noise, in log odds, over those that nobody edited; never below 0."""
     there = usable & ~np.isnan(excess)
     if not there.any():
         return 0.0
     # weighted by what each unit tells of it: the logs of small counts are rough, and would drown the rest
-    weight = 1 / (known[there] + _START) ** 2
-    return max(float(np.average(excess[there], weights=weight)), 0.0)
+    weight = (room[there] / (known[there] + _START)) ** 2
+    return max(float(np.average(excess[there] / room[there], weights=weight)), 0.0)

@@ -31,8 +31,10 @@ from eventlib.geo.comparison import (
     windows,
 )
 from eventlib.geo.edit_dates import WEEK, EditRules, edit_calendar, records
+from eventlib.geo.edit_words import edit_sentence
 from eventlib.geo.engagement import _observed_stages
 from eventlib.geo.joint import Member, competing, joint_comparison
+from eventlib.geo.pooling import benjamini_hochberg
 from eventlib.geo.power import POWER_AT, detectable, placebo_p, predicted_power
 from eventlib.geo.satisfaction import engine_visits
 from eventlib.geo.stages import candidate_rows
@@ -50,20 +52,6 @@ Verdict: TypeAlias = dict[str, object]
 
 _NEAR: Final = 0.3  # share of a page's expected count in the edited page's answers that makes it a neighbour
 _PLACEBO: Final = ("edit_id", "content_id", "outcome", "statistic")
-
-
-def benjamini_hochberg(p: Floats) -> Floats:
-    """Return q-values; NaN stays NaN and takes no part.
-
-    >>> benjamini_hochberg(np.array([0.01, 0.04, np.nan, 0.03])).round(3).tolist()
-    [0.03, 0.04, nan, 0.04]
-    """
-    q = np.full(len(p), np.nan)
-    known = np.flatnonzero(~np.isnan(p))
-    order = known[np.argsort(p[known], kind="stable")]
-    scaled = p[order] * len(order) / np.arange(1, len(order) + 1)
-    q[order] = np.minimum(np.minimum.accumulate(scaled[::-1])[::-1], 1.0)
-    return q
 
 
 @dataclass(slots=True)
@@ -104,7 +92,8 @@ def judge_edits(
         100), `change` (ratio of O/E, 1 = none), `lower, upper, statistic, error, p, q, early, late` (ratios
         of weeks 1-2 and of later ones), `neighbours` (the ratio of unedited pages in the same answers),
         `expected_before, expected_after, weeks_before, weeks_after, controls, placebos, shares_with` (edited
-        pages that compete a little), `model_change` and the edit's dates; and the placebos' statistics, one
+        pages that compete a little), `model_change`, the edit's dates and
+        `sentence` (the verdict in words); and the placebos' statistics, one
         row per edit, outcome and page: `edit_id, content_id, outcome, statistic`.
 
     See Also
@@ -237,14 +226,15 @@ def _with_q(frame: pd.DataFrame, rules: EditRules) -> pd.DataFrame:
     found = q <= rules.false_discoveries
     states = np.where(found, np.where(frame["change"] > 1, "better", "worse"), frame["state"])
     states = np.where(~found & ~np.isnan(q), "no difference shown", states)
-    return frame.assign(q=q, state=states)
+    told = frame.assign(q=q, state=states)
+    return told.assign(sentence=[edit_sentence(row) for row in records(told)])
 
 
 _VERDICT: Final = (
     "edit_id", "content_id", "change_type", "engine", "outcome", "state", "reason", "joint_id", "edits",
     *(f"power_{100 * ratio - 100:.0f}" for ratio in POWER_AT), "detectable", "change", "lower", "upper", "statistic",
     "error", "p", "q", "early", "late", "neighbours", "expected_before", "expected_after", "weeks_before", "weeks_after",
-    "controls", "placebos", "shares_with", "model_change", "edited_us", "exposed_us", "exposed_by",
+    "controls", "placebos", "shares_with", "model_change", "edited_us", "exposed_us", "exposed_by", "sentence",
 )  # fmt: skip
 
 

@@ -9,6 +9,8 @@ from scipy.stats import t as student
 
 from eventlib.columns import analysable, texts
 from eventlib.geo.cells import SMALL_CELL, clustered_share
+from eventlib.geo.edit_words import edit_sentence
+from eventlib.geo.pooling import FEWEST_POOLED, pooled_effect
 from eventlib.geo.visibility import engine_visibility
 
 if TYPE_CHECKING:
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = [
     "best_page",
     "edit_caveats",
+    "edit_sentence",
     "engagement_caveats",
     "found_changes",
     "own_contents",
@@ -31,7 +34,6 @@ __all__ = [
 ]
 
 Figure = tuple[float | None, float | None, float | None]
-_POOLED = 20
 NONE: Figure = (None, None, None)
 _SHARE = ("value", "lower", "upper", "prompt_days")
 
@@ -143,7 +145,14 @@ def edit_caveats(verdicts: pd.DataFrame) -> list[str]:
         finest = 1 / (1 + judged["placebos"].max())
         said.append(f"With so many placebos no p-value can be below {finest:.3f}; few edits alone can pass.")
     if (verdicts["shares_with"] > 0).any():
-        said.append("Edited pages that compete in the same answers are judged one by one, not jointly.")
+        said.append(
+            "Edited pages that compete in many of the same answers are judged jointly; those that compete in few "
+            "stand alone, and their table says with how many."
+        )
+    if verdicts["model_change"].eq(other=True).any():
+        said.append(
+            "An engine answered with another model after some edits than before them; they are marked."
+        )
     return said
 
 
@@ -159,15 +168,10 @@ def pooled_change(verdicts: pd.DataFrame, outcome: str = "cite") -> Figure:
     pages are the clusters. Under 20 edited pages there is none (S7.8).
     """
     judged = verdicts[verdicts["p"].notna() & verdicts["outcome"].eq(outcome)] if len(verdicts) else verdicts
-    if judged["content_id"].nunique() < _POOLED:
+    if judged["content_id"].nunique() < FEWEST_POOLED:
         return NONE
     change = np.log(judged["change"].to_numpy(dtype=np.float64))
-    fixed = 1 / judged["error"].to_numpy(dtype=np.float64) ** 2
-    spread = fixed @ (change - np.average(change, weights=fixed)) ** 2 - (len(change) - 1)
-    between = max(float(spread / (fixed.sum() - (fixed @ fixed) / fixed.sum())), 0.0)
-    weight = 1 / (1 / fixed + between)
-    mean = float(np.average(change, weights=weight))
-    error = np.sqrt(weight @ (change - mean) ** 2 / weight.sum() / (len(change) - 1))
+    mean, error = pooled_effect(change, judged["error"].to_numpy(dtype=np.float64))
     half = student.ppf(0.95, len(change) - 1) * error
     return float(np.exp(mean)), float(np.exp(mean - half)), float(np.exp(mean + half))
 
