@@ -30,10 +30,12 @@ if TYPE_CHECKING:
 __all__ = [
     "Comparison",
     "PageCounts",
+    "Rivalry",
     "Window",
     "Windows",
     "compare",
     "page_counts",
+    "rivalry",
     "single_pages",
     "windows",
 ]
@@ -81,20 +83,15 @@ class PageCounts:
         Those dates, ascending.
     observed, expected
         [page, edge]: what happened before the edge, float64.
-    shared
-        [i, j]: share of j's expected count in answers that i competed for; sparse.
-    blocked
-        [i, j]: 1 where j may not serve i as a control, since they compete or are the same; sparse.
     """
 
-    contents: pd.Index
+    rivals: Rivalry
     base: float
     edges: Ints
     observed: Floats
     expected: Floats
-    shared: csr_array
-    blocked: csr_array
-    rows: pd.DataFrame  # cluster and time of each row, in the order of cells
+    clusters: Ints  # of each row, in the order of pages
+    times: Ints
     starts: Ints
 
     def within(self, window: Window) -> tuple[Floats, Floats]:
@@ -107,13 +104,13 @@ class PageCounts:
 
     def people(self, page: int, window: Window) -> int:
         """Return how many distinct people, or prompt-days, stand behind a page's rows within a window."""
-        mine = self.rows.iloc[self.starts[page] : self.starts[page + 1]]
-        inside = mine["time_us"].ge(window.start) & mine["time_us"].lt(window.end)
-        return int(mine.loc[inside, "cluster"].nunique())
+        mine = slice(self.starts[page], self.starts[page + 1])
+        times = self.times[mine]
+        return len(set(self.clusters[mine][(times >= window.start) & (times < window.end)]))
 
     def near(self, page: int) -> Floats:
         """Return the share of each page's expected count in the answers that one page competed for."""
-        row: Floats = self.shared[[page], :].toarray().ravel()
+        row: Floats = self.rivals.shared[[page], :].toarray().ravel()
         return row
 
 
@@ -124,41 +121,43 @@ def _edges(calendar: pd.DataFrame) -> Ints:
     return np.unique(np.concatenate([ends.ravel(), fresh]))
 
 
-def page_counts(
-    stage: Stage, rivals: Stage | None, calendar: pd.DataFrame, most_shared: float = 0.05
-) -> PageCounts:
-    """Count a stage's rows by page and by the dates of a calendar, once for all edits.
+@dataclass(frozen=True, slots=True)
+class Rivalry:
+    """Which pages compete in the same answers.
+
+    Attributes
+    ----------
+    contents
+        The pages, ascending.
+    shared
+        [i, j]: share of j's expected count in answers that i competed for; sparse.
+    blocked
+        [i, j]: 1 where j may not serve i as a control, since they compete or are the same; sparse.
+    """
+
+    contents: pd.Index
+    shared: csr_array
+    blocked: csr_array
+
+
+def rivalry(stages: Sequence[Stage], most_shared: float) -> Rivalry:
+    """Tell from the first stage with answers which pages compete; none do where no answers are known.
 
     Parameters
     ----------
-    rivals
-        The stage that tells which pages compete in the same answers; None where no answers are known, so
-        that no page is kept from being a control.
     most_shared
         As in `EditRules`.
     """
-    names = pd.Index(sorted({*stage.content, *(rivals.content if rivals else ())}))
-    cell = names.get_indexer(pd.Index(stage.content)).astype(np.int64)
-    edges = _edges(calendar)
-    bins = cell * (len(edges) + 1) + np.searchsorted(edges, stage.time_us, side="right")
-    size = len(names) * (len(edges) + 1)
-    observed, expected = (
-        np.bincount(bins, values, size).reshape(len(names), -1).cumsum(axis=1)
-        for values in (stage.observed, stage.expected)
-    )
-    order = np.argsort(cell, kind="stable")
-    rows = pd.DataFrame({"cluster": pd.factorize(stage.cluster)[0], "time_us": stage.time_us}).iloc[order]
-    starts = np.searchsorted(cell[order], np.arange(len(names) + 1)).astype(np.int64)
-    shared = _shared(rivals, names)
-    blocked = _blocked(shared, most_shared)
-    return PageCounts(names, stage.base, edges, observed, expected, shared, blocked, rows, starts)
+    rivals = next((stage for stage in stages if len(set(stage.answer)) > 1), None)
+    names = pd.Index(sorted({name for stage in stages for name in stage.content}), dtype=object)
+    shared = csr_array((len(names), len(names))) if rivals is None else _shared(rivals, names)
+    over = csr_array(shared > most_shared).astype(np.float64)
+    return Rivalry(names, shared, _ones(csr_array(over + eye_array(len(names), format="csr"))))
 
 
-def _shared(rivals: Stage | None, names: pd.Index) -> csr_array:
-    if rivals is None:
-        return csr_array((len(names), len(names)))
+def _shared(rivals: Stage, names: pd.Index) -> csr_array:
     answer, answers = pd.factorize(rivals.answer)
-    column = names.get_indexer(pd.Index(rivals.content))
+    column = _cells(rivals, names)
     shape = (len(answers), len(names))
     weight = csr_array((rivals.expected, (answer, column)), shape=shape)
     there = csr_array((np.ones(len(answer)), (answer, column)), shape=shape)
@@ -168,13 +167,26 @@ def _shared(rivals: Stage | None, names: pd.Index) -> csr_array:
     return together
 
 
-def _blocked(shared: csr_array, most: float) -> csr_array:
-    over = csr_array(shared > most).astype(np.float64)
-    return _ones(csr_array(over + eye_array(shared.shape[0], format="csr")))
+def _cells(stage: Stage, names: pd.Index) -> Ints:
+    return names.get_indexer(pd.Index(stage.content, dtype=object)).astype(np.int64)
 
 
 def _ones(matrix: csr_array) -> csr_array:
     return csr_array(matrix > 0).astype(np.float64)
+
+
+def page_counts(stage: Stage, rivals: Rivalry, calendar: pd.DataFrame) -> PageCounts:
+    """Count a stage's rows by page and by the dates of a calendar, once for all edits."""
+    size, cell, edges = len(rivals.contents), _cells(stage, rivals.contents), _edges(calendar)
+    bins = cell * (len(edges) + 1) + np.searchsorted(edges, stage.time_us, side="right")
+    observed, expected = (
+        np.bincount(bins, values, size * (len(edges) + 1)).reshape(size, -1).cumsum(axis=1)
+        for values in (stage.observed, stage.expected)
+    )
+    order = np.argsort(cell, kind="stable")
+    starts = np.searchsorted(cell[order], np.arange(size + 1)).astype(np.int64)
+    clusters = pd.factorize(stage.cluster)[0][order]
+    return PageCounts(rivals, stage.base, edges, observed, expected, clusters, stage.time_us[order], starts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,7 +234,7 @@ class Comparison:
 
 def single_pages(pages: PageCounts) -> Ints:
     """Return every page as a unit of its own."""
-    return np.arange(len(pages.contents), dtype=np.int64)[:, None]
+    return np.arange(len(pages.rivals.contents), dtype=np.int64)[:, None]
 
 
 def compare(
@@ -240,7 +252,7 @@ def compare(
         [unit, k]: the page that is taken over the k-th dates.
     """
     sides = [_side(pages, edited, one, rules) for one in dates]
-    blocked = csr_array(_ones(sum(pages.blocked[members[:, k], :] for k in range(len(sides)))))
+    blocked = csr_array(_ones(sum(pages.rivals.blocked[members[:, k], :] for k in range(len(sides)))))
     weight = np.stack([side.after[members[:, k]] for k, side in enumerate(sides)], axis=1)
     weight = (weight + 1e-9) / (weight + 1e-9).sum(axis=1, keepdims=True)
     usable = np.all([side.fit[members[:, k]] for k, side in enumerate(sides)], axis=0)

@@ -28,8 +28,8 @@ def edit_sentence(row: Mapping[str, Any]) -> str:
     --------
     >>> row = {"content_id": "c-07", "change_type": "add_statistics", "outcome": "cite", "edited_us": 1_786_000_000_000_000}
     >>> found = {"state": "better", "change": 1.34, "lower": 1.1, "upper": 1.63, "p": 0.02, "q": 0.06, "placebos": 48}
-    >>> edit_sentence(row | found).split("), ")[1]
-    'citations rose by 34 % against comparable pages (90 % interval +10 % to +63 %): more than chance explains (q = 0.06, 48 unedited pages).'
+    >>> edit_sentence(row | found).split("), ")[1].split(": ")[0]
+    'citations rose by 34 % against comparable pages (90 % interval +10 % to +63 %)'
     >>> edit_sentence(row | found | {"model_change": True}).split(" But ")[1]
     "another model answered after the edit than before: some of it may be the model's."
     >>> little = {"state": "too little data", "reason": "12 expected since, 30 are needed", "expected_after": 12.0, "weeks_after": 4}

@@ -27,6 +27,7 @@ from eventlib.geo.comparison import (
     Windows,
     compare,
     page_counts,
+    rivalry,
     single_pages,
     windows,
 )
@@ -101,14 +102,14 @@ def judge_edits(
     eventlib.geo.pooling.pool_by_type : effects pooled by kind of change.
     """
     rules = rules or EditRules()
-    rivals = next((stage for stage in stages if len(set(stage.answer)) > 1), None)
+    rivals = rivalry(stages, rules.most_shared)
+    edited = np.asarray(rivals.contents.isin(calendar["content_id"]), dtype=np.bool_)
     verdicts: list[Verdict] = []
     placebos: list[pd.DataFrame] = []
     edits = records(calendar)
     for stage in stages if len(edits) else ():
-        pages = page_counts(stage, rivals, calendar, rules.most_shared)
-        outcome = _Outcome(stage.name, pages, pages.contents.isin(calendar["content_id"]), rules)
-        told, chance = _judge_outcome(outcome, edits)
+        pages = page_counts(stage, rivals, calendar)
+        told, chance = _judge_outcome(_Outcome(stage.name, pages, edited, rules), edits)
         verdicts += [verdict | {"engine": engine, "outcome": stage.name} for verdict in told]
         placebos += chance
     frame = pd.DataFrame(verdicts, columns=list(_VERDICT))
@@ -124,7 +125,7 @@ def _judge_outcome(
     placebos: list[pd.DataFrame] = []
     members: list[Member] = []
     for edit in edits:
-        page = int(outcome.pages.contents.get_indexer(pd.Index([edit["content_id"]]))[0])
+        page = int(outcome.pages.rivals.contents.get_indexer(pd.Index([edit["content_id"]]))[0])
         dates = windows(edit)
         if refused := _untestable(outcome, edit, page, dates):
             verdicts.append({**edit, "edits": 1, **refused})
@@ -146,7 +147,7 @@ def _judge_outcome(
 
 
 def _chances(outcome: _Outcome, found: Comparison, edit_id: str) -> pd.DataFrame:
-    first = outcome.pages.contents.to_numpy(dtype=object)[found.members[:, 0]]
+    first = outcome.pages.rivals.contents.to_numpy(dtype=object)[found.members[:, 0]]
     known = ~np.isnan(found.placebo)
     columns = {"edit_id": edit_id, "content_id": first[known], "outcome": outcome.name}
     return pd.DataFrame(columns | {"statistic": found.placebos})

@@ -46,7 +46,7 @@ def competing(pages: PageCounts, members: Sequence[Member], share: float) -> lis
     if len(members) < 2:
         return []
     index = np.array([member.page for member in members])
-    shared = pages.shared[index, :][:, index].toarray()
+    shared = pages.rivals.shared[index, :][:, index].toarray()
     start = np.array([member.dates.before.start for member in members])
     end = np.array([member.dates.after.end for member in members])
     overlap = (start[:, None] < end) & (start < end[:, None])
@@ -69,7 +69,7 @@ def placebo_groups(pages: PageCounts, free: Bools, size: int) -> Ints:
     unedited = np.flatnonzero(free)
     if len(unedited) < size:
         return np.empty((0, size), dtype=np.int64)
-    shared = pages.shared[unedited, :][:, unedited].toarray()
+    shared = pages.rivals.shared[unedited, :][:, unedited].toarray()
     np.fill_diagonal(shared, np.inf)
     order = np.argsort(-np.maximum(shared, shared.T), axis=1, kind="stable")[:, :size]
     return unedited[order].astype(np.int64)
