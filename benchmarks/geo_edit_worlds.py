@@ -7,7 +7,7 @@ Pages drift by a random walk in their log odds of being cited; volume has a tren
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -60,6 +60,7 @@ class Edit:
     outcome: str = "cite"
     ratio: float = 1.0
     selected: float | None = None  # weeks since the start
+    kind: str = "refresh"
 
 
 @dataclass
@@ -172,9 +173,7 @@ def lifts(world: World, edit: Edit, lag: float = 1.0) -> Floats:
     mine = (world.content == edit.page) & (world.when >= edit.week + lag)[:, None]
     if edit.outcome != "cite" or edit.ratio == 1 or not mine.any():
         return added
-    answer, place = np.nonzero(mine)
-    others = np.where(np.arange(POOL) == place[:, None], -np.inf, world.score[answer])
-    margin = world.plain[answer, place] - np.sort(others, axis=1)[:, -CITED]
+    margin = _margin(world, world.score, mine)
     aim = edit.ratio * np.mean(_chance(margin))
     low, high = 0.0, 8.0
     for _ in range(30):
@@ -186,6 +185,25 @@ def lifts(world: World, edit: Edit, lag: float = 1.0) -> Floats:
         beside = (world.content % topics == edit.page % topics) & (world.content != edit.page)
         added[beside & (world.when >= edit.week + lag)[:, None]] = high / 2
     return added
+
+
+def _margin(world: World, score: Floats, mine: NDArray[np.bool_]) -> Floats:
+    """Return by how much candidates' log odds exceed the third best of the others."""
+    answer, place = np.nonzero(mine)
+    others = np.where(np.arange(POOL) == place[:, None], -np.inf, score[answer])
+    margin: Floats = world.plain[answer, place] - np.sort(others, axis=1)[:, -CITED]
+    return margin
+
+
+def joint_ratio(world: World, edits: Sequence[Edit], lag: float = 1.0) -> float:
+    """Return the true ratio of expected citations of pages that were lifted together, and compete."""
+    added = [lifts(world, edit, lag) for edit in edits]
+    score, got, would = world.score + sum(added), 0.0, 0.0
+    for edit, own in zip(edits, added, strict=True):
+        mine = (world.content == edit.page) & (world.when >= edit.week + lag)[:, None]
+        got += float(_chance(_margin(world, score, mine) + own[mine]).sum())
+        would += float(_chance(_margin(world, world.score, mine)).sum())
+    return got / would
 
 
 def _chance(margin: Floats) -> Floats:
@@ -263,8 +281,3 @@ def _made(name: str, rows: pd.DataFrame, happened: NDArray[np.bool_], expected: 
         name, rows["content_id"].to_numpy(), rows["cluster"].to_numpy(), rows["time_us"].to_numpy(),
         rows["answer_id"].to_numpy(), happened.astype(np.float64), expected, base,
     )  # fmt: skip
-
-
-def spoiled(spec: Spec, wrong: str) -> Spec:
-    """Return a world that is wrong in one way."""
-    return replace(spec, wrong=wrong)

@@ -1,6 +1,7 @@
 """How often edits that did nothing are found to have done something, and edits that did something are found.
 
-Run: python -m benchmarks.geo_edits [worlds] [first seed] [part ...]; parts: null, effects, shocks, wrong, pooled.
+Run: python -m benchmarks.geo_edits [worlds] [first seed] [part ...]; parts: null, effects, shocks, wrong,
+pooled, joint.
 Worlds come from `benchmarks.geo_edit_worlds`. Rules and constants were chosen on seeds from 1,000 on; what is
 published was run once on seeds from 500,000 on.
 """
@@ -10,11 +11,13 @@ from __future__ import annotations
 import sys
 import time
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
+from benchmarks.geo_edit_tables import RATIOS, found_table, null_table, show, show_power
 from benchmarks.geo_edit_worlds import (
     T0,
     TOPIC,
@@ -25,12 +28,14 @@ from benchmarks.geo_edit_worlds import (
     draw_spec,
     draw_world,
     feasible,
+    joint_ratio,
     names,
     stages,
 )
 from eventlib.geo import EVENTS_READ
 from eventlib.geo.edit_dates import edit_calendar
 from eventlib.geo.experiments import judge_edits
+from eventlib.geo.pooling import pool_by_type
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -39,7 +44,6 @@ if TYPE_CHECKING:
 
 SEED = 500_000
 OUTCOMES = ("cite", "click", "satisfy")
-RATIOS = (1.25, 1.5, 2.0)
 
 
 def frames_of(edits: Sequence[Edit]) -> dict[str, pd.DataFrame]:
@@ -51,7 +55,7 @@ def frames_of(edits: Sequence[Edit]) -> dict[str, pd.DataFrame]:
         {
             "edit_id": [f"e{i:03d}" for i in range(len(edits))],
             "content_id": names(np.array([edit.page for edit in edits], dtype=np.int64)),
-            "to_version": "2", "change_type": "refresh", "arm": None,
+            "to_version": "2", "change_type": [edit.kind for edit in edits], "arm": None,
             "event_time": [moment(edit.week) for edit in edits],
             "selected_from": [None if edit.selected is None else moment(edit.selected).isoformat() for edit in edits],
         }
@@ -64,15 +68,22 @@ def moment(week: float) -> pd.Timestamp:
     return pd.Timestamp((T0 + int(week * WEEK)) * 1_000, unit="ns", tz="UTC")
 
 
-def judge(spec: Spec, edits: Sequence[Edit], seen: Sequence[Stage]) -> pd.DataFrame:
-    """Return the verdicts, with each edit's true ratio."""
+def verdicts_of(
+    spec: Spec, edits: Sequence[Edit], seen: Sequence[Stage]
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return verdicts and placebos."""
     calendar = edit_calendar(frames_of(edits), "e", T0 + spec.weeks * WEEK, T0)
-    verdicts, _ = judge_edits(calendar, seen, "e")
+    return judge_edits(calendar, seen, "e")
+
+
+def judge(spec: Spec, edits: Sequence[Edit], seen: Sequence[Stage]) -> pd.DataFrame:
+    """Return the verdicts, with each edit's true ratio; 1 for groups."""
+    verdicts, _ = verdicts_of(spec, edits, seen)
     truth = {f"e{i:03d}": edit for i, edit in enumerate(edits)}
     alone = verdicts[verdicts["edits"] == 1]
     pairs = zip(alone["edit_id"], alone["outcome"], strict=True)
     ratio = [truth[key].ratio if truth[key].outcome == outcome else 1.0 for key, outcome in pairs]
-    return verdicts.assign(truth=pd.Series(ratio, index=alone.index))
+    return verdicts.assign(truth=pd.Series(ratio, index=alone.index).reindex(verdicts.index).fillna(1.0))
 
 
 def random_edits(rng: np.random.Generator, spec: Spec) -> list[Edit]:
@@ -113,7 +124,7 @@ def null_world(seed: int, change: Callable[[Spec], Spec] = lambda spec: spec) ->
     world = draw_world(rng, spec)
     seen = stages(world)
     found = [judge(spec, random_edits(rng, spec), seen).assign(chosen="at random") for _ in range(2)]
-    for repeat, outcome in enumerate((0, 0, 0, 0, 1, 2)):
+    for repeat, outcome in enumerate((0, 0, 0, 1)):
         for told in (False, True):
             edits = low_edits(np.random.default_rng(seed + 1 + repeat), spec, seen, outcome, told=told)
             verdicts = judge(spec, edits, seen if outcome else seen[:1])
@@ -146,73 +157,41 @@ def with_effect(rng: np.random.Generator, world: World, edit: Edit) -> Edit:
     return lifted if feasible(world, lifted) else edit
 
 
-def share(frame: pd.DataFrame, hit: pd.Series) -> str:
-    """Return a share with its 90 % interval, worlds as clusters."""
-    if not len(frame):
-        return "-"
-    by_world = hit.groupby(frame["seed"]).agg(["sum", "size"])
-    value = float(hit.mean())
-    rest = by_world["sum"] - value * by_world["size"]
-    error = float(np.sqrt((rest**2).sum() * len(by_world) / max(len(by_world) - 1, 1)) / len(hit))
-    return f"{value:.3f} ± {1.645 * error:.3f}"
+def pooled_world(seed: int) -> pd.DataFrame:
+    """Pool edits of kinds that did nothing, or the same to every page, or something else to each."""
+    rng = np.random.default_rng(seed)
+    spec = replace(draw_spec(rng), pages=int(rng.integers(150, 301)), per_week=float(rng.uniform(8, 20)))
+    world, edits, truth = draw_world(rng, spec), random_edits(rng, spec), {}
+    sizes = [3, 5, 8, len(edits)] if seed % 20 else [len(edits)]
+    for number, start in enumerate(np.cumsum([0, *sizes[:-1]])):
+        ratio, spread = float(rng.choice([1.0, 1.25])), float(rng.choice([0.0, 0.15]))
+        truth[f"k{number}"] = ratio
+        for i in range(int(start), min(int(start) + sizes[number], len(edits))):
+            own = max(ratio * float(np.exp(rng.normal(0, spread))), 1.0) if ratio > 1 else 1.0
+            lifted = replace(edits[i], ratio=own, kind=f"k{number}")
+            edits[i] = lifted if feasible(world, lifted) else replace(lifted, ratio=1.0)
+    pooled = pool_by_type(*verdicts_of(spec, edits, stages(world, edits)[:1]))
+    mean = {kind: np.mean([np.log(e.ratio) for e in edits if e.kind == kind]) for kind in truth}
+    return pooled.assign(truth=np.exp(pooled["change_type"].map(mean)), seed=seed)
 
 
-def null_table(frame: pd.DataFrame, by: list[str]) -> pd.DataFrame:
-    """Return how often null edits seem to have done something."""
-    rows = []
-    judged = frame[frame["p"].notna() & (frame["truth"] == 1)]
-    for key, part in judged.groupby(by, observed=True):
-        rows.append(
-            dict(zip(by, key, strict=True)) | {
-                "edits": len(part), "p <= .05": share(part, part["p"] <= 0.05), "p <= .10": share(part, part["p"] <= 0.10),
-                "flagged": share(part, part["state"].isin(["better", "worse"])),
-                "worse at p <= .05": share(part, (part["p"] <= 0.05) & (part["change"] < 1)),
-                "interval holds 1": share(part, (part["lower"] <= 1) & (part["upper"] >= 1)),
-            }
-        )  # fmt: skip
-    return pd.DataFrame(rows)
-
-
-def power_columns(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return the judged edits that did something, with predicted power and whether they were found."""
-    real = frame[frame["p"].notna() & (frame["truth"] > 1)].copy()
-    real["predicted"] = np.select(
-        [real["truth"] == r for r in RATIOS], [real[f"power_{100 * r - 100:.0f}"] for r in RATIOS]
-    )
-    real["found"] = (real["p"] <= 0.05).astype(float)
-    real["short"] = real["found"] - real["predicted"]
-    real["inside"] = ((real["lower"] <= real["truth"]) & (real["truth"] <= real["upper"])).astype(float)
-    return real
-
-
-def power_table(real: pd.DataFrame, by: str) -> pd.DataFrame:
-    """Return predicted power beside the share found."""
-    rows = []
-    for key, part in real.groupby(by, observed=True):
-        rows.append(
-            {
-                by: key, "edits": len(part), "predicted": f"{part['predicted'].mean():.3f}", "found": share(part, part["found"]),
-                "found less predicted": share(part, part["short"]), "interval holds the truth": share(part, part["inside"]),
-                "flagged": share(part, part["state"].isin(["better", "worse"])),
-                "mean log change less truth": f"{np.mean(np.log(part['change'].astype(float) / part['truth'])):+.3f}",
-            }
-        )  # fmt: skip
-    return pd.DataFrame(rows)
-
-
-def show(title: str, table: pd.DataFrame) -> None:
-    """Print a table in Markdown."""
-    print(f"\n### {title}\n\n| {' | '.join(table.columns)} |\n|{'---|' * len(table.columns)}")
-    for row in table.itertuples(index=False):
-        print(f"| {' | '.join(str(value) for value in row)} |")
-
-
-def show_power(title: str, frame: pd.DataFrame) -> None:
-    """Print how what was found compares with what was predicted, in all and by bands."""
-    real = power_columns(frame)
-    real["band"] = pd.cut(real["predicted"], [0, 0.1, 0.2, 0.4, 0.6, 0.8, 0.9, 1.0], include_lowest=True)
-    for by in ("all", "band", "truth", "outcome"):
-        show(f"{title}, by {by}", power_table(real.assign(all="all"), by))
+def joint_world(seed: int, ratio: float) -> pd.DataFrame:
+    """Judge two or three pages of a topic, edited at about one time."""
+    rng = np.random.default_rng(seed)
+    spec = replace(draw_spec(rng), pages=int(rng.integers(80, 301)))
+    world, topics = draw_world(rng, spec), max(spec.pages // TOPIC, 1)
+    edits, truth = [], {}
+    for first in random_edits(rng, spec)[: topics // 2]:
+        group = [
+            replace(first, page=(first.page + k * topics) % (topics * TOPIC), ratio=ratio)
+            for k in range(2 + seed % 3 // 2)
+        ]
+        group = [replace(edit, week=edit.week + rng.uniform(-0.5, 0.5)) for edit in group]
+        truth[names(np.array([group[0].page]))[0]] = joint_ratio(world, group)
+        edits += group
+    found, _ = verdicts_of(spec, edits, stages(world, edits)[:1])
+    groups = found[found["edits"] > 1]
+    return groups.assign(truth=groups["content_id"].str.split(" ").str[0].map(truth), seed=seed)
 
 
 def part_null(seeds: range) -> None:
@@ -235,11 +214,62 @@ def part_effects(seeds: range) -> None:
     show_power("Edits that did something", frame)
 
 
+def part_shocks(seeds: range) -> None:
+    for shock, words in (
+        ("pages", "a model that favours some pages"),
+        ("all", "a model that cites more, with fewer clicks"),
+    ):
+        change = partial(replace, shock=shock)
+        nulls = pd.concat([null_world(seed, change) for seed in seeds])
+        show(f"Null edits, {words}", null_table(nulls.assign(outcome_all="all"), ["chosen", "outcome_all"]))
+        show_power(
+            f"True effects, {words}", pd.concat([effect_world(seed, change) for seed in seeds]), ("all",)
+        )
+
+
+def part_wrong(seeds: range) -> None:
+    for wrong in ("heavy", "topic", "neighbours"):
+        change = partial(replace, wrong=wrong)
+        nulls = pd.concat([null_world(seed, change) for seed in seeds])
+        show(
+            f"Null edits, wrong world: {wrong}",
+            null_table(nulls.assign(outcome_all="all"), ["chosen", "outcome_all"]),
+        )
+        show_power(
+            f"True effects, wrong world: {wrong}",
+            pd.concat([effect_world(seed, change) for seed in seeds]),
+            ("all",),
+        )
+
+
+def part_pooled(seeds: range) -> None:
+    frame = pd.concat([pooled_world(seed) for seed in seeds])
+    frame["size"] = pd.cut(frame["pages"], [1, 3, 5, 8, 19, 40])
+    show("Kinds of edits that did nothing", null_table(frame, ["method", "size"]))
+    show(
+        "Kinds of edits that did something",
+        found_table(frame.assign(predicted=frame["power_25"]), ["method", "size"]),
+    )
+
+
+def part_joint(seeds: range) -> None:
+    nulls = pd.concat([joint_world(seed, 1.0) for seed in seeds])
+    show("Groups that compete, edited to no effect", null_table(nulls.assign(all="all"), ["all", "edits"]))
+    real = pd.concat([joint_world(seed, 1.5) for seed in seeds])
+    show(
+        "Groups that compete, each page +50 % alone",
+        found_table(real.assign(predicted=np.nan, all="all"), ["all", "edits"]),
+    )
+
+
 def main(worlds: int, first: int, *parts: str) -> None:
     """Print the tables."""
     start = time.perf_counter()
     seeds = range(first, first + 10 * worlds, 10)
-    known = {"null": part_null, "effects": part_effects}
+    known = {
+        "null": part_null, "effects": part_effects, "shocks": part_shocks, "wrong": part_wrong, "pooled": part_pooled,
+        "joint": part_joint,
+    }  # fmt: skip
     for part in parts or known:
         known[part](seeds)
     print(f"\n{worlds} worlds, seeds from {first}, {time.perf_counter() - start:.0f} s")

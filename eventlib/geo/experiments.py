@@ -52,7 +52,7 @@ Floats: TypeAlias = NDArray[np.float64]
 Verdict: TypeAlias = dict[str, object]
 
 _NEAR: Final = 0.3  # share of a page's expected count in the edited page's answers that makes it a neighbour
-_PLACEBO: Final = ("edit_id", "content_id", "outcome", "statistic")
+_PLACEBO: Final = ("edit_id", "content_id", "engine", "outcome", "statistic")
 
 
 @dataclass(slots=True)
@@ -95,7 +95,7 @@ def judge_edits(
         `expected_before, expected_after, weeks_before, weeks_after, controls, placebos, shares_with` (edited
         pages that compete a little), `model_change`, the edit's dates and
         `sentence` (the verdict in words); and the placebos' statistics, one
-        row per edit, outcome and page: `edit_id, content_id, outcome, statistic`.
+        row per edit, outcome and page: `edit_id, content_id, engine, outcome, statistic`.
 
     See Also
     --------
@@ -113,7 +113,11 @@ def judge_edits(
         verdicts += [verdict | {"engine": engine, "outcome": stage.name} for verdict in told]
         placebos += chance
     frame = pd.DataFrame(verdicts, columns=list(_VERDICT))
-    chances = pd.concat(placebos, ignore_index=True) if placebos else pd.DataFrame(columns=list(_PLACEBO))
+    chances = (
+        pd.concat(placebos, ignore_index=True).assign(engine=engine)
+        if placebos
+        else pd.DataFrame(columns=list(_PLACEBO))
+    )
     return _with_q(frame, rules), chances
 
 
@@ -214,7 +218,7 @@ def judge_all(
         placebos.append(placebo.assign(**named))
         calendars.append(calendar.assign(**named))
     if not verdicts:
-        names = [*_PLACEBO, "engine", "observation"]
+        names = [*_PLACEBO, "observation"]
         return pd.DataFrame(columns=[*_VERDICT, "observation"]), pd.DataFrame(columns=names), pd.DataFrame()
     return pd.concat(verdicts, ignore_index=True), pd.concat(placebos), pd.concat(calendars)
 
