@@ -158,21 +158,33 @@ def with_effect(rng: np.random.Generator, world: World, edit: Edit) -> Edit:
 
 
 def pooled_world(seed: int) -> pd.DataFrame:
-    """Pool edits of kinds that did nothing, or the same to every page, or something else to each."""
+    """Pool edits of kinds that did nothing, and of kinds that did as much to every page or something else to each."""
     rng = np.random.default_rng(seed)
     spec = replace(draw_spec(rng), pages=int(rng.integers(150, 301)), per_week=float(rng.uniform(8, 20)))
-    world, edits, truth = draw_world(rng, spec), random_edits(rng, spec), {}
-    sizes = [3, 5, 8, len(edits)] if seed % 20 else [len(edits)]
-    for number, start in enumerate(np.cumsum([0, *sizes[:-1]])):
-        ratio, spread = float(rng.choice([1.0, 1.25])), float(rng.choice([0.0, 0.15]))
-        truth[f"k{number}"] = ratio
-        for i in range(int(start), min(int(start) + sizes[number], len(edits))):
-            own = max(ratio * float(np.exp(rng.normal(0, spread))), 1.0) if ratio > 1 else 1.0
-            lifted = replace(edits[i], ratio=own, kind=f"k{number}")
-            edits[i] = lifted if feasible(world, lifted) else replace(lifted, ratio=1.0)
-    pooled = pool_by_type(*verdicts_of(spec, edits, stages(world, edits)[:1]))
-    mean = {kind: np.mean([np.log(e.ratio) for e in edits if e.kind == kind]) for kind in truth}
-    return pooled.assign(truth=np.exp(pooled["change_type"].map(mean)), seed=seed)
+    world, edits, found = draw_world(rng, spec), random_edits(rng, spec), []
+    verdicts, placebos = verdicts_of(spec, edits, stages(world)[:1])
+    for _ in range(4):  # the same null edits, said to be of other kinds
+        kinds = dict(zip(sorted(verdicts["edit_id"]), kinds_of(rng, len(verdicts)), strict=True))
+        told = verdicts.assign(change_type=verdicts["edit_id"].map(kinds))
+        found.append(pool_by_type(told, placebos).assign(truth=1.0))
+    spread, lifted = float(rng.choice([0.0, 0.15])), []
+    for edit, kind in zip(edits, kinds_of(rng, len(edits)), strict=True):
+        real = replace(edit, ratio=max(1.25 * float(np.exp(rng.normal(0, spread))), 1.0), kind=kind)
+        lifted.append(real if feasible(world, real) else replace(real, ratio=1.0))
+    mean = {
+        kind: np.exp(np.mean([np.log(e.ratio) for e in lifted if e.kind == kind]))
+        for kind in {e.kind for e in lifted}
+    }
+    pooled = pool_by_type(*verdicts_of(spec, lifted, stages(world, lifted)[:1]))
+    found.append(pooled.assign(truth=pooled["change_type"].map(mean)))
+    return pd.concat(found).assign(seed=seed)
+
+
+def kinds_of(rng: np.random.Generator, edits: int) -> list[str]:
+    """Deal edits into kinds of 3, 5, 8 and the rest, or into one."""
+    sizes = [3, 5, 8, edits] if rng.random() < 0.6 else [edits]
+    dealt = [f"k{number}" for number, size in enumerate(sizes) for _ in range(size)]
+    return [str(kind) for kind in rng.permutation(dealt[:edits])]
 
 
 def joint_world(seed: int, ratio: float) -> pd.DataFrame:

@@ -13,32 +13,22 @@ Barnett, van der Pols and Dobson (2005), regression to the mean.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
-from scipy.sparse import csr_array, eye_array
+from scipy.sparse import csr_array
 
-from eventlib.geo.edit_dates import WEEK, EditRules
+from eventlib.geo.cells import SMALL_CELL
+from eventlib.geo.edit_dates import WEEK
+from eventlib.geo.page_counts import PageCounts, Window, Windows, at_most_one
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
-    from eventlib.geo.stages import Stage
+    from eventlib.geo.edit_dates import EditRules
 
-__all__ = [
-    "Comparison",
-    "PageCounts",
-    "Rivalry",
-    "Window",
-    "Windows",
-    "compare",
-    "page_counts",
-    "rivalry",
-    "single_pages",
-    "windows",
-]
+__all__ = ["Comparison", "compare", "single_pages"]
 
 Bools: TypeAlias = NDArray[np.bool_]
 Floats: TypeAlias = NDArray[np.float64]
@@ -49,144 +39,6 @@ _HALF: Final = (
 )
 _LEAST_ROOM: Final = 0.1
 _START: Final = 0.01  # between-page variance that the first weights assume
-
-
-class Window(NamedTuple):
-    """[start, end), microseconds since 1970."""
-
-    start: int
-    end: int
-
-
-class Windows(NamedTuple):
-    """One edit's dates: the baseline, what lies between it and the edit, and the weeks since its exposure."""
-
-    before: Window
-    between: Window
-    after: Window
-
-
-def windows(edit: Mapping[str, Any]) -> Windows:
-    """Return an edit's windows from its row in the calendar."""
-    before = Window(int(edit["before_from"]), int(edit["before_to"]))
-    between = Window(before.end, max(int(edit["edited_us"]), before.end))
-    return Windows(before, between, Window(int(edit["after_from"]), int(edit["after_to"])))
-
-
-@dataclass(slots=True)
-class PageCounts:
-    """One outcome's counts per page, cumulated over the dates that any edit asks for.
-
-    Attributes
-    ----------
-    edges
-        Those dates, ascending.
-    observed, expected
-        [page, edge]: what happened before the edge, float64.
-    """
-
-    rivals: Rivalry
-    base: float
-    edges: Ints
-    observed: Floats
-    expected: Floats
-    clusters: Ints  # of each row, in the order of pages
-    times: Ints
-    starts: Ints
-
-    def within(self, window: Window) -> tuple[Floats, Floats]:
-        """Return observed and expected per page within a window whose ends are edges."""
-        first, last = np.searchsorted(self.edges, window)
-        return (
-            self.observed[:, last] - self.observed[:, first],
-            self.expected[:, last] - self.expected[:, first],
-        )
-
-    def people(self, page: int, window: Window) -> int:
-        """Return how many distinct people, or prompt-days, stand behind a page's rows within a window."""
-        mine = slice(self.starts[page], self.starts[page + 1])
-        times = self.times[mine]
-        return len(set(self.clusters[mine][(times >= window.start) & (times < window.end)]))
-
-    def near(self, page: int) -> Floats:
-        """Return the share of each page's expected count in the answers that one page competed for."""
-        row: Floats = self.rivals.shared[[page], :].toarray().ravel()
-        return row
-
-
-def _edges(calendar: pd.DataFrame) -> Ints:
-    """Return every date at which some window of the calendar starts or ends."""
-    ends = calendar[["before_from", "before_to", "edited_us", "after_from", "after_to"]].to_numpy(np.int64)
-    fresh = calendar["after_from"].to_numpy(np.int64) + 2 * WEEK
-    return np.unique(np.concatenate([ends.ravel(), fresh]))
-
-
-@dataclass(frozen=True, slots=True)
-class Rivalry:
-    """Which pages compete in the same answers.
-
-    Attributes
-    ----------
-    contents
-        The pages, ascending.
-    shared
-        [i, j]: share of j's expected count in answers that i competed for; sparse.
-    blocked
-        [i, j]: 1 where j may not serve i as a control, since they compete or are the same; sparse.
-    """
-
-    contents: pd.Index
-    shared: csr_array
-    blocked: csr_array
-
-
-def rivalry(stages: Sequence[Stage], most_shared: float) -> Rivalry:
-    """Tell from the first stage with answers which pages compete; none do where no answers are known.
-
-    Parameters
-    ----------
-    most_shared
-        As in `EditRules`.
-    """
-    rivals = next((stage for stage in stages if len(set(stage.answer)) > 1), None)
-    names = pd.Index(sorted({name for stage in stages for name in stage.content}), dtype=object)
-    shared = csr_array((len(names), len(names))) if rivals is None else _shared(rivals, names)
-    over = csr_array(shared > most_shared).astype(np.float64)
-    return Rivalry(names, shared, _ones(csr_array(over + eye_array(len(names), format="csr"))))
-
-
-def _shared(rivals: Stage, names: pd.Index) -> csr_array:
-    answer, answers = pd.factorize(rivals.answer)
-    column = _cells(rivals, names)
-    shape = (len(answers), len(names))
-    weight = csr_array((rivals.expected, (answer, column)), shape=shape)
-    there = csr_array((np.ones(len(answer)), (answer, column)), shape=shape)
-    total = np.maximum(np.asarray(weight.sum(axis=0)).ravel(), 1e-12)
-    together = csr_array(there.T @ weight)
-    together.data /= total[together.indices]
-    return together
-
-
-def _cells(stage: Stage, names: pd.Index) -> Ints:
-    return names.get_indexer(pd.Index(stage.content, dtype=object)).astype(np.int64)
-
-
-def _ones(matrix: csr_array) -> csr_array:
-    return csr_array(matrix > 0).astype(np.float64)
-
-
-def page_counts(stage: Stage, rivals: Rivalry, calendar: pd.DataFrame) -> PageCounts:
-    """Count a stage's rows by page and by the dates of a calendar, once for all edits."""
-    size, cell, edges = len(rivals.contents), _cells(stage, rivals.contents), _edges(calendar)
-    bins = cell * (len(edges) + 1) + np.searchsorted(edges, stage.time_us, side="right")
-    observed, expected = (
-        np.bincount(bins, values, size * (len(edges) + 1)).reshape(size, -1).cumsum(axis=1)
-        for values in (stage.observed, stage.expected)
-    )
-    order = np.argsort(cell, kind="stable")
-    starts = np.searchsorted(cell[order], np.arange(size + 1)).astype(np.int64)
-    clusters = pd.factorize(stage.cluster)[0][order]
-    return PageCounts(rivals, stage.base, edges, observed, expected, clusters, stage.time_us[order], starts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,7 +104,7 @@ def compare(
         [unit, k]: the page that is taken over the k-th dates.
     """
     sides = [_side(pages, edited, one, rules) for one in dates]
-    blocked = csr_array(_ones(sum(pages.rivals.blocked[members[:, k], :] for k in range(len(sides)))))
+    blocked = at_most_one(csr_array(sum(pages.rivals.blocked[members[:, k], :] for k in range(len(sides)))))
     weight = np.stack([side.after[members[:, k]] for k, side in enumerate(sides)], axis=1)
     weight = (weight + 1e-9) / (weight + 1e-9).sum(axis=1, keepdims=True)
     usable = np.all([side.fit[members[:, k]] for k, side in enumerate(sides)], axis=0)
@@ -297,8 +149,10 @@ def _side(pages: PageCounts, edited: Bools, dates: Windows, rules: EditRules) ->
     logs = [np.log((o + _HALF * theta) / (e + _HALF)) for o, e in counted]
     v0, v1, vp = (_count_variance(pages.base, theta, e) for _, e in counted)
     told = dates.between.end - dates.between.start >= WEEK
-    # a control is unedited, and seen enough to say something; that it is in other answers is seen to elsewhere
-    fit = ~edited & (np.minimum(e0, e1) >= rules.least_expected)
+    # a control is unedited, and seen enough to say something; that it is in other answers is seen to
+    # elsewhere; what it shows is shown, so that it takes as many people as any figure
+    span = Window(dates.before.start, dates.after.end)
+    fit = ~edited & (np.minimum(e0, e1) >= rules.least_expected) & (pages.people(span) >= SMALL_CELL)
     past = logs[2] - logs[0] if told else None
     room = np.maximum(1 - pages.base * theta, _LEAST_ROOM)
     return _Side(theta, room, logs[1] - logs[0], v0 + v1, past, v0 + vp, v0, o0, e0, e1, fit)

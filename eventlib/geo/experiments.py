@@ -18,23 +18,15 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from eventlib.errors import BadCallError
 from eventlib.exposure import shown_citations
 from eventlib.geo.cells import SMALL_CELL
-from eventlib.geo.comparison import (
-    Comparison,
-    PageCounts,
-    Window,
-    Windows,
-    compare,
-    page_counts,
-    rivalry,
-    single_pages,
-    windows,
-)
+from eventlib.geo.comparison import Comparison, compare, single_pages
 from eventlib.geo.edit_dates import WEEK, EditRules, edit_calendar, records
 from eventlib.geo.edit_words import edit_sentence
 from eventlib.geo.engagement import _observed_stages
 from eventlib.geo.joint import Member, competing, joint_comparison
+from eventlib.geo.page_counts import PageCounts, Window, Windows, page_counts, rivalry, windows
 from eventlib.geo.pooling import benjamini_hochberg
 from eventlib.geo.power import POWER_AT, detectable, placebo_p, predicted_power
 from eventlib.geo.satisfaction import engine_visits
@@ -51,8 +43,9 @@ Bools: TypeAlias = NDArray[np.bool_]
 Floats: TypeAlias = NDArray[np.float64]
 Verdict: TypeAlias = dict[str, object]
 
+_COUNTED: Final = {"owned": "people", "probe": "prompt-days"}
 _NEAR: Final = 0.3  # share of a page's expected count in the edited page's answers that makes it a neighbour
-_PLACEBO: Final = ("edit_id", "content_id", "engine", "outcome", "statistic")
+_PLACEBO: Final = ("edit_id", "content_id", "engine", "observation", "outcome", "statistic")
 
 
 @dataclass(slots=True)
@@ -63,13 +56,18 @@ class _Outcome:
     pages: PageCounts
     edited: Bools
     rules: EditRules
+    counted: str
 
     def compare(self, dates: Windows) -> Comparison:
         return compare(self.pages, self.edited, [dates], single_pages(self.pages), self.rules)
 
 
 def judge_edits(
-    calendar: pd.DataFrame, stages: Sequence[Stage], engine: str, rules: EditRules | None = None
+    calendar: pd.DataFrame,
+    stages: Sequence[Stage],
+    engine: str,
+    rules: EditRules | None = None,
+    observation: str = "owned",
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Judge every edit on every outcome that the engine lets us see.
 
@@ -82,12 +80,14 @@ def judge_edits(
         As `edit_calendar` returns it.
     stages
         The engine's stages; the first one with answers tells which pages compete.
+    observation
+        `owned`: rows are clustered by person; `probe`: by prompt and day.
 
     Returns
     -------
     verdicts, placebos
-        `edit_id, content_id, change_type, engine, outcome, state` (better | worse | no difference shown |
-        judged jointly | too little data | not testable), `reason, joint_id` (of a group and its members),
+        `edit_id, content_id, change_type, engine, observation, outcome, state` (better | worse | no
+        difference shown | judged jointly | too little data | not testable), `reason, joint_id` (of a group and its members),
         `edits` (how many the row is about), `power_25, power_50, power_100` (chance that a true change by
         25, 50, 100 % gets a p-value of at most .05), `detectable` (the ratio that would be found in 80 of
         100), `change` (ratio of O/E, 1 = none), `lower, upper, statistic, error, p, q, early, late` (ratios
@@ -95,13 +95,16 @@ def judge_edits(
         `expected_before, expected_after, weeks_before, weeks_after, controls, placebos, shares_with` (edited
         pages that compete a little), `model_change`, the edit's dates and
         `sentence` (the verdict in words); and the placebos' statistics, one
-        row per edit, outcome and page: `edit_id, content_id, engine, outcome, statistic`.
+        row per edit, outcome and page: `edit_id, content_id, engine, observation,
+        outcome, statistic`.
 
     See Also
     --------
     eventlib.geo.pooling.pool_by_type : effects pooled by kind of change.
     """
-    rules = rules or EditRules()
+    if observation not in _COUNTED:
+        raise BadCallError.unknown("observation", observation, _COUNTED)
+    rules, named = rules or EditRules(), {"engine": engine, "observation": observation}
     rivals = rivalry(stages, rules.most_shared)
     edited = np.asarray(rivals.contents.isin(calendar["content_id"]), dtype=np.bool_)
     verdicts: list[Verdict] = []
@@ -109,8 +112,10 @@ def judge_edits(
     edits = records(calendar)
     for stage in stages if len(edits) else ():
         pages = page_counts(stage, rivals, calendar)
-        told, chance = _judge_outcome(_Outcome(stage.name, pages, edited, rules), edits)
-        verdicts += [verdict | {"engine": engine, "outcome": stage.name} for verdict in told]
+        told, chance = _judge_outcome(
+            _Outcome(stage.name, pages, edited, rules, _COUNTED[observation]), edits
+        )
+        verdicts += [verdict | named | {"outcome": stage.name} for verdict in told]
         placebos += chance
     frame = pd.DataFrame(verdicts, columns=list(_VERDICT))
     chances = (
@@ -212,14 +217,12 @@ def judge_all(
         if not len(times) or not len(frames["content_edit"]):
             continue
         calendar = edit_calendar(frames, engine, int(times.max()) + 1, int(times.min()), rules)
-        frame, placebo = judge_edits(calendar, stages, engine, rules)
-        named = {"engine": engine, "observation": observation}
-        verdicts.append(frame.assign(**named))
-        placebos.append(placebo.assign(**named))
-        calendars.append(calendar.assign(**named))
+        frame, placebo = judge_edits(calendar, stages, engine, rules, observation)
+        verdicts.append(frame)
+        placebos.append(placebo)
+        calendars.append(calendar.assign(engine=engine, observation=observation))
     if not verdicts:
-        names = [*_PLACEBO, "observation"]
-        return pd.DataFrame(columns=[*_VERDICT, "observation"]), pd.DataFrame(columns=names), pd.DataFrame()
+        return pd.DataFrame(columns=list(_VERDICT)), pd.DataFrame(columns=list(_PLACEBO)), pd.DataFrame()
     return pd.concat(verdicts, ignore_index=True), pd.concat(placebos), pd.concat(calendars)
 
 
@@ -236,7 +239,7 @@ def _with_q(frame: pd.DataFrame, rules: EditRules) -> pd.DataFrame:
 
 
 _VERDICT: Final = (
-    "edit_id", "content_id", "change_type", "engine", "outcome", "state", "reason", "joint_id", "edits",
+    "edit_id", "content_id", "change_type", "engine", "observation", "outcome", "state", "reason", "joint_id", "edits",
     *(f"power_{100 * ratio - 100:.0f}" for ratio in POWER_AT), "detectable", "change", "lower", "upper", "statistic",
     "error", "p", "q", "early", "late", "neighbours", "expected_before", "expected_after", "weeks_before", "weeks_after",
     "controls", "placebos", "shares_with", "model_change", "edited_us", "exposed_us", "exposed_by", "sentence",
@@ -253,8 +256,11 @@ def _untestable(outcome: _Outcome, edit: Mapping[str, Any], page: int, dates: Wi
         why = f"{after} whole weeks since, {rules.fewest_weeks} are needed"
         return {"state": "not testable", "reason": why}
     for window, words in ((dates.after, "since"), (dates.before, "before")):
-        if page < 0 or outcome.pages.people(page, window) < SMALL_CELL:
-            return {"state": "too little data", "reason": f"fewer than {SMALL_CELL} people {words}"}
+        if page < 0 or outcome.pages.people(window)[page] < SMALL_CELL:
+            return {
+                "state": "too little data",
+                "reason": f"fewer than {SMALL_CELL} {outcome.counted} {words}",
+            }
     return {}
 
 
@@ -301,7 +307,8 @@ def _context(outcome: _Outcome, found: Comparison, page: int) -> Verdict:
     told: Verdict = {"shares_with": int(others.sum())}
     if _refusal(found, page, outcome.rules)[0]:
         return told
-    paying = ~outcome.edited & (near >= _NEAR) & ~np.isnan(found.effect) & (found.expected_after >= 1)
+    seen = outcome.pages.people(found.dates[0].after) >= SMALL_CELL
+    paying = ~outcome.edited & (near >= _NEAR) & ~np.isnan(found.effect) & seen
     if paying.sum() >= 3:
         weights = 1 / found.error[paying] ** 2
         told["neighbours"] = float(np.exp(np.average(found.effect[paying], weights=weights)))
@@ -317,7 +324,7 @@ def _novelty(outcome: _Outcome, found: Comparison, page: int) -> Verdict:
         ("early", Window(dates.after.start, split)),
         ("late", Window(split, dates.after.end)),
     ):
-        if window.end - window.start >= WEEK:
+        if window.end - window.start >= WEEK and outcome.pages.people(window)[page] >= SMALL_CELL:
             part = outcome.compare(dates._replace(after=window))
             apart[name] = float(np.exp(part.effect[page]))
     return apart

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components
 
-from eventlib.geo.comparison import Comparison, PageCounts, Windows, compare
+from eventlib.geo.comparison import Comparison, compare
+from eventlib.geo.page_counts import PageCounts, Windows
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -31,7 +31,7 @@ _COLUMNS: Final = (
     "change_type", "engine", "observation", "outcome", "pages", "state", "reason", "method",
     *(f"power_{100 * ratio - 100:.0f}" for ratio in POWER_AT), "change", "lower", "upper", "p", "q",
 )  # fmt: skip
-_NEEDED: Final = ("edit_id", "change_type", "engine", "outcome", "change", "error", "p")
+_NEEDED: Final = ("edit_id", "change_type", "engine", "observation", "outcome", "change", "error", "p")
 
 
 def benjamini_hochberg(p: Floats) -> Floats:
@@ -107,8 +107,6 @@ def pool_by_type(
     """
     if missing := set(_NEEDED) - set(verdicts.columns):
         raise BadCallError.missing_columns("pool_by_type", missing, verdicts.columns)
-    if "observation" not in verdicts:
-        verdicts, placebos = verdicts.assign(observation=""), placebos.assign(observation="")
     rng, rows = np.random.default_rng(seed), []
     keys = ["engine", "observation", "outcome"]
     chances = dict(iter(placebos.groupby(keys))) if len(placebos) else {}

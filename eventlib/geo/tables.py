@@ -34,6 +34,7 @@ __all__ = [
     "spec_disagreement",
     "stages",
     "top_pages",
+    "verdict_sentences",
     "verdicts",
 ]
 
@@ -169,6 +170,9 @@ def power(frame: pd.DataFrame) -> pd.DataFrame:
         "content_id",
         "change_type",
         "outcome",
+        "power_25",
+        "power_50",
+        "power_100",
         "detectable",
         "expected_before",
         "expected_after",
@@ -222,6 +226,22 @@ def verdicts(frame: pd.DataFrame) -> pd.DataFrame:
     return judged.sort_values("change", ascending=False)[columns].reset_index(drop=True)
 
 
+def verdict_sentences(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return each edit's verdicts in words, what was found first: `engine, content_id, outcome, state, sentence`.
+
+    Pages that were judged jointly have the sentence of their group.
+    """
+    columns = ["engine", "content_id", "outcome", "state", "sentence"]
+    told = frame[frame["state"].ne("judged jointly")] if len(frame) else frame
+    if not len(told):
+        return pd.DataFrame(columns=columns)
+    first = told["state"].map({"better": 0, "worse": 0, "no difference shown": 1}).fillna(2)
+    order = pd.DataFrame({"first": first, "q": told["q"].astype(float)}).sort_values(
+        ["first", "q"], kind="stable"
+    )
+    return told.loc[order.index, columns].reset_index(drop=True)
+
+
 def refused(frame: pd.DataFrame) -> pd.DataFrame:
     """Return why the other comparisons have none: `outcome, state, reason, comparisons`."""
     columns = ["outcome", "state", "reason", "comparisons"]
@@ -229,6 +249,7 @@ def refused(frame: pd.DataFrame) -> pd.DataFrame:
     if not len(rest):
         return pd.DataFrame(columns=columns)
     plain = rest["reason"].str.replace(r"^\d+ expected", "too few expected", regex=True)
+    plain = plain.str.replace(r"^competes with .* edited too", "competes with others edited too", regex=True)
     counted = rest.assign(reason=plain).groupby(["outcome", "state", "reason"], sort=False).size()
     return (
         counted.rename("comparisons")
