@@ -119,7 +119,7 @@ def judge_edits(
         placebos += chance
     frame = pd.DataFrame(verdicts, columns=list(_VERDICT))
     chances = (
-        pd.concat(placebos, ignore_index=True).assign(engine=engine)
+        pd.concat(placebos, ignore_index=True).assign(**named)
         if placebos
         else pd.DataFrame(columns=list(_PLACEBO))
     )
