@@ -28,7 +28,7 @@ from eventlib.geo.engagement import _observed_stages
 from eventlib.geo.joint import Member, competing, joint_comparison
 from eventlib.geo.page_counts import PageCounts, Window, Windows, page_counts, rivalry, windows
 from eventlib.geo.pooling import benjamini_hochberg
-from eventlib.geo.power import POWER_AT, detectable, placebo_p, predicted_power
+from eventlib.geo.power import POWER_AT, detectable, error_of_change, placebo_p, predicted_power
 from eventlib.geo.satisfaction import engine_visits
 from eventlib.geo.stages import candidate_rows
 
@@ -292,7 +292,8 @@ def _verdict(outcome: _Outcome, found: Comparison, unit: int) -> Verdict:
     told["detectable"] = detectable(found, unit, base)
     if not state:
         effect, error = float(found.effect[unit]), float(found.error[unit])
-        half = error * float(np.quantile(np.abs(found.placebos), outcome.rules.level, method="higher"))
+        half = float(np.quantile(np.abs(found.placebos), outcome.rules.level, method="higher"))
+        half *= error_of_change(found, unit, base)
         ratio, lower, upper = np.exp([effect, effect - half, effect + half])
         told |= {"change": ratio, "lower": lower, "upper": upper, "statistic": effect / error, "error": error}
         told["p"] = placebo_p(effect / error, found.placebos)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from eventlib.geo.comparison import Comparison
 
-__all__ = ["POWER_AT", "critical", "detectable", "placebo_p", "predicted_power"]
+__all__ = ["POWER_AT", "critical", "detectable", "error_of_change", "placebo_p", "predicted_power"]
 
 Floats: TypeAlias = NDArray[np.float64]
 
@@ -56,6 +56,15 @@ def predicted_power(found: Comparison, unit: int, base: float, ratio: float) -> 
     both = np.concatenate([found.placebos, -found.placebos])
     statistics = (np.log(ratio) + true * both) / modelled
     return float(np.mean(np.abs(statistics) > critical(found.placebos)))
+
+
+def error_of_change(found: Comparison, unit: int, base: float) -> float:
+    """Return the error of the change that was found, for its interval.
+
+    The statistic's own error supposes one level on both sides, as it has to where nothing changed; around a
+    change the side with fewer counts is less sure than that.
+    """
+    return _errors(found, unit, base, float(np.exp(found.effect[unit])))[0]
 
 
 def _errors(found: Comparison, unit: int, base: float, ratio: float) -> tuple[float, float]:
