@@ -164,15 +164,21 @@ def found_changes(verdicts: pd.DataFrame) -> tuple[int, int]:
 def pooled_change(verdicts: pd.DataFrame, outcome: str = "cite") -> Figure:
     """Return the mean change over edited pages as a multiple, with its interval.
 
-    A random-effects mean of the log changes (DerSimonian and Laird, 1986), with Hartung and Knapp's error:
-    pages are the clusters. Under 20 edited pages there is none (S7.8).
+    A random-effects mean of the log changes on the engine with most of them, with an error from how pages differ
+    and from the controls that they share (`pooling.pooled_effect`). Pages are the clusters, and those judged
+    jointly are one. Under 20 there is none (S7.8); `pooling.pool_by_type` does with fewer.
     """
     judged = verdicts[verdicts["p"].notna() & verdicts["outcome"].eq(outcome)] if len(verdicts) else verdicts
-    if judged["content_id"].nunique() < FEWEST_POOLED:
+    if not len(judged):
         return NONE
-    change = np.log(judged["change"].to_numpy(dtype=np.float64))
-    mean, error = pooled_effect(change, judged["error"].to_numpy(dtype=np.float64))
-    half = student.ppf(0.95, len(change) - 1) * error
+    _, judged = max(judged.groupby(["engine", "observation"]), key=lambda part: len(part[1]))
+    judged = judged.drop_duplicates("content_id")  # a page that was edited twice counts once
+    if len(judged) < FEWEST_POOLED:
+        return NONE
+    error = judged["error"].to_numpy(dtype=np.float64)
+    common = float(np.mean(error**2 / judged["placebos"].to_numpy(dtype=np.float64)))
+    mean, spread = pooled_effect(np.log(judged["change"].to_numpy(dtype=np.float64)), error, common)
+    half = float(student.ppf(0.95, len(judged) - 1)) * spread
     return float(np.exp(mean)), float(np.exp(mean - half)), float(np.exp(mean + half))
 
 

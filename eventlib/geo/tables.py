@@ -185,7 +185,8 @@ def power(frame: pd.DataFrame) -> pd.DataFrame:
 def detectable_change(frame: pd.DataFrame) -> float | None:
     """Return the change, as a multiple, that the middle one of the judged comparisons could find."""
     judged = frame.loc[frame["p"].notna(), "detectable"].to_numpy(dtype=np.float64)
-    return float(np.median(judged)) if len(judged) else None
+    middle = float(np.median(judged)) if len(judged) else np.inf
+    return middle if np.isfinite(middle) else None
 
 
 def calendar(frame: pd.DataFrame) -> pd.DataFrame:
