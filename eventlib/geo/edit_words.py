@@ -36,10 +36,10 @@ def edit_sentence(row: Mapping[str, Any]) -> str:
     >>> edit_sentence(row | little).split(": ")[1]
     '12 expected since, 30 are needed. At this rate that takes 6 weeks more.'
     """
-    what = f'"{_plain(row["change_type"])}" on {row["content_id"]} ({_day(row)})'
+    what = _what(row)
     outcome = _OUTCOMES.get(str(row["outcome"]), str(row["outcome"]))
     if row["state"] in {"too little data", "not testable"}:
-        text = f"Nothing can be said of {what} and its {outcome}: {row['reason']}."
+        text = f"Nothing can be said of {what} as to {outcome}: {row['reason']}."
         return text + _what_it_takes(row)
     moved = f"After {what}, {outcome} {_moved(row)}"
     if row["state"] == "judged jointly":
@@ -48,6 +48,15 @@ def edit_sentence(row: Mapping[str, Any]) -> str:
         sure = f"more than chance explains (q = {row['q']:.2f}, {row['placebos']:.0f} unedited pages)."
         return f"{moved}: {sure}{_confounded(row)}"
     return f"{moved}: no more than unedited pages do by themselves (p = {row['p']:.2f}).{_could(row)}{_confounded(row)}"
+
+
+def _what(row: Mapping[str, Any]) -> str:
+    kind = _plain(row["change_type"])
+    if (_known(row, "edits") or 1) > 1:
+        pages = str(row["content_id"]).split(" + ")
+        named = "" if kind == "several" else f' ("{kind}")'
+        return f"the edits{named} of {', '.join(pages[:-1])} and {pages[-1]}, taken together (from {_day(row)} on)"
+    return f'"{kind}" on {row["content_id"]} ({_day(row)})'
 
 
 def _plain(name: object) -> str:

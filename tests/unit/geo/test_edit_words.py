@@ -55,7 +55,7 @@ def test_no_difference_says_what_would_have_been_found():
 def test_nothing_can_be_said_and_why():
     row = ROW | {"state": "not testable", "reason": "1 whole weeks since, 2 are needed", "change": np.nan}
     assert edit_sentence(row) == (
-        'Nothing can be said of "add statistics" on c-07 (06 Aug 2026) and its citations: 1 whole weeks since, 2 are needed.'
+        'Nothing can be said of "add statistics" on c-07 (06 Aug 2026) as to citations: 1 whole weeks since, 2 are needed.'
     )
 
 
@@ -65,3 +65,11 @@ def test_a_shared_verdict_is_not_claimed_alone():
         "reason": "competes with c-08, edited too, in the same answers: judged jointly",
     }
     assert "but not by this edit alone: it competes with c-08, edited too" in edit_sentence(row)
+
+
+def test_pages_judged_together_are_all_named():
+    row = ROW | {"edits": 3, "content_id": "c-07 + c-08 + c-11", "change_type": "several"}
+    assert edit_sentence(row).startswith(
+        "After the edits of c-07, c-08 and c-11, taken together (from 06 Aug 2026 on), citations rose by 34 %"
+    )
+    assert 'the edits ("refresh") of c-07' in edit_sentence(row | {"change_type": "refresh"})
