@@ -43,7 +43,7 @@ Bools: TypeAlias = NDArray[np.bool_]
 Floats: TypeAlias = NDArray[np.float64]
 Verdict: TypeAlias = dict[str, object]
 
-_COUNTED: Final = {"owned": "people", "probe": "prompt-days"}
+_COUNTED: Final = {"owned": "people", "probe": "prompt-days", "platform_report": "prompt-days"}
 _NEAR: Final = 0.3  # share of a page's expected count in the edited page's answers that makes it a neighbour
 _PLACEBO: Final = ("edit_id", "content_id", "engine", "observation", "outcome", "statistic")
 
@@ -81,7 +81,7 @@ def judge_edits(
     stages
         The engine's stages; the first one with answers tells which pages compete.
     observation
-        `owned`: rows are clustered by person; `probe`: by prompt and day.
+        `owned`: rows are clustered by person; `probe` and `platform_report`: by prompt and day.
 
     Returns
     -------

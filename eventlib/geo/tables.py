@@ -169,6 +169,7 @@ def power(frame: pd.DataFrame) -> pd.DataFrame:
     columns = [
         "content_id",
         "change_type",
+        "engine",
         "outcome",
         "power_25",
         "power_50",
@@ -220,7 +221,7 @@ def calendar(frame: pd.DataFrame) -> pd.DataFrame:
 def verdicts(frame: pd.DataFrame) -> pd.DataFrame:
     """Return the comparisons that have a verdict."""
     columns = [
-        "content_id", "change_type", "outcome", "state", "change", "lower", "upper", "early", "late", "neighbours", "p", "q",
+        "content_id", "change_type", "engine", "outcome", "state", "change", "lower", "upper", "early", "late", "neighbours", "p", "q",
         "detectable", "placebos", "shares_with",
     ]  # fmt: skip
     judged = frame[frame["p"].notna()] if len(frame) else frame
