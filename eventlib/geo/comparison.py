@@ -53,9 +53,9 @@ class Comparison:
         [unit, k]: its pages.
     effect, error
         Change less the controls' and less its prediction from the weeks between, and its modelled error.
-    level
-        Observed over expected on all dates together.
-    observed_before, expected_before, expected_after
+    level, level_before
+        Observed over expected on all dates together, and on those before the edit.
+    expected_before, expected_after
         Counts, over a unit's pages.
     controls
         How many pages each could be compared with.
@@ -70,7 +70,7 @@ class Comparison:
     effect: Floats
     error: Floats
     level: Floats
-    observed_before: Floats
+    level_before: Floats
     expected_before: Floats
     expected_after: Floats
     controls: Ints
@@ -113,14 +113,12 @@ def compare(
     units = _Units(sides, members, weight, blocked, usable)
     effect, error, drift = _adjusted(units)
     placebo = np.where(usable & (controls >= rules.fewest_controls), effect / error, np.nan)
-    seen, before, after = (
+    before, after = (
         np.sum([getattr(side, name)[members[:, k]] for k, side in enumerate(sides)], axis=0)
-        for name in ("seen", "before", "after")
+        for name in ("before", "after")
     )
-    level = np.sum([weight[:, k] * side.theta[members[:, k]] for k, side in enumerate(sides)], axis=0)
-    return Comparison(
-        tuple(dates), members, effect, error, level, seen, before, after, controls, placebo, drift
-    )
+    levels = units.mean("theta"), units.mean("past_theta")
+    return Comparison(tuple(dates), members, effect, error, *levels, before, after, controls, placebo, drift)
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,28 +132,34 @@ class _Side:
     past: Floats | None
     past_variance: Floats
     baseline: Floats  # the count variance that both changes have in common
-    seen: Floats
+    past_theta: Floats  # theta before the edit
     before: Floats
     after: Floats
     fit: Bools
 
 
 def _side(pages: PageCounts, edited: Bools, dates: Windows, rules: EditRules) -> _Side:
-    counted = [pages.within(window) for window in (dates.before, dates.after, dates.between)]
-    (o0, e0), (_, e1), _ = counted
-    theta: Floats = (np.sum([o for o, _ in counted], axis=0) + 2.0) / (
-        np.sum([e for _, e in counted], axis=0) + 2.0
-    )
+    counted = [pages.within(window) for window in (dates.before, dates.between, dates.after)]
+    (_, e0), _, (_, e1) = counted
+    theta, past_theta = _level(counted), _level(counted[:2])
     logs = [np.log((o + _HALF * theta) / (e + _HALF)) for o, e in counted]
-    v0, v1, vp = (_count_variance(pages.base, theta, e) for _, e in counted)
+    v0, vp, v1 = (_count_variance(pages.base, theta, e) for _, e in counted)
     told = dates.between.end - dates.between.start >= WEEK
     # a control is unedited, and seen enough to say something; that it is in other answers is seen to
     # elsewhere; what it shows is shown, so that it takes as many people as any figure
     span = Window(dates.before.start, dates.after.end)
     fit = ~edited & (np.minimum(e0, e1) >= rules.least_expected) & (pages.people(span) >= SMALL_CELL)
-    past = logs[2] - logs[0] if told else None
+    past = logs[1] - logs[0] if told else None
     room = np.maximum(1 - pages.base * theta, _LEAST_ROOM)
-    return _Side(theta, room, logs[1] - logs[0], v0 + v1, past, v0 + vp, v0, o0, e0, e1, fit)
+    change = logs[2] - logs[0]
+    return _Side(theta, room, change, v0 + v1, past, v0 + vp, v0, past_theta, e0, e1, fit)
+
+
+def _level(counted: Sequence[tuple[Floats, Floats]]) -> Floats:
+    """Return observed over expected over several windows, drawn towards 1."""
+    observed, expected = (np.sum(values, axis=0) for values in zip(*counted, strict=True))
+    level: Floats = (observed + 2.0) / (expected + 2.0)
+    return level
 
 
 def _count_variance(base: float, theta: Floats, expected: Floats) -> Floats:

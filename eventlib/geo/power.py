@@ -70,7 +70,7 @@ def error_of_change(found: Comparison, unit: int, base: float) -> float:
 def _errors(found: Comparison, unit: int, base: float, ratio: float) -> tuple[float, float]:
     """Return the error under a true change, and the one that the statistic will be divided by."""
     before, after = found.expected_before[unit] + 0.5, found.expected_after[unit] + 0.5
-    level = (found.observed_before[unit] + 2.0) / (found.expected_before[unit] + 2.0)
+    level = found.level_before[unit]
     mixed = level * (before + ratio * after) / (before + after)
     rest = max(found.error[unit] ** 2 - _noise(base, found.level[unit]) * (1 / before + 1 / after), 0.0)
     true = rest + _noise(base, level) / before + _noise(base, level * ratio) / after

@@ -76,7 +76,7 @@ def comparison(error: float, placebos: int = 99, expected: float = 100.0) -> Com
     one = np.array([expected])
     normal = np.quantile(np.random.default_rng(0).normal(size=20_000), (np.arange(placebos) + 0.5) / placebos)
     return Comparison(
-        (), np.zeros((1, 1), dtype=np.int64), np.zeros(1), np.array([error]), np.ones(1), one, one, one,
+        (), np.zeros((1, 1), dtype=np.int64), np.zeros(1), np.array([error]), np.ones(1), np.ones(1), one, one,
         np.array([50]), normal, 0.0,
     )  # fmt: skip
 
