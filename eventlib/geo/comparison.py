@@ -34,9 +34,7 @@ Bools: TypeAlias = NDArray[np.bool_]
 Floats: TypeAlias = NDArray[np.float64]
 Ints: TypeAlias = NDArray[np.int64]
 
-_HALF: Final = (
-    0.5  # added to counts, times the page's own level, so that a log of nothing is finite and unbiased
-)
+_HALF: Final = 0.5  # added to counts, times the page's own level: a log of nothing is finite, and unbiased
 _LEAST_ROOM: Final = 0.1
 _START: Final = 0.01  # between-page variance that the first weights assume
 

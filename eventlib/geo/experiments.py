@@ -44,6 +44,9 @@ Floats: TypeAlias = NDArray[np.float64]
 Verdict: TypeAlias = dict[str, object]
 
 _COUNTED: Final = {"owned": "people", "probe": "prompt-days", "platform_report": "prompt-days"}
+_DATES: Final = (
+    "before_from", "before_to", "edited_us", "exposed_us", "after_from", "after_to", "weeks_before", "weeks_after",
+)  # fmt: skip
 _NEAR: Final = 0.3  # share of a page's expected count in the edited page's answers that makes it a neighbour
 _PLACEBO: Final = ("edit_id", "content_id", "engine", "observation", "outcome", "statistic")
 
@@ -87,16 +90,20 @@ def judge_edits(
     -------
     verdicts, placebos
         `edit_id, content_id, change_type, engine, observation, outcome, state` (better | worse | no
-        difference shown | judged jointly | too little data | not testable), `reason, joint_id` (of a group and its members),
-        `edits` (how many the row is about), `power_25, power_50, power_100` (chance that a true change by
-        25, 50, 100 % gets a p-value of at most .05), `detectable` (the ratio that would be found in 80 of
-        100), `change` (ratio of O/E, 1 = none), `lower, upper, statistic, error, p, q, early, late` (ratios
-        of weeks 1-2 and of later ones), `neighbours` (the ratio of unedited pages in the same answers),
-        `expected_before, expected_after, weeks_before, weeks_after, controls, placebos, shares_with` (edited
-        pages that compete a little), `model_change`, the edit's dates and
-        `sentence` (the verdict in words); and the placebos' statistics, one
-        row per edit, outcome and page: `edit_id, content_id, engine, observation,
-        outcome, statistic`.
+        difference shown | judged jointly | too little data | not testable), `reason, joint_id` (of a group and
+        its members), `edits` (how many the row is about), `power_25, power_50, power_100` (chance that a true
+        change by 25, 50, 100 % gets a p-value of at most .05), `detectable` (the ratio that would be found in
+        80 of 100), `change` (ratio of O/E, 1 = none), `lower, upper, statistic, error, p, q, early, late`
+        (ratios of weeks 1-2 and of later ones), `neighbours` (the ratio of unedited pages in the same
+        answers), `expected_before, expected_after, weeks_before, weeks_after, controls, placebos,
+        shares_with` (edited pages that compete a little), `model_change`, the edit's dates and `sentence` (the
+        verdict in words); and the placebos' statistics, one row per edit, outcome and page: `edit_id,
+        content_id, engine, observation, outcome, statistic`.
+
+    Raises
+    ------
+    BadCallError
+        If the calendar lacks a column, or the way of observing does not exist.
 
     See Also
     --------
@@ -104,6 +111,8 @@ def judge_edits(
     """
     if observation not in _COUNTED:
         raise BadCallError.unknown("observation", observation, _COUNTED)
+    if missing := {*_DATES, "edit_id", "content_id", "change_type"} - set(calendar.columns):
+        raise BadCallError.missing_columns("judge_edits", missing, calendar.columns)
     rules, named = rules or EditRules(), {"engine": engine, "observation": observation}
     rivals = rivalry(stages, rules.most_shared)
     edited = np.asarray(rivals.contents.isin(calendar["content_id"]), dtype=np.bool_)
@@ -142,13 +151,13 @@ def _judge_outcome(
         found = outcome.compare(dates)
         verdict = _verdict(outcome, found, page) | _context(outcome, found, page)
         members.append(Member({**edit, "edits": 1, **verdict}, page, dates))
-        if not np.isnan(float(verdict.get("detectable", np.nan))):  # type: ignore[arg-type]
+        if "detectable" in verdict:
             placebos.append(_chances(outcome, found, str(edit["edit_id"])))
     groups = competing(outcome.pages, members, outcome.rules.joint_from)
     for group in groups:
         found = joint_comparison(outcome.pages, outcome.edited, group, outcome.rules)
         joint = _joint_row(group, _verdict(outcome, found, len(found.members) - 1))
-        verdicts += [joint, *(_judged_jointly(member, joint) for member in group)]
+        verdicts += [joint, *(_judged_jointly(member, group, joint) for member in group)]
         placebos.append(_chances(outcome, found, str(joint["edit_id"])))
     grouped = {id(member) for group in groups for member in group}
     verdicts += [member.verdict for member in members if id(member) not in grouped]
@@ -179,8 +188,8 @@ def _joint_row(group: Sequence[Member], verdict: Verdict) -> Verdict:
     } | verdict  # fmt: skip
 
 
-def _judged_jointly(member: Member, joint: Verdict) -> Verdict:
-    others = [name for name in str(joint["content_id"]).split(" + ") if name != member.verdict["content_id"]]
+def _judged_jointly(member: Member, group: Sequence[Member], joint: Verdict) -> Verdict:
+    others = [str(other.verdict["content_id"]) for other in group if other is not member]
     reason = f"competes with {', '.join(others)}, edited too, in the same answers: judged jointly"
     own = {"state": "judged jointly", "reason": reason, "joint_id": joint["joint_id"], "p": np.nan}
     return member.verdict | own

@@ -83,7 +83,7 @@ def pool_by_type(
 ) -> pd.DataFrame:
     """Pool the changes of each kind of edit, for each engine, way of observing and outcome.
 
-    Edits that were judged jointly enter as one.
+    Edits that were judged jointly enter as one, or not at all where they are of several kinds.
 
     Parameters
     ----------
@@ -111,6 +111,8 @@ def pool_by_type(
     keys = ["engine", "observation", "outcome"]
     chances = dict(iter(placebos.groupby(keys))) if len(placebos) else {}
     judged = verdicts[verdicts["p"].notna()]
+    if "edits" in judged:  # groups of several kinds are of none
+        judged = judged[~(judged["edits"].gt(1) & judged["change_type"].eq("several"))]
     for key, part in judged.groupby([*keys, "change_type"], dropna=False):
         *where, kind = key
         chance = chances.get(tuple(where), placebos.iloc[:0])

@@ -125,3 +125,10 @@ def test_placebo_groups_compete(counted):
 def test_a_way_of_observing_that_does_not_exist_is_named():
     with pytest.raises(BadCallError, match="unknown observation 'panel'"):
         judge_edits(pd.DataFrame(), [], "e", observation="panel")
+
+
+def test_a_calendar_without_a_column_is_refused():
+    calendar = edit_calendar(frames_of([Edit(3, 9.0)]), "e", T0 + SPEC.weeks * WEEK, T0)
+    with pytest.raises(BadCallError, match="judge_edits needs the columns before_to"):
+        judge_edits(calendar.drop(columns="before_to"), [], "e")
+    assert judge_edits(calendar, [], "e")[0].empty
