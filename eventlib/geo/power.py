@@ -6,17 +6,19 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import ndtr
 
 if TYPE_CHECKING:
     from eventlib.geo.comparison import Comparison
 
-__all__ = ["POWER_AT", "critical", "detectable", "error_of_change", "placebo_p", "predicted_power"]
+__all__ = ["POWER_AT", "critical", "detectable", "error_of_change", "passing", "placebo_p", "predicted_power"]
 
 Floats: TypeAlias = NDArray[np.float64]
 
 POWER_AT: Final = (1.25, 1.5, 2.0)
 _SIZE: Final = 0.05  # of the test whose power is told
 _AIM: Final = 0.80
+_SMOOTH: Final = 0.4  # width of the kernel, in standard deviations
 _LARGEST: Final = 20.0
 
 
@@ -41,6 +43,26 @@ def critical(placebos: Floats, size: float = _SIZE) -> float:
     return float(np.sort(np.abs(placebos))[-1 - allowed])
 
 
+def passing(shift: float, scale: float, placebos: Floats) -> float:
+    """Return how often a statistic around `shift`, spread as the placebos are, gets a p-value of at most .05.
+
+    The placebos set the limit and stand for chance at once, so that too few of them pass it; they are smoothed,
+    at the variance that they have, for that not to matter.
+
+    >>> passing(0.0, 1.0, np.random.default_rng(0).normal(size=999)).__round__(2)
+    0.05
+    >>> passing(0.0, 1.0, np.zeros(3))
+    0.0
+    """
+    limit = critical(placebos)
+    width = _SMOOTH * float(np.sqrt(np.mean(placebos**2))) if len(placebos) else 0.0
+    if not np.isfinite(limit) or width == 0:
+        return 0.0
+    kept = np.sqrt(1 - _SMOOTH**2) * np.concatenate([placebos, -placebos])
+    centre, spread = shift + scale * kept, scale * width
+    return float(np.mean(ndtr((centre - limit) / spread) + ndtr((-centre - limit) / spread)))
+
+
 def predicted_power(found: Comparison, unit: int, base: float, ratio: float) -> float:
     """Return how often a true change by this ratio would get a p-value of at most .05.
 
@@ -53,9 +75,7 @@ def predicted_power(found: Comparison, unit: int, base: float, ratio: float) -> 
         Of the stage: the overall chance that its expected counts are multiples of.
     """
     true, modelled = _errors(found, unit, base, ratio)
-    both = np.concatenate([found.placebos, -found.placebos])
-    statistics = (np.log(ratio) + true * both) / modelled
-    return float(np.mean(np.abs(statistics) > critical(found.placebos)))
+    return passing(np.log(ratio) / modelled, true / modelled, found.placebos)
 
 
 def error_of_change(found: Comparison, unit: int, base: float) -> float:
