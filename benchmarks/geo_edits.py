@@ -2,8 +2,8 @@
 
 Run: python -m benchmarks.geo_edits [worlds] [first seed] [part ...]; parts: null, effects, shocks, wrong,
 pooled, joint.
-Worlds come from `benchmarks.geo_edit_worlds`. Rules and constants were chosen on seeds from 1,000 on; what is
-published was run once on seeds from 500,000 on.
+Worlds come from `benchmarks.geo_edit_worlds`. Rules and constants were chosen on seeds of 1,000 to 6,000; what is
+published is from seeds of 500,000 on, and benchmarks/README.md says what those chose after all.
 """
 
 from __future__ import annotations
