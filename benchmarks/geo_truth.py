@@ -58,8 +58,10 @@ def main(prepared: str, truth: str) -> None:
     start = time.perf_counter()
     verdicts = judge_all(frames, tau_ms=TAU_MS)[0].dropna(subset=["p"])
     print(f"{len(verdicts)} verdicts in {time.perf_counter() - start:.1f} s")
-    verdicts["null"] = edits["is_null"].reindex(verdicts["edit_id"]).to_numpy(dtype=bool)
-    print(pd.crosstab([verdicts["outcome"], verdicts["null"]], verdicts["state"]))
+    # groups that were judged jointly did nothing if none of their edits did
+    verdicts["null"] = [bool(edits.loc[name.split("+"), "is_null"].all()) for name in verdicts["edit_id"]]
+    print(pd.crosstab([verdicts["outcome"], verdicts["edits"], verdicts["null"]], verdicts["state"]))
+    print(*verdicts["sentence"], sep="\n")
 
 
 if __name__ == "__main__":

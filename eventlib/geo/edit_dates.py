@@ -32,8 +32,12 @@ class EditRules:
         From an edit to its exposure, where nothing shows when an engine took notice.
     fewest_weeks, fewest_expected, fewest_placebos, fewest_controls
         On each side; after the edit; and of the pages compared with.
+    least_expected
+        On each side, of a page that another is compared with.
     most_shared
         Largest share of a control's expected count in answers that the edited page competed for.
+    joint_from
+        Share from which two edited pages are judged jointly.
     false_discoveries
         Of Benjamini and Hochberg.
     """
@@ -44,7 +48,9 @@ class EditRules:
     fewest_expected: float = 30.0
     fewest_placebos: int = 40
     fewest_controls: int = 5
+    least_expected: float = 1.0
     most_shared: float = 0.05
+    joint_from: float = 0.30
     false_discoveries: float = 0.10
     level: float = 0.90
 
@@ -90,8 +96,8 @@ def edit_calendar(
         exposed, by = _exposed(frames, engine, row, rules)
         lowest = max([start_us, *others[others < at].tolist()])
         highest = min([end_us, *others[others > at].tolist()])
-        before_to = selected if selected is not None else at - rules.skip_weeks * WEEK
-        before = max((min(before_to, at) - lowest) // WEEK, 0)
+        before_to = min(selected, at) if selected is not None else at - rules.skip_weeks * WEEK
+        before = max((before_to - lowest) // WEEK, 0)
         after = max((highest - exposed) // WEEK, 0)
         rows.append(
             row | {

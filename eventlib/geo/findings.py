@@ -9,6 +9,8 @@ from scipy.stats import t as student
 
 from eventlib.columns import analysable, texts
 from eventlib.geo.cells import SMALL_CELL, clustered_share
+from eventlib.geo.edit_words import edit_sentence
+from eventlib.geo.pooling import FEWEST_POOLED, pooled_effect
 from eventlib.geo.visibility import engine_visibility
 from eventlib.quality.verdict import percent
 
@@ -23,6 +25,7 @@ __all__ = [
     "best_page",
     "edit_caveats",
     "engagement_answers",
+    "edit_sentence",
     "engagement_caveats",
     "found_changes",
     "own_contents",
@@ -234,7 +237,14 @@ def edit_caveats(verdicts: pd.DataFrame) -> list[str]:
         finest = 1 / (1 + judged["placebos"].max())
         said.append(f"With so many placebos no p-value can be below {finest:.3f}; few edits alone can pass.")
     if (verdicts["shares_with"] > 0).any():
-        said.append("Edited pages that compete in the same answers are judged one by one, not jointly.")
+        said.append(
+            "Edited pages that compete in many of the same answers are judged jointly; those that compete in few "
+            "stand alone, and their table says with how many."
+        )
+    if verdicts["model_change"].eq(other=True).any():
+        said.append(
+            "An engine answered with another model after some edits than before them; they are marked."
+        )
     return said
 
 
@@ -246,20 +256,21 @@ def found_changes(verdicts: pd.DataFrame) -> tuple[int, int]:
 def pooled_change(verdicts: pd.DataFrame, outcome: str = "cite") -> Figure:
     """Return the mean change over edited pages as a multiple, with its interval.
 
-    A random-effects mean of the log changes (DerSimonian and Laird, 1986), with Hartung and Knapp's error:
-    pages are the clusters. Under 20 edited pages there is none (S7.8).
+    A random-effects mean of the log changes on the engine with most of them, with an error from how pages differ
+    and from the controls that they share (`pooling.pooled_effect`). Pages are the clusters, and those judged
+    jointly are one. Under 20 there is none (S7.8); `pooling.pool_by_type` does with fewer.
     """
     judged = verdicts[verdicts["p"].notna() & verdicts["outcome"].eq(outcome)] if len(verdicts) else verdicts
-    if judged["content_id"].nunique() < _POOLED:
+    if not len(judged):
         return NONE
-    change = np.log(judged["change"].to_numpy(dtype=np.float64))
-    fixed = 1 / judged["error"].to_numpy(dtype=np.float64) ** 2
-    spread = fixed @ (change - np.average(change, weights=fixed)) ** 2 - (len(change) - 1)
-    between = max(float(spread / (fixed.sum() - (fixed @ fixed) / fixed.sum())), 0.0)
-    weight = 1 / (1 / fixed + between)
-    mean = float(np.average(change, weights=weight))
-    error = np.sqrt(weight @ (change - mean) ** 2 / weight.sum() / (len(change) - 1))
-    half = student.ppf(0.95, len(change) - 1) * error
+    _, judged = max(judged.groupby(["engine", "observation"]), key=lambda part: len(part[1]))
+    judged = judged.drop_duplicates("content_id")  # a page that was edited twice counts once
+    if len(judged) < FEWEST_POOLED:
+        return NONE
+    error = judged["error"].to_numpy(dtype=np.float64)
+    common = float(np.mean(error**2 / judged["placebos"].to_numpy(dtype=np.float64)))
+    mean, spread = pooled_effect(np.log(judged["change"].to_numpy(dtype=np.float64)), error, common)
+    half = float(student.ppf(0.95, len(judged) - 1)) * spread
     return float(np.exp(mean)), float(np.exp(mean - half)), float(np.exp(mean + half))
 
 

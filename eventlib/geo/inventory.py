@@ -66,7 +66,7 @@ def inventory_stage(
     base = float(observed.sum() / (size.sum() * width))
     return Stage(
         "cite", grid.get_level_values("content_id").to_numpy(dtype=object), grid.get_level_values("cluster").to_numpy(dtype=object),
-        np.repeat(groups["time_us"].to_numpy(dtype=np.int64), width), grid.get_level_values("cluster").to_numpy(dtype=object),
+        np.repeat(groups["time_us"].to_numpy(dtype=np.int64), width), np.full(len(grid), "", dtype=object),
         observed, np.repeat(size * base, width).astype(np.float64), base,
         prompt=np.repeat(groups["prompt"].to_numpy(dtype=object), width),
     ), ""  # fmt: skip

@@ -34,6 +34,7 @@ __all__ = [
     "spec_disagreement",
     "stages",
     "top_pages",
+    "verdict_sentences",
     "verdicts",
 ]
 
@@ -201,7 +202,11 @@ def power(frame: pd.DataFrame) -> pd.DataFrame:
     columns = [
         "content_id",
         "change_type",
+        "engine",
         "outcome",
+        "power_25",
+        "power_50",
+        "power_100",
         "detectable",
         "expected_before",
         "expected_after",
@@ -214,7 +219,8 @@ def power(frame: pd.DataFrame) -> pd.DataFrame:
 def detectable_change(frame: pd.DataFrame) -> float | None:
     """Return the change, as a multiple, that the middle one of the judged comparisons could find."""
     judged = frame.loc[frame["p"].notna(), "detectable"].to_numpy(dtype=np.float64)
-    return float(np.median(judged)) if len(judged) else None
+    middle = float(np.median(judged)) if len(judged) else np.inf
+    return middle if np.isfinite(middle) else None
 
 
 def calendar(frame: pd.DataFrame) -> pd.DataFrame:
@@ -248,11 +254,27 @@ def calendar(frame: pd.DataFrame) -> pd.DataFrame:
 def verdicts(frame: pd.DataFrame) -> pd.DataFrame:
     """Return the comparisons that have a verdict."""
     columns = [
-        "content_id", "change_type", "outcome", "state", "change", "lower", "upper", "early", "late", "neighbours", "p", "q",
+        "content_id", "change_type", "engine", "outcome", "state", "change", "lower", "upper", "early", "late", "neighbours", "p", "q",
         "detectable", "placebos", "shares_with",
     ]  # fmt: skip
     judged = frame[frame["p"].notna()] if len(frame) else frame
     return judged.sort_values("change", ascending=False)[columns].reset_index(drop=True)
+
+
+def verdict_sentences(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return each edit's verdicts in words, what was found first: `engine, content_id, outcome, state, sentence`.
+
+    Pages that were judged jointly have the sentence of their group.
+    """
+    columns = ["engine", "content_id", "outcome", "state", "sentence"]
+    told = frame[frame["state"].ne("judged jointly")] if len(frame) else frame
+    if not len(told):
+        return pd.DataFrame(columns=columns)
+    first = told["state"].map({"better": 0, "worse": 0, "no difference shown": 1}).fillna(2)
+    order = pd.DataFrame({"first": first, "q": told["q"].astype(float)}).sort_values(
+        ["first", "q"], kind="stable"
+    )
+    return told.loc[order.index, columns].reset_index(drop=True)
 
 
 def refused(frame: pd.DataFrame) -> pd.DataFrame:
@@ -262,6 +284,7 @@ def refused(frame: pd.DataFrame) -> pd.DataFrame:
     if not len(rest):
         return pd.DataFrame(columns=columns)
     plain = rest["reason"].str.replace(r"^\d+ expected", "too few expected", regex=True)
+    plain = plain.str.replace(r"^competes with .* edited too", "competes with others edited too", regex=True)
     counted = rest.assign(reason=plain).groupby(["outcome", "state", "reason"], sort=False).size()
     return (
         counted.rename("comparisons")

@@ -290,6 +290,15 @@ def stages(frame: pd.DataFrame, names: Sequence[str], subtitle: str = "", most: 
     return fig
 
 
+_WHICH = ["edit_id", "engine", "observation", "outcome"]  # one comparison
+
+
+def _seen_by(judged: pd.DataFrame) -> pd.Series:
+    """Return each comparison's outcome, and its engine where there are several."""
+    several = len(set(judged["engine"])) > 1
+    return " (" + judged["outcome"] + ((", " + judged["engine"]) if several else "") + ")"
+
+
 def edits(frame: pd.DataFrame, subtitle: str = "") -> go.Figure:
     """Return the change of each judged edit with its interval, from `experiments.judge_edits`."""
     title = "What the edits changed"
@@ -301,8 +310,8 @@ def edits(frame: pd.DataFrame, subtitle: str = "") -> go.Figure:
     x = "observed over expected, after as a multiple of before, 90 % interval"
     fig = figure(title, subtitle, x, height=210 + 34 * len(judged))
     forest(fig, judged, "change", "state")
-    labels = zip(judged["content_id"], judged["change_type"], judged["outcome"], strict=True)
-    name_rows(fig, [f"{page}: {kind.replace('_', ' ')} ({outcome})" for page, kind, outcome in labels])
+    kinds = judged["change_type"].str.replace("_", " ")
+    name_rows(fig, (judged["content_id"] + ": " + kinds + _seen_by(judged)).tolist())
     _one(fig, "no change")
     fig.update_layout(margin={"t": 130})
     return fig
@@ -319,7 +328,7 @@ def placebos(frame: pd.DataFrame, statistics: pd.DataFrame, subtitle: str = "") 
     judged = judged.sort_values("statistic", ascending=False).reset_index(drop=True)
     fig = figure(title, subtitle, "change over its modelled error", height=210 + 34 * len(judged))
     for row, edit in enumerate(judged.to_dict("records")):
-        same = (statistics["edit_id"] == edit["edit_id"]) & (statistics["outcome"] == edit["outcome"])
+        same = (statistics[_WHICH] == [edit[name] for name in _WHICH]).all(axis=1)
         values = [float(item) for item in statistics.loc[same, "statistic"]]
         look = {"symbol": "line-ns-open", "size": 12, "color": GREY}
         first = row == 0
@@ -332,13 +341,7 @@ def placebos(frame: pd.DataFrame, statistics: pd.DataFrame, subtitle: str = "") 
             go.Scatter(x=[float(edit["statistic"])], y=[row], mode="markers", name="the edit", marker=look,
                        legendgroup="edit", showlegend=first, hovertemplate=f"p = {edit['p']:.2f}<extra></extra>")
         )  # fmt: skip
-    name_rows(
-        fig,
-        [
-            f"{page} ({outcome})"
-            for page, outcome in zip(judged["content_id"], judged["outcome"], strict=True)
-        ],
-    )
+    name_rows(fig, (judged["content_id"] + _seen_by(judged)).tolist())
     fig.add_vline(x=0, line={"color": INK, "width": 1, "dash": "dot"})
     fig.update_layout(margin={"t": 116})
     return fig

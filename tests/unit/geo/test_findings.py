@@ -174,7 +174,7 @@ def test_a_pooled_change_takes_twenty_pages():
     rng = np.random.default_rng(0)
     judged = pd.DataFrame(
         {"content_id": [f"c{i}" for i in range(40)], "outcome": "cite", "p": 0.5, "error": 0.2}
-    )
+    ).assign(engine="e", observation="owned", placebos=60)
     judged["change"] = np.exp(rng.normal(0.3, 0.2, 40))
     value, lower, upper = findings.pooled_change(judged)
     assert value == pytest.approx(np.exp(0.3), rel=0.1)
@@ -182,4 +182,7 @@ def test_a_pooled_change_takes_twenty_pages():
     assert upper is not None
     assert lower < np.exp(0.3) < upper
     assert findings.pooled_change(judged.iloc[:19]) == findings.NONE
+    assert (
+        findings.pooled_change(judged.assign(content_id=[f"c{i // 3}" for i in range(40)])) == findings.NONE
+    )
     assert findings.pooled_change(judged.iloc[:0]) == findings.NONE
