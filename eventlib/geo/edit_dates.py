@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import pandas as pd
 
-from eventlib.columns import analysable, microseconds, texts
+from eventlib.columns import microseconds, texts
+from eventlib.geo.noticed import Noticed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -61,18 +62,20 @@ def edit_calendar(
     end_us: int,
     start_us: int,
     rules: EditRules | None = None,
+    noticed: Noticed | None = None,
 ) -> pd.DataFrame:
     """Return each edit's baseline and exposure window on one engine.
 
     The baseline ends where the page was chosen (`selected_from`), else `skip_weeks` before the edit; exposure
-    starts at the first citation of the new version, else at the first fetch by a verified agent, else by a
-    claimed one, else after a stated lag; what a spoofed agent fetches, no engine has. Both are cut to whole
-    weeks, at other edits of the page and at the log's ends.
+    starts when the engine was first seen to have the new version (`Noticed.first`), else after a stated lag.
+    Both are cut to whole weeks, at other edits of the page and at the log's ends.
 
     Parameters
     ----------
     start_us, end_us
         What the log covers, microseconds since 1970.
+    noticed
+        As `Noticed.read` returns it for these frames; read anew where it is None.
 
     Returns
     -------
@@ -81,7 +84,7 @@ def edit_calendar(
         after_from, after_to` (microseconds), `weeks_before, weeks_after`, `model_change` (other models
         answered after than before).
     """
-    rules = rules or EditRules()
+    rules, noticed = rules or EditRules(), noticed or Noticed.read(frames)
     edits = frames["content_edit"].drop_duplicates("edit_id")
     named = ("edit_id", "content_id", "to_version", "change_type", "arm")
     table = pd.DataFrame({name: texts(edits, name) for name in named})
@@ -93,7 +96,7 @@ def edit_calendar(
         at = int(row["edited_us"])
         same = (table["content_id"] == row["content_id"]) & (table["edit_id"] != row["edit_id"])
         others = table.loc[same, "edited_us"]
-        exposed, by = _exposed(frames, engine, row, rules)
+        exposed, by = _exposed(noticed, engine, row, rules)
         lowest = max([start_us, *others[others < at].tolist()])
         highest = min([end_us, *others[others > at].tolist()])
         before_to = min(selected, at) if selected is not None else at - rules.skip_weeks * WEEK
@@ -139,25 +142,8 @@ def _model_change(models: pd.DataFrame, before: tuple[int, int], after: tuple[in
     return all(there) and there[0] != there[1]
 
 
-def _exposed(
-    frames: Mapping[str, pd.DataFrame], engine: str, edit: Mapping[str, Any], rules: EditRules
-) -> tuple[int, str]:
+def _exposed(noticed: Noticed, engine: str, edit: Mapping[str, Any], rules: EditRules) -> tuple[int, str]:
     """Tell when an engine first had the new version: what is seen before what is assumed."""
-    at = int(edit["edited_us"])
-    shows, fetches = analysable(frames["citation_show"]), frames["agent_fetch"]
-    cited = shows[
-        (texts(shows, "content_id") == edit["content_id"])
-        & (texts(shows, "content_version") == edit["to_version"])
-        & (texts(shows, "engine") == engine)
-    ]
-    fetched = fetches[texts(fetches, "content_id") == edit["content_id"]] if len(fetches) else fetches
-    verification = texts(fetched, "verification", "claimed")
-    for frame, what in (
-        (cited, "first citation of the new version"),
-        (fetched[verification == "verified"], "first fetch by a verified agent"),
-        (fetched[verification == "claimed"], "first fetch by a claimed agent"),
-    ):
-        later = microseconds(frame)[microseconds(frame) >= at] if len(frame) else np.empty(0, dtype=np.int64)
-        if len(later) and later.min() - at <= 4 * rules.lag_days * _DAY:
-            return int(later.min()), what
-    return at + rules.lag_days * _DAY, f"assumed {rules.lag_days} days"
+    at, lag = int(edit["edited_us"]), rules.lag_days * _DAY
+    seen = noticed.first(engine, edit["content_id"], edit["to_version"], at, 4 * lag)
+    return seen or (at + lag, f"assumed {rules.lag_days} days")

@@ -24,10 +24,11 @@ from eventlib.geo.comparison import Comparison, compare, single_pages
 from eventlib.geo.edit_dates import WEEK, EditRules, edit_calendar, records
 from eventlib.geo.edit_words import edit_sentence
 from eventlib.geo.joint import Member, competing, joint_comparison
+from eventlib.geo.noticed import Noticed
+from eventlib.geo.observed import observed_stages
 from eventlib.geo.page_counts import PageCounts, Window, Windows, page_counts, rivalry, windows
 from eventlib.geo.pooling import benjamini_hochberg
 from eventlib.geo.power import POWER_AT, detectable, error_of_change, placebo_p, predicted_power
-from eventlib.geo.observed import observed_stages
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -208,12 +209,13 @@ def judge_all(
     """
     rules = rules or EditRules()
     verdicts, placebos, calendars = [], [], []
+    noticed = Noticed.read(frames)
     for seen in observed_stages(frames, tau_ms=tau_ms):
         engine, observation, stages = seen.engine, seen.observation, seen.stages
         times = np.concatenate([stage.time_us for stage in stages]) if stages else np.empty(0, dtype=np.int64)
         if not len(times) or not len(frames["content_edit"]):
             continue
-        calendar = edit_calendar(frames, engine, int(times.max()) + 1, int(times.min()), rules)
+        calendar = edit_calendar(frames, engine, int(times.max()) + 1, int(times.min()), rules, noticed)
         frame, placebo = judge_edits(calendar, stages, engine, rules, observation)
         verdicts.append(frame)
         placebos.append(placebo)

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 __all__ = [
     "best_page",
     "edit_caveats",
-    "engagement_answers",
     "edit_sentence",
+    "engagement_answers",
     "engagement_caveats",
     "found_changes",
     "own_contents",

@@ -28,6 +28,7 @@ __all__ = [
     "agent_operators",
     "classify_agent",
     "classify_engine",
+    "engine_operator",
     "range_files",
     "tables_updated",
 ]
@@ -48,6 +49,7 @@ class _Engines(NamedTuple):
     hosts: Mapping[str, str]
     sources: Mapping[str, str]
     names: Mapping[str, str]
+    operators: Mapping[str, str]
 
 
 class _Crawlers(NamedTuple):
@@ -74,11 +76,13 @@ def _engines() -> _Engines:
     hosts: dict[str, str] = {}
     sources: dict[str, str] = {}
     names: dict[str, str] = {}
+    operators: dict[str, str] = {}
     for engine, spellings in _table("engines.json")["engines"].items():
         hosts |= dict.fromkeys([*spellings["hosts"], *spellings["apps"]], engine)
         sources |= dict.fromkeys(spellings["utm_sources"], engine)
         names |= dict.fromkeys([engine, *spellings["names"]], engine)
-    return _Engines(hosts, sources, names)
+        operators |= {engine: spellings["operator"]} if "operator" in spellings else {}
+    return _Engines(hosts, sources, names, operators)
 
 
 def _engine_of_host(host: str) -> str | None:
@@ -237,6 +241,15 @@ def classify_agent(user_agent: str | None) -> tuple[str | None, Purpose | None]:
     ('curl', 'other')
     """
     return _classify_agent(user_agent[:_LONGEST]) if user_agent else (None, None)
+
+
+def engine_operator(engine: str) -> str:
+    """Return whose agents fetch pages for an engine's answers, "" where nobody's are known to.
+
+    >>> engine_operator("chatgpt"), engine_operator("site_assistant")
+    ('openai', '')
+    """
+    return _engines().operators.get(engine, "")
 
 
 @cache

@@ -110,10 +110,31 @@ def test_exposure_starts_with_a_verified_fetch_before_a_claimed_one(verification
     frames = small_world(answers=50).frames | {"content_edit": edits()}
     times = [START + pd.Timedelta(days=days) for days in (72, 73, 74)]
     frames["agent_fetch"] = pd.DataFrame(
-        {"content_id": "c-00", "event_time": times, "verification": verification}
+        {
+            "content_id": "c-00",
+            "event_time": times,
+            "verification": verification,
+            "user_agent": "OAI-SearchBot/1.0",
+        }
     )
-    row = edit_calendar(frames, "site_assistant", END, T0).iloc[0]
+    row = edit_calendar(frames, "chatgpt", END, T0).iloc[0]
     assert (row["exposed_by"], row["exposed_us"]) == (exposed_by, T0 + day * DAY)
+
+
+@pytest.mark.parametrize(
+    ("engine", "agent"),
+    [
+        ("perplexity", "OAI-SearchBot/1.0"),
+        ("chatgpt", "GPTBot/1.2"),
+        ("site_assistant", "OAI-SearchBot/1.0"),
+        ("chatgpt", ""),
+    ],
+)
+def test_a_fetch_for_another_engine_or_for_training_exposes_nothing(engine, agent):
+    frames = small_world(answers=50).frames | {"content_edit": edits()}
+    at = START + pd.Timedelta(days=72)
+    frames["agent_fetch"] = pd.DataFrame({"content_id": ["c-00"], "event_time": at, "user_agent": agent})
+    assert edit_calendar(frames, engine, END, T0)["exposed_by"].iloc[0] == "assumed 7 days"
 
 
 def test_another_edit_of_the_page_cuts_the_window():
