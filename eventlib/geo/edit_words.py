@@ -10,9 +10,9 @@ import pandas as pd
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["edit_sentence"]
+__all__ = ["OUTCOMES", "edit_sentence"]
 
-_OUTCOMES: Final = {"cite": "citations", "click": "clicks", "satisfy": "satisfied visits"}
+OUTCOMES: Final = {"cite": "citations", "click": "clicks", "satisfy": "satisfied visits"}
 _APART: Final = 1.15  # of the first two weeks over the later ones, from which it is worth a word
 
 
@@ -37,7 +37,7 @@ def edit_sentence(row: Mapping[str, Any]) -> str:
     '12 expected since, 30 are needed. At this rate that takes 6 weeks more.'
     """
     what = _what(row)
-    outcome = _OUTCOMES.get(str(row["outcome"]), str(row["outcome"]))
+    outcome = OUTCOMES.get(str(row["outcome"]), str(row["outcome"]))
     if row["state"] in {"too little data", "not testable"}:
         text = f"Nothing can be said of {what} as to {outcome}: {row['reason']}."
         return text + _what_it_takes(row)

@@ -9,8 +9,9 @@ from scipy.stats import t as student
 
 from eventlib.columns import analysable, texts
 from eventlib.geo.cells import SMALL_CELL, clustered_share
-from eventlib.geo.edit_words import edit_sentence
+from eventlib.geo.edit_words import OUTCOMES, edit_sentence
 from eventlib.geo.pooling import FEWEST_POOLED, pooled_effect
+from eventlib.geo.tables import verdict_sentences
 from eventlib.geo.visibility import engine_visibility
 from eventlib.quality.verdict import percent
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "best_page",
+    "edit_answers",
     "edit_caveats",
     "edit_sentence",
     "engagement_answers",
@@ -246,6 +248,37 @@ def edit_caveats(verdicts: pd.DataFrame) -> list[str]:
             "An engine answered with another model after some edits than before them; they are marked."
         )
     return said
+
+
+def edit_answers(verdicts: pd.DataFrame, kinds: pd.DataFrame, most: int = 5) -> list[str]:
+    """Return what notebook 05 found, in sentences for somebody who reads nothing else: what moved first, then kinds.
+
+    Parameters
+    ----------
+    verdicts, kinds
+        As `experiments.judge_all` and `pooling.pool_by_type` return them.
+    most
+        So many findings are told one by one; the others are counted.
+    """
+    said = [verdict_in_words(verdicts)]
+    found = verdict_sentences(verdicts)
+    found = found[found["state"].isin(["better", "worse"])]
+    several = found["seen_by"].nunique() > 1
+    first = found.head(most)
+    said += [
+        f"{seen_by}: {sentence}" if several else sentence
+        for seen_by, sentence in zip(first["seen_by"], first["sentence"], strict=True)
+    ]
+    if len(found) > most:
+        said.append(f"{len(found) - most} more are in the table of sentences.")
+    sure = kinds[kinds["state"].isin(["better", "worse"])].sort_values("q", kind="stable").head(most)
+    said += [
+        f'"{row["change_type"].replace("_", " ")}" edits ({row["pages"]}), {row["engine"]}: '
+        f"{OUTCOMES.get(row['outcome'], row['outcome'])} {row['change']:.2f} times as before "
+        f"({row['lower']:.2f} to {row['upper']:.2f})."
+        for _, row in sure.iterrows()
+    ]
+    return [text for text in said if text]
 
 
 def found_changes(verdicts: pd.DataFrame) -> tuple[int, int]:

@@ -248,7 +248,7 @@ def calendar(frame: pd.DataFrame) -> pd.DataFrame:
         baseline=rows["weeks_before"].astype(str) + " weeks to " + until,
         exposed=rows["weeks_after"].astype(str) + " weeks from " + days["exposed"],
         known_by=rows["exposed_by"],
-    )[columns].reset_index(drop=True)
+    )[columns].drop_duplicates(ignore_index=True)
 
 
 def verdicts(frame: pd.DataFrame) -> pd.DataFrame:
@@ -262,11 +262,11 @@ def verdicts(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def verdict_sentences(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return each edit's verdicts in words, what was found first: `engine, content_id, outcome, state, sentence`.
+    """Return each edit's verdicts in words, what was found first: `seen_by, content_id, outcome, state, sentence`.
 
     Pages that were judged jointly have the sentence of their group.
     """
-    columns = ["engine", "content_id", "outcome", "state", "sentence"]
+    columns = ["seen_by", "content_id", "outcome", "state", "sentence"]
     told = frame[frame["state"].ne("judged jointly")] if len(frame) else frame
     if not len(told):
         return pd.DataFrame(columns=columns)
@@ -274,7 +274,18 @@ def verdict_sentences(frame: pd.DataFrame) -> pd.DataFrame:
     order = pd.DataFrame({"first": first, "q": told["q"].astype(float)}).sort_values(
         ["first", "q"], kind="stable"
     )
-    return told.loc[order.index, columns].reset_index(drop=True)
+    seen = told["engine"] + told["observation"].map({"owned": "", "probe": " probes"}).fillna(" reports")
+    return told.assign(seen_by=seen).loc[order.index, columns].reset_index(drop=True)
+
+
+def kinds(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return `pooling.pool_by_type`, what was found first, without the columns that say how it was reckoned."""
+    order = frame.assign(late=frame["p"].isna()).sort_values(["late", "p"], kind="stable")
+    columns = [
+        "change_type", "engine", "observation", "outcome", "pages", "state", "reason", "power_25", "power_50",
+        "power_100", "change", "lower", "upper", "p", "q", "method",
+    ]  # fmt: skip
+    return order[columns].reset_index(drop=True)
 
 
 def refused(frame: pd.DataFrame) -> pd.DataFrame:

@@ -1,4 +1,4 @@
-"""Figures of notebooks 04 and 05: visibility, exposure, satisfaction, scores, edits."""
+"""Figures of notebook 04: visibility, exposure, satisfaction, scores and their stages."""
 
 from __future__ import annotations
 
@@ -15,11 +15,10 @@ if TYPE_CHECKING:
     import plotly.graph_objects as go
 
 __all__ = [
-    "edits",
     "exposure",
     "forest",
+    "mark_one",
     "name_rows",
-    "placebos",
     "satisfaction",
     "scores",
     "stages",
@@ -56,7 +55,8 @@ def name_rows(fig: go.Figure, labels: Sequence[str]) -> None:
     )
 
 
-def _one(fig: go.Figure, label: str) -> None:
+def mark_one(fig: go.Figure, label: str) -> None:
+    """Draw a line at 1 of a log axis, and name it."""
     fig.add_vline(x=1, line={"color": INK, "width": 1, "dash": "dot"})
     # positions of annotations on a log axis are logs
     fig.add_annotation(
@@ -239,7 +239,7 @@ def scores(frame: pd.DataFrame, name: str, subtitle: str = "", most: int = 24) -
     fig = figure(title, subtitle, "score, 1 = average page, 90 % interval", height=200 + 26 * len(ranked))
     forest(fig, ranked, "theta", "word")
     name_rows(fig, list(ranked[_label(ranked)]))
-    _one(fig, "average")
+    mark_one(fig, "average")
     fig.update_layout(margin={"t": 130})
     return fig
 
@@ -287,61 +287,4 @@ def stages(frame: pd.DataFrame, names: Sequence[str], subtitle: str = "", most: 
         type="category", categoryorder="array", categoryarray=labels, autorange="reversed", ticks=""
     )
     fig.add_vline(x=0, line={"color": INK, "width": 1})
-    return fig
-
-
-_WHICH = ["edit_id", "engine", "observation", "outcome"]  # one comparison
-
-
-def _seen_by(judged: pd.DataFrame) -> pd.Series:
-    """Return each comparison's outcome, and its engine where there are several."""
-    several = len(set(judged["engine"])) > 1
-    return " (" + judged["outcome"] + ((", " + judged["engine"]) if several else "") + ")"
-
-
-def edits(frame: pd.DataFrame, subtitle: str = "") -> go.Figure:
-    """Return the change of each judged edit with its interval, from `experiments.judge_edits`."""
-    title = "What the edits changed"
-    judged = frame[frame["p"].notna()] if len(frame) else frame
-    if judged.empty:
-        return empty(title, "no edit could be judged yet; the table says why")
-    judged = judged.sort_values("change", ascending=False).reset_index(drop=True)
-    judged = judged.assign(row=range(len(judged)))
-    x = "observed over expected, after as a multiple of before, 90 % interval"
-    fig = figure(title, subtitle, x, height=210 + 34 * len(judged))
-    forest(fig, judged, "change", "state")
-    kinds = judged["change_type"].str.replace("_", " ")
-    name_rows(fig, (judged["content_id"] + ": " + kinds + _seen_by(judged)).tolist())
-    _one(fig, "no change")
-    fig.update_layout(margin={"t": 130})
-    return fig
-
-
-def placebos(frame: pd.DataFrame, statistics: pd.DataFrame, subtitle: str = "") -> go.Figure:
-    """Return each judged edit's statistic among those of unedited pages at the same dates."""
-    import plotly.graph_objects as go  # noqa: PLC0415 - as above
-
-    title = "Each edit among pages that nobody edited"
-    judged = frame[frame["p"].notna()] if len(frame) else frame
-    if judged.empty:
-        return empty(title, "no edit could be judged yet")
-    judged = judged.sort_values("statistic", ascending=False).reset_index(drop=True)
-    fig = figure(title, subtitle, "change over its modelled error", height=210 + 34 * len(judged))
-    for row, edit in enumerate(judged.to_dict("records")):
-        same = (statistics[_WHICH] == [edit[name] for name in _WHICH]).all(axis=1)
-        values = [float(item) for item in statistics.loc[same, "statistic"]]
-        look = {"symbol": "line-ns-open", "size": 12, "color": GREY}
-        first = row == 0
-        fig.add_trace(
-            go.Scatter(x=values, y=[row] * len(values), mode="markers", name="unedited pages", marker=look,
-                       legendgroup="placebo", showlegend=first, hoverinfo="skip")
-        )  # fmt: skip
-        look = {"symbol": "diamond", "size": 13, "color": PALETTE[1]}
-        fig.add_trace(
-            go.Scatter(x=[float(edit["statistic"])], y=[row], mode="markers", name="the edit", marker=look,
-                       legendgroup="edit", showlegend=first, hovertemplate=f"p = {edit['p']:.2f}<extra></extra>")
-        )  # fmt: skip
-    name_rows(fig, (judged["content_id"] + _seen_by(judged)).tolist())
-    fig.add_vline(x=0, line={"color": INK, "width": 1, "dash": "dot"})
-    fig.update_layout(margin={"t": 116})
     return fig

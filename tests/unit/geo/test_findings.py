@@ -8,7 +8,8 @@ import pytest
 
 from eventlib.geo import EVENTS_READ, engagement, experiments, findings, satisfaction, tables, visibility
 from eventlib.geo.arrivals import agent_fetches, arrivals
-from eventlib.report import plots_geo
+from eventlib.geo.pooling import pool_by_type
+from eventlib.report import plots_edits, plots_geo
 from tests.unit.geo.small_world import START, small_world
 
 
@@ -118,8 +119,8 @@ def test_every_figure_draws(world, scores):
         plots_geo.satisfaction(bounds),
         plots_geo.scores(lead.frame, lead.name),
         plots_geo.stages(lead.frame, lead.stages),
-        plots_geo.edits(verdicts),
-        plots_geo.placebos(verdicts, placebos),
+        plots_edits.edits(verdicts, placebos),
+        plots_edits.kinds(pool_by_type(verdicts, placebos)),
     ]
     assert all(len(figure.data) or figure.layout.annotations for figure in figures)
     assert len(figures[3].data) >= 2
@@ -136,8 +137,8 @@ def test_every_figure_and_table_of_nothing_says_so(world):
         plots_geo.satisfaction(pd.DataFrame()),
         plots_geo.scores(none.frame, none.name),
         plots_geo.stages(none.frame, none.stages),
-        plots_geo.edits(empty),
-        plots_geo.placebos(empty, placebos),
+        plots_edits.edits(empty, placebos),
+        plots_edits.kinds(pool_by_type(empty, placebos)),
     ]
     assert all(not figure.data and figure.layout.annotations[0].text for figure in figures)
     assert all(table.empty for table in (tables.ranking(none), tables.stages(none), tables.overview([])))
