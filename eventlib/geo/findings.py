@@ -263,7 +263,7 @@ def edit_answers(verdicts: pd.DataFrame, kinds: pd.DataFrame, most: int = 5) -> 
     said = [verdict_in_words(verdicts)]
     found = verdict_sentences(verdicts)
     found = found[found["state"].isin(["better", "worse"])]
-    several = found["seen_by"].nunique() > 1
+    several = len(set(found["seen_by"])) > 1
     first = found.head(most)
     said += [
         f"{seen_by}: {sentence}" if several else sentence

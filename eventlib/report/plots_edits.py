@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any, Final
 
+from eventlib.geo.edit_dates import records
 from eventlib.report.plots import GREY, empty, figure
 from eventlib.report.plots_geo import forest, mark_one, name_rows
 
@@ -64,7 +65,7 @@ def edits(frame: pd.DataFrame, statistics: pd.DataFrame, subtitle: str = "", mos
     x = "observed over expected, after as a multiple of before, 90 % interval"
     fig = figure(title, subtitle, x, height=210 + 42 * len(judged))
     widest = [*judged["lower"], *judged["upper"], 0.8, 1.25]
-    for row, edit in enumerate(judged.to_dict("records")):
+    for row, edit in enumerate(records(judged)):
         cloud = _cloud(edit, statistics)
         widest += cloud
         fig.add_trace(
