@@ -46,6 +46,9 @@ bench: setup ## measure against peers and limits; prints tables
 	$(BIN)/python -m benchmarks.identity_speed
 	$(BIN)/python -m benchmarks.identity --simulate 40000
 	$(BIN)/python -m benchmarks.visibility
+	$(BIN)/python -m benchmarks.geo_coverage 40
+	$(BIN)/python -m benchmarks.geo_edits 10
+	$(BIN)/python -m benchmarks.geo_speed
 	$(BIN)/python -m benchmarks.prompt_clusters
 
 lock: $(VENV)/ready ## write requirements.lock anew from pyproject.toml
