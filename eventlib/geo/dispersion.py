@@ -124,12 +124,23 @@ class CellCounts:
     def spread(self, blocks: Sequence[Floats]) -> Floats:
         """Return the dispersion of each cell's counts over the bootstrap's replicates."""
         self._replicate(blocks)
-        stage, theta = self.stage, shrunk_ratio(self.observed, self.expected)
         found = dispersion(
-            self.observed, self.expected, stage.base, np.concatenate(self.residuals), self._clusters()
+            self.observed, self.expected, self.stage.base, np.concatenate(self.residuals), self._clusters()
         )
-        lost = np.maximum(1 - stage.base * theta, 0.1)
-        return stage.inflation * found + stage.model_error**2 * theta * self.expected / lost
+        return self.stage.inflation * found
+
+    def model_error(self) -> Floats:
+        """Return the sd of the log of each cell's expectation that no data remove: less over more prompts."""
+        stage = self.stage
+        if stage.prompt is None or not stage.model_error:
+            return np.full(len(self.observed), stage.model_error)
+        prompt, names = pd.factorize(stage.prompt)
+        pair, keys = pd.factorize(self.cell * len(names) + prompt)
+        weight = np.bincount(pair, stage.expected, len(keys))
+        squares = np.bincount(keys // len(names), weight**2, len(self.observed))
+        share = np.divide(squares, self.expected**2, out=np.ones(len(squares)), where=self.expected > 0)
+        error: Floats = stage.model_error * np.sqrt(share)
+        return error
 
     def _clusters(self) -> Floats:
         width = int(self.cluster.max(initial=0)) + 1

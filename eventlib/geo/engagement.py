@@ -238,7 +238,8 @@ def _scored(
     drawn = joint_draws(known, draws=draws, rng=rng, group=group)
     columns: dict[str, NDArray[Any]] = {}
     logs, strength = np.zeros_like(drawn[0]), np.full(len(cells), np.inf)
-    for counts, spread, theta in zip(counted, spreads, drawn, strict=True):
+    for counts, spread, chance in zip(counted, spreads, drawn, strict=True):
+        theta = chance * np.exp(counts.model_error() * rng.normal(size=chance.shape))
         phi = spread * (1 - np.minimum(counts.stage.base * theta.mean(axis=0), 0.98))
         columns |= _stage_columns(counts, phi, np.log(theta), level)
         logs += np.log(theta)

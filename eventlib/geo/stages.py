@@ -35,9 +35,9 @@ _RESOLVED: Final = 6
 _AT_ONCE: Final = 4_000_000
 _GENERAL_PRECISION: Final = 1.0  # of a content's strength over contents, logit
 _SPECIAL_PRECISION: Final = 4.0  # of what a content has for one prompt beyond that
-# Against simulated choices of many kinds (benchmarks/geo_coverage.py): sd of the log of an expectation that no
-# data remove, and what not knowing the competitors' strengths adds to the variance of the counts.
-_CITE_ERROR: Final = 0.055
+# Against simulated choices of many kinds (benchmarks/geo_coverage.py): sd of the log of the expectation for one prompt
+# that no data remove, and what not knowing the competitors' strengths adds to the variance of the counts.
+_CITE_ERROR: Final = 0.085
 _CITE_INFLATION: Final = 1.2
 
 
@@ -60,7 +60,7 @@ class Stage:
     swaps, log_exposure
         Of the click stage: what a bootstrap replicate refits the exposure on, and where it starts from.
     model_error
-        Error of the expectation itself, sd of its log: what no amount of data removes.
+        Error of the expectation for one prompt, sd of its log: what no amount of data removes. Prompts err apart.
     inflation
         Factor on the variance of the counts for what was fitted to make the expectation and is not refitted in
         the bootstrap.
