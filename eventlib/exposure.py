@@ -25,7 +25,7 @@ from scipy.sparse.csgraph import connected_components
 from scipy.special import expit, log_expit
 from scipy.stats import norm
 
-from eventlib.columns import analysable, microseconds, months, persons, texts
+from eventlib.columns import analysable, microseconds, months, numbers, persons, texts
 from eventlib.errors import BadCallError
 
 if TYPE_CHECKING:
@@ -243,11 +243,22 @@ def shown_citations(
     rows["time_us"], rows["month"] = microseconds(seen), months(seen)
     rows["person_id"] = persons(seen)
     rows["slot"] = texts(seen, "slot", "inline")
-    rows["rank"] = seen["position"].to_numpy(dtype=np.int64)
+    rows["rank"] = _ranks(seen)
     rows["prompt_id"] = _prompt(rows["answer_id"], answers)
     clicked = set(texts(analysable(clicks), "citation_id"))
     rows["clicked"] = rows["citation_id"].isin(clicked).to_numpy(dtype=bool)
     return rows
+
+
+def _ranks(seen: pd.DataFrame) -> Ints:
+    place = numbers(seen, "position")
+    known = np.isfinite(place)
+    if not known.all():
+        raise BadCallError(
+            f"position of citation_show is null in {int((~known).sum()):,} of {len(place):,} rows; every citation "
+            "needs its place in the answer, 1 for the first: leave the others out before"
+        )
+    return place.astype(np.int64)
 
 
 def _prompt(answer_id: pd.Series, answers: pd.DataFrame | None) -> NDArray[np.object_]:
