@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from eventlib.errors import BadCallError
 from eventlib.exposure import Exposure
 from eventlib.geo.cells import SMALL_CELL, hide_small_cells
-from eventlib.geo.decay import choose_half_life
+from eventlib.geo.decay import choose_half_life, evidence_end
 from eventlib.geo.dispersion import CellCounts, cluster_weights
 from eventlib.geo.observed import Observed, observed_stages
 from eventlib.geo.posterior import Counts, joint_draws
@@ -63,7 +63,8 @@ class Score:
         `theta, lower, upper, p_better, word, rank, rank_lower, rank_upper`, `log_<stage>` (they sum to log
         theta), `<stage>_lower, <stage>_upper`, `observed_<stage>, expected_<stage>, phi_<stage>`,
         `placement` (log of mean exposure over the engine's, outside theta), `enough` (whether it may be
-        ranked), `needs` (about how many times the evidence it would take to be ranked, 1 where it is enough),
+        ranked), `needs` (about how many times the evidence it would take to be ranked, 1 where it is enough, NaN where
+        a stage has none at all, so that no multiple would do),
         `people`.
     hidden
         Cells left out because fewer than 10 people stand behind them (S7.10).
@@ -152,7 +153,7 @@ def score_engine(
         return Score(
             engine, observation, names, pd.DataFrame(), 0, (*reasons, why), len(clusters), exposure, level
         )
-    end_us = max(int(stage.time_us.max()) for stage in stages)
+    end_us = evidence_end(stages)
     faded = [stage.faded(end_us, half_life_days) for stage in stages]
     cells, codes = _cells(faded, by, prompt_clusters or {})
     rng = np.random.default_rng(seed)
@@ -263,9 +264,8 @@ def _verdict(logs: Floats, strength: Floats, level: float) -> dict[str, NDArray[
     lower, upper = np.exp(np.quantile(logs, [0.5 - level / 2, 0.5 + level / 2], axis=0))
     better = (logs > 0).mean(axis=0)
     enough = (strength >= _LEAST_EXPECTED) & (upper / lower <= _WIDEST)
-    short = np.maximum(
-        _LEAST_EXPECTED / np.maximum(strength, 1e-9), (np.log(upper / lower) / np.log(_WIDEST)) ** 2
-    )
+    with np.errstate(divide="ignore"):  # of no evidence there is no multiple that would do
+        short = np.maximum(_LEAST_EXPECTED / strength, (np.log(upper / lower) / np.log(_WIDEST)) ** 2)
     word = np.select(
         [~enough, better >= _SURE, better <= 1 - _SURE],
         ["not enough evidence", "better", "worse"],
@@ -277,9 +277,15 @@ def _verdict(logs: Floats, strength: Floats, level: float) -> dict[str, NDArray[
         rank[:, enough] = np.quantile(places, [0.5, 0.5 - level / 2, 0.5 + level / 2], axis=0)
     return {
         "theta": np.exp(logs.mean(axis=0)), "lower": lower, "upper": upper, "p_better": better, "word": word,
-        "enough": enough, "needs": np.where(enough, 1.0, np.maximum(short, 1.0)),
+        "enough": enough, "needs": np.where(enough, 1.0, _rounded_up(short)),
         "rank": rank[0], "rank_lower": rank[1], "rank_upper": rank[2],
     }  # fmt: skip
+
+
+def _rounded_up(short: Floats) -> Floats:
+    """Return multiples to a tenth, above 1: what is too little is never said to be enough."""
+    tenths: Floats = np.maximum(np.ceil(10 * short) / 10, 1.1)
+    return np.where(np.isfinite(tenths), tenths, np.nan)
 
 
 def _placement(counted: Sequence[CellCounts], cells: int) -> Floats:

@@ -116,7 +116,8 @@ def click_rates(frames: Mapping[str, pd.DataFrame], most: int = 10) -> pd.DataFr
 def ranking(score: Score) -> pd.DataFrame:
     """Return the score's table: rank with its interval, score with its interval, in words, and the counts.
 
-    `needs` is about how many times the evidence it would take to rank a page that has too little.
+    `needs` is about how many times the evidence it would take to rank a page that has too little; NaN for pages
+    that have a rank, and where a stage has no evidence at all.
     """
     columns = [
         "rank",
@@ -146,11 +147,12 @@ def ranking(score: Score) -> pd.DataFrame:
 def unranked(score: Score) -> pd.DataFrame:
     """Return the pages that have too little evidence to be ranked, and how many times as much it would take.
 
-    Columns: `page` (or `content_id`), `score, lower, upper, needs, people`, nearest to a rank first.
+    Columns: `page` (or `content_id`), `score, lower, upper, needs, people`, nearest to a rank first; those of which
+    a stage was never seen come last, and what they need is not told.
     """
     table = ranking(score)
     label = "page" if "page" in table else "content_id"
-    few = table[table["needs"].notna()].sort_values("needs", kind="stable")
+    few = table[table["rank"].isna()].sort_values("needs", kind="stable")
     return few[[label, "score", "lower", "upper", "needs", "people"]].reset_index(drop=True)
 
 
