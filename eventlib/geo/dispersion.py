@@ -125,12 +125,13 @@ class CellCounts:
         self._replicate(blocks)
         stage, theta = self.stage, shrunk_ratio(self.observed, self.expected)
         found = dispersion(
-            self.observed, self.expected, stage.base, np.concatenate(self.residuals), self._clusters()
+            self.observed, self.expected, stage.base, np.concatenate(self.residuals), self.clusters()
         )
         lost = np.maximum(1 - stage.base * theta, 0.1)
         return stage.inflation * found + stage.model_error**2 * theta * self.expected / lost
 
-    def _clusters(self) -> Floats:
+    def clusters(self) -> Floats:
+        """Return how many clusters have rows of each cell."""
         width = int(self.cluster.max(initial=0)) + 1
         cells = np.unique(self.cell * width + self.cluster) // width
         return np.bincount(cells, minlength=len(self.observed)).astype(np.float64)

@@ -61,7 +61,7 @@ class Score:
     frame
         One row per cell: `content_id` (with `content_version`, `prompt_cluster` where cells are finer),
         `theta, lower, upper, p_better, word, rank, rank_lower, rank_upper`, `log_<stage>` (they sum to log
-        theta), `<stage>_lower, <stage>_upper`, `observed_<stage>, expected_<stage>, phi_<stage>`,
+        theta), `<stage>_lower, <stage>_upper`, `observed_<stage>, expected_<stage>, phi_<stage>, people_<stage>`,
         `placement` (log of mean exposure over the engine's, outside theta), `enough` (whether it may be
         ranked), `needs` (about how many times the evidence it would take to be ranked, 1 where it is enough, NaN where
         a stage has none at all, so that no multiple would do),
@@ -257,6 +257,7 @@ def _stage_columns(counts: CellCounts, phi: Floats, log_theta: Floats, level: fl
         f"observed_{name}": counts.observed,
         f"expected_{name}": counts.expected,
         f"phi_{name}": phi,
+        f"people_{name}": counts.clusters(),
     }
 
 

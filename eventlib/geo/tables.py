@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -10,7 +10,7 @@ import pandas as pd
 from eventlib.columns import analysable
 from eventlib.exposure import CURVE, shown_citations
 from eventlib.geo import visibility
-from eventlib.geo.cells import SMALL_CELL, clustered_share, hide_small_cells
+from eventlib.geo.cells import SMALL_CELL, clustered_share, hide_small_cells, small_cells
 from eventlib.geo.engagement import NO_STAGE, Score
 from eventlib.geo.visibility import page_visibility
 
@@ -83,23 +83,31 @@ def leading(scores: Sequence[Score]) -> Score:
 
 
 def exposure(score: Score) -> pd.DataFrame:
-    """Return the exposure curve that a score rests on, places that under 10 people saw left out; empty where it has none."""
+    """Return the exposure curve that a score rests on; empty where it has none.
+
+    Left out are the places that under 10 people saw and the next smallest: the same as in `click_rates`, since
+    what one table hides the other would tell.
+    """
     if score.exposure is None:
         return pd.DataFrame(columns=list(CURVE))
-    return hide_small_cells(score.exposure.frame, "people", within=["slot"])[0]
+    curve = score.exposure.frame.reset_index(drop=True)
+    shown, _ = hide_small_cells(
+        curve.sort_values(["slot", "rank"]).assign(at=lambda rows: rows.index), "people"
+    )
+    return curve.loc[sorted(shown["at"])].reset_index(drop=True) if len(shown) else curve.iloc[:0]
 
 
 def click_rates(frames: Mapping[str, pd.DataFrame], most: int = 10) -> pd.DataFrame:
     """Return plain click rates by engine, slot and rank, with intervals clustered by person.
 
     They mix where a citation stands with how good it is; exposure is what takes them apart, where it can.
-    Engines whose citations fewer than 10 people saw are left out (S7.10).
+    Engines whose citations fewer than 10 people saw are left out (S7.10), and ranks over `most`.
     """
     rows = shown_citations(frames["citation_show"], frames["citation_click"], frames["answer_generate"])
     people = (
         rows.groupby("engine")["person_id"].transform("nunique") if len(rows) else pd.Series(dtype="int64")
     )
-    rows = rows[(people >= SMALL_CELL) & (rows["rank"] <= most)]
+    rows = rows[people >= SMALL_CELL]
     found = []
     for (engine, slot, rank), part in rows.groupby(["engine", "slot", "rank"], sort=True):
         by_person = part.groupby("person_id")["clicked"].agg(["sum", "size"])
@@ -110,14 +118,16 @@ def click_rates(frames: Mapping[str, pd.DataFrame], most: int = 10) -> pd.DataFr
             (engine, slot, rank, len(part), int(part["clicked"].sum()), clusters, rate, lower[0], upper[0])
         )
     names = ["engine", "slot", "rank", "shows", "clicks", "people", "click_rate", "lower", "upper"]
-    return hide_small_cells(pd.DataFrame(found, columns=names), "people", within=["engine"])[0]
+    shown, _ = hide_small_cells(pd.DataFrame(found, columns=names), "people", within=["engine"])
+    return shown[shown["rank"] <= most].reset_index(drop=True)  # not before: the others are part of the total
 
 
 def ranking(score: Score) -> pd.DataFrame:
     """Return the score's table: rank with its interval, score with its interval, in words, and the counts.
 
     `needs` is about how many times the evidence it would take to rank a page that has too little; NaN for pages
-    that have a rank, and where a stage has no evidence at all.
+    that have a rank, and where a stage has no evidence at all. What was observed at a stage is NaN where fewer
+    than 10 people came that far, and on the page that has the next fewest (S7.10).
     """
     columns = [
         "rank",
@@ -141,7 +151,15 @@ def ranking(score: Score) -> pd.DataFrame:
         ["late", "theta"], ascending=[True, False], kind="stable"
     )
     needs = order["needs"].where(~order["enough"])
-    return order.assign(needs=needs)[[*columns, *counts]].rename(columns=renamed).reset_index(drop=True)
+    told = {f"observed_{name}": _told_counts(order, name) for name in score.stages}
+    return (
+        order.assign(needs=needs, **told)[[*columns, *counts]].rename(columns=renamed).reset_index(drop=True)
+    )
+
+
+def _told_counts(frame: pd.DataFrame, name: str) -> pd.Series[Any]:
+    hidden = small_cells(frame[f"people_{name}"].to_numpy(), nobody=True)
+    return frame[f"observed_{name}"].where(~hidden)
 
 
 def unranked(score: Score) -> pd.DataFrame:

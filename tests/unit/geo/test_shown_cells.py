@@ -1,0 +1,101 @@
+"""Nine people, or one, behind a cell: nothing that notebook 04 shows tells of them, nor does any difference of two tables."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from eventlib.geo import levels, tables
+from eventlib.geo.engagement import score_engines
+from eventlib.geo.observed import observed_stages
+from tests.unit.geo.small_world import small_world
+
+
+def _shown_by(frames, rows, people: int, **columns):
+    """Let the first rows of citation_show be of so few people, and change them."""
+    shows = frames["citation_show"].copy()
+    at = shows.index[:rows]
+    for name, value in columns.items():
+        shows[name] = shows[name].astype(object)
+        shows.loc[at, name] = value
+    shows.loc[at, "person_id"] = [f"few-{i % people}" for i in range(rows)]
+    return frames | {"citation_show": shows.infer_objects()}
+
+
+@pytest.fixture(scope="module")
+def frames():
+    return small_world(seed=2, answers=500).frames
+
+
+def _level(frames, name: str) -> dict[str, Any]:
+    table = levels.evidence_levels(frames, observed_stages(frames)).set_index("level")
+    return {str(key): value for key, value in table.to_dict("index")[name].items()}
+
+
+def _places(table):
+    return set(zip(table["slot"], table["rank"], strict=True))
+
+
+@pytest.mark.parametrize("people", [1, 9])
+def test_a_place_that_few_saw_is_not_told_by_the_difference_of_two_tables(frames, people):
+    seen = _shown_by(frames, 30, people, slot="panel", position=1)
+    curve = tables.exposure(score_engines(seen, replicates=20, draws=200)[0])
+    rates = tables.click_rates(seen)
+    told = _level(seen, "own answers")["events"]
+    assert ("panel", 1) not in _places(curve)
+    assert _places(curve) == _places(rates)
+    assert told - curve["shows"].sum() > 100  # another place, that many saw, is hidden with it
+    assert curve["rank"].tolist() == sorted(curve["rank"])
+
+
+def test_ranks_that_are_not_shown_are_part_of_the_total(frames):
+    seen = _shown_by(frames, 30, 9, position=11)
+    rates = tables.click_rates(seen)
+    assert len(rates) == 4  # of five ranks; the sixth is the one that nine people saw
+    assert len(tables.click_rates(seen, most=3)) <= 3
+
+
+@pytest.mark.parametrize("people", [1, 9])
+def test_an_engine_that_few_used_is_neither_named_nor_counted(frames, people):
+    seen = _shown_by(frames, 30, people, engine="search:Small")
+    row = _level(seen, "own answers")
+    assert row["engines"] == "site_assistant"
+    assert row["events"] == tables.click_rates(seen)["shows"].sum() == 2_470
+
+
+def test_rows_that_do_not_allow_analytics_are_not_counted(frames):
+    shows = frames["citation_show"].assign(allow_analytics=np.arange(2_500) >= 400)
+    seen = frames | {"citation_show": shows}
+    assert _level(seen, "own answers")["events"] == 2_100
+
+
+@pytest.mark.parametrize(("days", "told"), [(9, None), (10, 20.0)])
+def test_probes_of_few_prompt_days_are_not_counted(frames, days, told):
+    answers = (
+        frames["answer_generate"].iloc[: 2 * days].assign(observation="probe", engine="gemini", prompt_id="q")
+    )
+    answers["event_time"] = pd.Timestamp("2026-06-01", tz="UTC") + pd.to_timedelta(
+        np.arange(2 * days) // 2, unit="D"
+    )
+    seen = {name: frame.iloc[:0] for name, frame in frames.items()} | {"answer_generate": answers}
+    row = _level(seen, "probes")
+    assert row["events"] == told if told else np.isnan(row["events"])
+    assert row["engines"] == ("gemini" if told else "")
+
+
+def test_what_few_readers_did_is_not_counted_beside_a_page(frames):
+    clicks = frames["citation_click"]
+    page = clicks["content_id"].value_counts().index[0]
+    mine = clicks.index[clicks["content_id"] == page]
+    kept = clicks.drop(mine[9:])  # nine visits are left
+    score = score_engines(frames | {"citation_click": kept}, replicates=20, draws=200)[0]
+    whole, table = (part.set_index("content_id") for part in (score.frame, tables.ranking(score)))
+    assert whole.loc[page, "people"] >= 10
+    assert 0 < whole.loc[page, "people_satisfy"] < 10
+    few = whole.index[whole["people_satisfy"].between(1, 9)]
+    assert table.loc[few, "observed_satisfy"].isna().all()
+    assert table["observed_satisfy"].isna().sum() == len(few) + 1
+    assert table["observed_cite"].notna().all()
