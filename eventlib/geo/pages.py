@@ -91,13 +91,24 @@ def finer_scores(score: Score, prompt_clusters: Mapping[str, str], **options: An
     seen = score.source
     if seen is None or not len(score.frame):
         return []
-    return [
+    finer = [
         score_engine(
             seen.engine, seen.stages, observation=seen.observation, by=("content_id", key),
             prompt_clusters=prompt_clusters, half_life_days=score.half_life_days, **options,
         )
         for key in ("prompt_cluster", "content_version")
     ]  # fmt: skip
+    return [_only(one, score.frame["content_id"]) for one in finer]
+
+
+def _only(score: Score, pages: pd.Series[Any]) -> Score:
+    """Return the score without the pages that are hidden as a whole: their parts would tell of them."""
+    if not len(score.frame):
+        return score
+    shown = score.frame["content_id"].isin(pages)
+    return replace(
+        score, frame=score.frame[shown].reset_index(drop=True), hidden=score.hidden + int((~shown).sum())
+    )
 
 
 def choose_page(score: Score, wanted: str = "") -> str:

@@ -187,7 +187,8 @@ def satisfaction_bounds(visits: pd.DataFrame, level: float = 0.90) -> pd.DataFra
     -------
     pandas.DataFrame
         `engine, visits, people, missing_exits` (share), `satisfied, lower, upper, kaplan_meier`; engines of
-        fewer than 10 people are left out (S7.10).
+        fewer than 10 people are left out, and the next smallest with them, of AI answers and of search lists apart,
+        since AI answers have a total of their own (S7.10).
     """
     found = []
     for engine, part in visits.groupby("engine", sort=True):
@@ -211,7 +212,9 @@ def satisfaction_bounds(visits: pd.DataFrame, level: float = 0.90) -> pd.DataFra
             )
         )
     names = ["engine", "visits", "people", "missing_exits", "satisfied", "lower", "upper", "kaplan_meier"]
-    return hide_small_cells(pd.DataFrame(found, columns=names), "people")[0]
+    table = pd.DataFrame(found, columns=names)
+    table["search"] = [str(name).startswith("search:") for name in table["engine"]]
+    return hide_small_cells(table, "people", within=["search"])[0][names]
 
 
 def _upper_bound(part: pd.DataFrame, missing: NDArray[np.bool_]) -> float:

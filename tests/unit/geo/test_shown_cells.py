@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,8 +10,10 @@ import pandas as pd
 import pytest
 
 from eventlib.geo import levels, tables
-from eventlib.geo.engagement import score_engines
+from eventlib.geo.engagement import score_engines, score_observed
 from eventlib.geo.observed import observed_stages
+from eventlib.geo.pages import finer_scores
+from eventlib.geo.satisfaction import satisfaction_bounds
 from tests.unit.geo.small_world import small_world
 
 
@@ -99,3 +102,31 @@ def test_what_few_readers_did_is_not_counted_beside_a_page(frames):
     assert table.loc[few, "observed_satisfy"].isna().all()
     assert table["observed_satisfy"].isna().sum() == len(few) + 1
     assert table["observed_cite"].notna().all()
+
+
+def test_visits_of_few_are_not_told_by_the_share_of_all_ai_answers():
+    people = {"chatgpt": 60, "gemini": 30, "copilot": 9, "search:Shop": 12}
+    engine = np.repeat(list(people), list(people.values()))
+    visits = pd.DataFrame({"engine": engine, "person_id": [f"p-{i}" for i in range(len(engine))]})
+    visits = visits.assign(
+        satisfied=True, exit_ms=40_000.0, last_beat_ms=30_000.0, tau_ms=30_000.0, beat_ms=15_000
+    )
+    shown = satisfaction_bounds(visits)
+    assert shown["engine"].tolist() == [
+        "chatgpt",
+        "search:Shop",
+    ]  # without the list, gemini and copilot would be apart
+
+
+def test_parts_of_a_page_that_is_hidden_as_a_whole_are_hidden_too():
+    world = small_world(seed=5, answers=700, pages=30)
+    score = score_observed(observed_stages(world.frames), replicates=20, draws=200)[0]
+    gone = score.frame["content_id"].iloc[0]
+    less = replace(score, frame=score.frame.iloc[1:])
+    before, after = (
+        finer_scores(one, {f"q{i}": "all" for i in range(40)}, replicates=20, draws=200)
+        for one in (score, less)
+    )
+    assert all(gone in set(one.frame["content_id"]) for one in before)
+    assert not any(gone in set(one.frame["content_id"]) for one in after)
+    assert [one.hidden for one in after] == [one.hidden + 1 for one in before]
