@@ -142,9 +142,11 @@ def score_engine(
     Raises
     ------
     BadCallError
-        A key of `by` that is none.
+        A key of `by` that is none; a half-life that is not above 0; fewer than 1 draw or 2 replicates; a level
+        outside (0, 1).
     """
     _check_keys(by)
+    _check_numbers(half_life_days, draws, replicates, level)
     names = tuple(stage.name for stage in stages)
     clusters = pd.Index(sorted({cluster for stage in stages for cluster in stage.cluster}))
     if len(clusters) < LEAST_CLUSTERS or not stages:
@@ -187,6 +189,20 @@ def _check_keys(by: Sequence[str]) -> None:
     raise BadCallError(
         f"by={list(by)} does not key cells; it starts with content_id, and content_version and prompt_cluster may follow"
     )
+
+
+def _check_numbers(half_life_days: float, draws: int, replicates: int, level: float) -> None:
+    """Refuse what would give no interval, or an interval of nothing; NaN fails every comparison."""
+    if not half_life_days > 0:
+        raise BadCallError(
+            f"half_life_days is {half_life_days}; give days above 0, or float('inf') to weigh all alike"
+        )
+    if draws < 1 or replicates < 2:
+        raise BadCallError(
+            f"draws is {draws} and replicates {replicates}; an interval needs 1 and 2 at the least, and some 400 and 100 to be steady"
+        )
+    if not 0 < level < 1:
+        raise BadCallError(f"level is {level}; give the share that an interval is to cover, between 0 and 1")
 
 
 def _cells(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,8 +13,10 @@ from eventlib.errors import BadCallError
 from eventlib.exposure import shown_citations
 from eventlib.geo import stages
 from eventlib.geo.candidates import listed_contents
+from eventlib.geo.engagement import score_engine, score_engines, score_observed
 from eventlib.geo.observed import observed_stages
-from eventlib.geo.stages import candidate_rows, cite_stage
+from eventlib.geo.satisfaction import engine_visits
+from eventlib.geo.stages import Stage, candidate_rows, cite_stage
 from tests.unit.geo.small_world import small_world
 
 
@@ -80,3 +83,75 @@ def test_one_answer_of_a_thousand_candidates_does_not_hold_up_the_others(frames)
     assert stage is not None
     assert time.process_time() - begun < 5  # pair by pair all answers took minutes
     assert stage.expected.sum() == pytest.approx(stage.observed.sum())
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"half_life_days": 0.0}, "half_life_days is 0.0; give days above 0"),
+        ({"half_life_days": float("nan")}, "half_life_days is nan"),
+        ({"half_life_days": -3.0}, "half_life_days is -3.0"),
+        ({"draws": 0}, "draws is 0 and replicates 200"),
+        ({"replicates": 1}, "draws is 4000 and replicates 1"),
+        ({"level": 1.0}, "level is 1.0"),
+    ],
+)
+def test_numbers_that_give_no_interval_are_refused(frames, options, said):
+    with pytest.raises(BadCallError, match=said):
+        score_engines(frames, **options)
+
+
+@pytest.mark.parametrize("tau_ms", [-1.0, float("nan"), float("inf")])
+def test_a_threshold_that_is_none_is_refused(frames, tau_ms):
+    with pytest.raises(BadCallError, match=f"tau_ms is {tau_ms}"):
+        engine_visits(frames, tau_ms=tau_ms)
+
+
+@pytest.mark.parametrize(
+    ("rate", "pages"), [(0.0, 30), (0.0005, 30), (0.9995, 30), (1.0, 30), (0.3, 1), (0.3, 2)]
+)
+def test_at_the_ends_scores_are_finite_and_bars_add_up(rate, pages):
+    rng = np.random.default_rng(1)
+    rows = 4_000
+    happened = (rng.random(rows) < rate).astype(float)
+    base = float(happened.mean())
+    stage = Stage(
+        "satisfy", np.array([f"c-{i}" for i in rng.integers(0, pages, rows)], dtype=object),
+        rng.integers(0, 2_000, rows).astype(object), np.arange(rows), np.full(rows, "", dtype=object), happened,
+        np.full(rows, base), base,
+    )  # fmt: skip
+    frame = score_engine("e", [stage], replicates=20, draws=200).frame
+    assert len(frame) == pages
+    assert np.isfinite(frame[["theta", "lower", "upper", "log_satisfy"]].to_numpy()).all()
+    assert (frame["lower"] <= frame["theta"]).all()
+    assert (frame["theta"] <= frame["upper"]).all()
+    assert not frame["word"].isin(["better", "worse"]).any() or 0 < rate < 1
+
+
+ODD: dict[str, tuple[str, dict[str, Any]]] = {
+    "all in one place": ("citation_show", {"position": 1}),
+    "no place is the first": ("citation_show", {"position": 1_000}),
+    "slots that nobody knows": ("citation_show", {"slot": "sidebar"}),
+    "one page is shown": ("citation_show", {"content_id": "c-00"}),
+    "no version": ("citation_show", {"content_version": None}),
+    "no engine": ("citation_show", {"engine": None}),
+    "no prompt": ("answer_generate", {"prompt_id": None}),
+    "observed in another way": ("answer_generate", {"observation": "hearsay"}),
+    "nobody": ("citation_click", {"person_id": None}),
+    "every visit satisfies": ("page_exit", {"active_ms": 10**9}),
+    "markup": ("page_view", {"content_id": "<script>alert(1)</script>" + "x" * 999, "title": "<b>" * 300}),
+}
+
+
+@pytest.mark.parametrize("odd", sorted(ODD))
+def test_of_any_log_bars_add_up_and_counts_agree(frames, odd):
+    name, columns = ODD[odd]
+    seen = observed_stages(frames | {name: frames[name].assign(**columns)})
+    for one in seen:
+        for stage in one.stages:
+            assert stage.expected.sum() == pytest.approx(stage.observed.sum())
+    for score in score_observed(seen, replicates=10, draws=100):
+        if len(score.frame):
+            bars = score.frame[[f"log_{stage}" for stage in score.stages]].sum(axis=1)
+            assert bars.to_numpy() == pytest.approx(np.log(score.frame["theta"]).to_numpy())
+            assert np.isfinite(score.frame[["lower", "upper"]].to_numpy()).all()
