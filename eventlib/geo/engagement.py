@@ -65,7 +65,8 @@ class Score:
         `placement` (log of mean exposure over the engine's, outside theta), `enough` (whether it may be
         ranked), `needs` (about how many times the evidence it would take to be ranked, 1 where it is enough, NaN where
         a stage has none at all, so that no multiple would do),
-        `people`.
+        `people`, `stages_told` (whether no stage rests on fewer than 10 people who came that far, so that its
+        stages may be shown apart).
     hidden
         Cells left out because fewer than 10 people stand behind them (S7.10).
     reasons
@@ -166,6 +167,8 @@ def score_engine(
     ]
     frame = cells.assign(people=_people(counted, len(cells)), placement=_placement(counted, len(cells)))
     frame = frame.assign(**_scored(counted, blocks, frame, draws, level, rng))
+    came = frame[[f"people_{name}" for name in names]]
+    frame["stages_told"] = ((came == 0) | (came >= small_cell)).all(axis=1)
     within = ["content_id"] if len(by) > 1 else []
     shown, hidden = hide_small_cells(frame, "people", within=within, k=small_cell)
     shown = shown.sort_values("theta", ascending=False, kind="stable", ignore_index=True)

@@ -101,7 +101,11 @@ def engagement_caveats(frames: Mapping[str, pd.DataFrame], scores: Sequence[Scor
     said = []
     if not (texts(frames["answer_generate"], "observation") == "probe").any():
         said.append("No prompts were probed: visibility on engines other than one's own is not known.")
-    silent = [score.engine for score in scores if score.stages and not len(score.frame)]
+    silent = [
+        score.engine
+        for score in scores
+        if score.stages and not len(score.frame) and score.clusters >= SMALL_CELL
+    ]
     if silent:
         said.append(f"Too few people for any score of {_english(silent)}.")
     hidden = sum(score.hidden for score in scores)
@@ -169,18 +173,16 @@ def _pages_said(score: Score) -> list[str]:
 
 def _page_said(row: pd.Series[Any], stages: Sequence[str]) -> str:
     """Say what a page scores, and which stage makes the largest part of it."""
+    page = row.get("page", row["content_id"])
+    score = f"{page}, {row['theta']:.2f} times the average ({row['lower']:.2f} to {row['upper']:.2f})"
+    if len(stages) < 2 or not row["stages_told"]:
+        return score
     parts = {name: float(row[f"log_{name}"]) for name in stages}
     most = max(parts, key=lambda name: parts[name] * np.sign(np.log(row["theta"])))
     how = {"cite": "being cited", "click": "being clicked", "satisfy": "what its readers do"}[most]
-    page = row.get("page", row["content_id"])
-    score = f"{page}, {row['theta']:.2f} times the average ({row['lower']:.2f} to {row['upper']:.2f})"
     gained = "gained" if row["theta"] > 1 else "lost"
     part = "most" if parts[most] / np.log(row["theta"]) > 0.5 else "the largest part"
-    return (
-        f"{score}, {part} of it {gained} by {how} ({np.exp(parts[most]):.2f} times)"
-        if len(stages) > 1
-        else score
-    )
+    return f"{score}, {part} of it {gained} by {how} ({np.exp(parts[most]):.2f} times)"
 
 
 def _changes_said(changes: pd.DataFrame, days: int) -> list[str]:

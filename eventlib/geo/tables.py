@@ -175,15 +175,19 @@ def unranked(score: Score) -> pd.DataFrame:
 
 
 def stages(score: Score) -> pd.DataFrame:
-    """Return each page's stages as multiples of the average, with their intervals, and its placement."""
+    """Return each page's stages as multiples of the average, with their intervals, and its placement.
+
+    Pages of which fewer than 10 people came to a stage are left out: the bar would be about these alone (S7.10).
+    """
     if not len(score.frame):
         return pd.DataFrame(columns=["content_id"])
-    label = "page" if "page" in score.frame else "content_id"
-    named: dict[str, object] = {label: score.frame[label]}
+    frame = score.frame[score.frame["stages_told"]]
+    label = "page" if "page" in frame else "content_id"
+    named: dict[str, object] = {label: frame[label]}
     for name in score.stages:
-        named |= {name: np.exp(score.frame[f"log_{name}"]), f"{name}_lower": score.frame[f"{name}_lower"]}
-        named |= {f"{name}_upper": score.frame[f"{name}_upper"]}
-    return pd.DataFrame(named | {"placement": np.exp(score.frame["placement"])})
+        named |= {name: np.exp(frame[f"log_{name}"]), f"{name}_lower": frame[f"{name}_lower"]}
+        named |= {f"{name}_upper": frame[f"{name}_upper"]}
+    return pd.DataFrame(named | {"placement": np.exp(frame["placement"])}).reset_index(drop=True)
 
 
 def overview(scores: Sequence[Score]) -> pd.DataFrame:

@@ -192,7 +192,7 @@ def _named(theta: list[float], words: list[str], cite: list[float]) -> engagemen
         {
             "content_id": [f"c-{i}" for i in range(len(theta))], "theta": theta, "lower": np.array(theta) / 1.2,
             "upper": np.array(theta) * 1.2, "word": words, "enough": [word != "not enough evidence" for word in words],
-            "log_cite": part * log_theta, "log_click": (1 - part) * log_theta,
+            "log_cite": part * log_theta, "log_click": (1 - part) * log_theta, "stages_told": True,
         }
     )  # fmt: skip
     return engagement.Score("site_assistant", "owned", ("cite", "click"), frame)
@@ -211,6 +211,22 @@ def test_a_score_is_told_in_sentences_that_hold():
             "being cited (0.71 times)."
         ),
     ]
+
+
+def test_a_stage_of_few_people_is_not_told_in_a_sentence():
+    score = _named([2.0], ["better"], [0.9])
+    score.frame["stages_told"] = False
+    said = findings.engagement_answers(score, *NOTHING, pd.DataFrame())
+    assert said[1] == "Highest: c-0, 2.00 times the average (1.67 to 2.40)."
+
+
+@pytest.mark.parametrize(("people", "named"), [(9, False), (10, True)])
+def test_engines_of_few_people_are_not_named(people, named):
+    score = engagement.Score("rare", "owned", ("satisfy",), pd.DataFrame(), clusters=people)
+    frames = dict.fromkeys(EVENTS_READ, pd.DataFrame()) | {
+        "answer_generate": pd.DataFrame({"observation": ["owned"]})
+    }
+    assert any("rare" in one for one in findings.engagement_caveats(frames, [score])) == named
 
 
 @pytest.mark.parametrize(("lower", "end"), [(0.45, "; the intervals overlap."), (0.55, " satisfy.")])

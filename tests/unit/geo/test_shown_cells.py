@@ -12,7 +12,7 @@ import pytest
 from eventlib.geo import levels, tables
 from eventlib.geo.engagement import score_engines, score_observed
 from eventlib.geo.observed import observed_stages
-from eventlib.geo.pages import finer_scores
+from eventlib.geo.pages import finer_scores, page_cells
 from eventlib.geo.satisfaction import satisfaction_bounds
 from tests.unit.geo.small_world import small_world
 
@@ -102,6 +102,10 @@ def test_what_few_readers_did_is_not_counted_beside_a_page(frames):
     assert table.loc[few, "observed_satisfy"].isna().all()
     assert table["observed_satisfy"].isna().sum() == len(few) + 1
     assert table["observed_cite"].notna().all()
+    assert not set(tables.stages(score)["content_id"]) & set(few)
+    cells = page_cells(page, score, [])
+    assert cells[["cite", "click", "satisfy"]].isna().all(axis=None)
+    assert cells["theta"].notna().all()
 
 
 def test_visits_of_few_are_not_told_by_the_share_of_all_ai_answers():
