@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from eventlib.columns import analysable, microseconds, persons, texts
 from eventlib.geo.arrivals import landings
-from eventlib.geo.cells import SMALL_CELL, clustered_share, hide_small_cells
+from eventlib.geo.cells import SMALL_CELL, clustered_share, hide_small_cells, small_cells
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -43,6 +43,8 @@ LEVELS: Final[Mapping[str, tuple[str, str]]] = {
     ),
 }
 """What each level of evidence can tell, and what it cannot."""
+_WITH_TOTALS: Final = ("landings", "probes")
+"""Levels of which a total over all engines is shown elsewhere: by evidence, and the number of probed answers."""
 
 
 def evidence_levels(frames: Mapping[str, pd.DataFrame], observed: Sequence[Observed]) -> pd.DataFrame:
@@ -60,11 +62,11 @@ def evidence_levels(frames: Mapping[str, pd.DataFrame], observed: Sequence[Obser
     pandas.DataFrame
         One row per level: `level, events` (citations shown, landings, probed answers, citations reported),
         `engines, stages` (those that can be scored), `tells, cannot_tell`. Engines behind which fewer than 10
-        people stand (prompt-days of probes, days of reports) are neither named nor in the events, so that no
-        difference to the tables by engine tells of them; NaN where there are only such, 0 where a level is not
-        in the log.
+        people stand (prompt-days of probes, days of reports) are neither named nor in the events, nor are, of
+        landings and probes, the next smallest, so that no difference to other tables tells of them; NaN where
+        there are only such, 0 where a level is not in the log.
     """
-    told = {level: _told(rows) for level, rows in _rows(frames).items()}
+    told = {level: _told(rows, with_total=level in _WITH_TOTALS) for level, rows in _rows(frames).items()}
     rows = [
         (level, events, ", ".join(engines), _stages(level, engines, observed), *LEVELS[level])
         for level, (events, engines) in told.items()
@@ -97,12 +99,14 @@ def _days(frame: pd.DataFrame) -> NDArray[np.int64]:
     return microseconds(frame) // _DAY_US if len(frame) else np.empty(0, dtype=np.int64)
 
 
-def _told(rows: pd.DataFrame) -> tuple[float, list[str]]:
+def _told(rows: pd.DataFrame, *, with_total: bool) -> tuple[float, list[str]]:
     """Return how many events there are of engines that may be told, NaN if there are only others, and these engines."""
     if rows.empty:
         return 0.0, []
     behind = rows.groupby("engine")["who"].nunique()
-    engines = sorted(str(name) for name in behind.index[behind >= SMALL_CELL])
+    people = behind.to_numpy()
+    hidden = small_cells(people) if with_total else people < SMALL_CELL
+    engines = sorted(str(name) for name in behind.index[~hidden])
     return (float(rows["engine"].isin(engines).sum()) if engines else float("nan")), engines
 
 

@@ -237,3 +237,9 @@ def test_of_a_page_that_nobody_opened_no_multiple_of_its_evidence_would_do(world
     assert few["content_id"].iloc[-1] == "c-05"
     assert few["needs"].dropna().between(1.1, 1e4).all()
     assert (score.frame.loc[score.frame["enough"], "needs"] == 1).all()
+
+
+def test_the_order_of_rows_is_of_no_matter(world, score):
+    turned = {name: frame.iloc[::-1].reset_index(drop=True) for name, frame in world.frames.items()}
+    again = score_engines(turned, replicates=60, draws=1_000)[0]
+    pd.testing.assert_frame_equal(again.frame, score.frame, rtol=1e-6)

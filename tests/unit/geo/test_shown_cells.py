@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from eventlib.geo import levels, tables
+from eventlib.geo.arrivals import arrivals
 from eventlib.geo.engagement import score_engines, score_observed
 from eventlib.geo.observed import observed_stages
 from eventlib.geo.pages import finer_scores, page_cells
@@ -134,3 +135,27 @@ def test_parts_of_a_page_that_is_hidden_as_a_whole_are_hidden_too():
     assert all(gone in set(one.frame["content_id"]) for one in before)
     assert not any(gone in set(one.frame["content_id"]) for one in after)
     assert [one.hidden for one in after] == [one.hidden + 1 for one in before]
+
+
+def test_landings_by_evidence_do_not_tell_of_an_engine_that_few_came_from(frames):
+    engine = np.repeat(["chatgpt", "gemini", "copilot"], [60, 20, 9])
+    landed = pd.DataFrame(
+        {"engine": engine, "page_view_id": [f"v{i}" for i in range(len(engine))], "observation": "owned"}
+    )
+    landed["person_id"], landed["evidence"] = landed["page_view_id"], "referrer"
+    landed["event_time"] = pd.Timestamp("2026-06-01", tz="UTC")
+    seen = {name: frame.iloc[:0] for name, frame in frames.items()} | {"referral_land": landed}
+    row = _level(seen, "landings")
+    assert (row["events"], row["engines"]) == (60, "chatgpt")
+    assert (
+        arrivals(seen, by="evidence")["visits"].sum() - row["events"] == 29
+    )  # two engines', not nine people's
+
+
+def test_the_number_of_probed_answers_does_not_tell_of_an_engine_hardly_probed(frames):
+    days = np.concatenate([np.arange(40), np.arange(12), np.arange(3)])
+    answers = frames["answer_generate"].iloc[: len(days)].assign(observation="probe", prompt_id="q")
+    answers["engine"] = np.repeat(["chatgpt", "gemini", "copilot"], [40, 12, 3])
+    answers["event_time"] = pd.Timestamp("2026-06-01", tz="UTC") + pd.to_timedelta(days, unit="D")
+    seen = {name: frame.iloc[:0] for name, frame in frames.items()} | {"answer_generate": answers}
+    assert (_level(seen, "probes")["events"], _level(seen, "probes")["engines"]) == (40, "chatgpt")
