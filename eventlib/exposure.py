@@ -93,6 +93,18 @@ class Swaps:
         clicks = np.bincount(cell, ones * self.clicked, height * width).reshape(height, width)
         return shows.astype(np.float64), clicks.astype(np.float64)
 
+    def informing(self) -> tuple[NDArray[np.bool_], Swaps]:
+        """Return which rows are of keys seen at two positions or more, and these alone, their keys numbered anew.
+
+        No other row tells anything of exposure. Where nearly every prompt is asked once, they are nearly all, and a
+        matrix of them would take gigabytes.
+        """
+        width = max(len(self.positions), 1)
+        places = np.bincount(np.unique(self.key * width + self.position) // width)
+        kept: NDArray[np.bool_] = places[self.key] > 1 if len(self.key) else np.zeros(0, dtype=bool)
+        key = np.unique(self.key[kept], return_inverse=True)[1].astype(np.int64)
+        return kept, Swaps(self.positions, key, self.position[kept], self.clicked[kept])
+
 
 @dataclass(frozen=True, slots=True)
 class Exposure:
@@ -351,7 +363,7 @@ def estimate_exposure(
 
 
 def _estimate(name: str, swaps: Swaps, seen_by: pd.Series[Any], max_log_se: float, level: float) -> Exposure:
-    shows, clicks = swaps.matrices()
+    shows, clicks = swaps.informing()[1].matrices()
     joined = _joined(shows, clicks)
     width = len(joined)
     log_exposure, covariance = np.full(width, np.nan), np.full((width, width), np.nan)
@@ -362,11 +374,11 @@ def _estimate(name: str, swaps: Swaps, seen_by: pd.Series[Any], max_log_se: floa
     covariance[np.ix_(rest, rest)] = np.linalg.inv(information)
     pairs = np.full(width, np.nan)
     pairs[joined] = all_pairs(shows[:, joined], clicks[:, joined])
-    informs = (shows > 0).sum(axis=1) > 1
     frame = _frame(swaps.positions, log_exposure, np.sqrt(np.diag(covariance)), level, max_log_se)
     frame["all_pairs"] = pairs
-    frame["clicks"], frame["shows"] = clicks.sum(axis=0).astype(int), shows.sum(axis=0).astype(int)
-    frame["swap_clicks"] = clicks[informs].sum(axis=0).astype(int)
+    frame["clicks"] = np.bincount(swaps.position, swaps.clicked, width).astype(int)
+    frame["shows"] = np.bincount(swaps.position, minlength=width)
+    frame["swap_clicks"] = clicks.sum(axis=0).astype(int)
     people = seen_by.groupby(swaps.position).nunique()
     frame["people"] = people.reindex(range(width), fill_value=0).to_numpy(dtype=np.int64)
     reasons, connected = _reasons(frame, max_log_se)
@@ -378,7 +390,7 @@ def _estimate(name: str, swaps: Swaps, seen_by: pd.Series[Any], max_log_se: floa
         connected=connected,
         usable=not reasons,
         reasons=tuple(reasons),
-        keys=int((informs & (clicks.sum(axis=1) > 0)).sum()),
+        keys=int((clicks.sum(axis=1) > 0).sum()),
         level=level,
         positions=dict(zip(zip(known["slot"], known["rank"], strict=True), known["exposure"], strict=True)),
     )

@@ -161,10 +161,14 @@ class CellCounts:
         stage, swaps = self.stage, self.stage.swaps
         assert swaps is not None
         places = len(swaps.positions)
-        at, ones = swaps.key * places + swaps.position, np.ones(len(swaps.key))
-        width = (int(swaps.key.max()) + 1) * places
-        shows, clicks = (self._sums(at, values, width, clusters) for values in (ones, swaps.clicked))
-        counted = ones if stage.weight is None else stage.weight
+        kept, informing = swaps.informing()
+        at = informing.key * places + informing.position
+        width = (int(informing.key.max(initial=0)) + 1) * places
+        shows, clicks = (
+            csr_array((values, (self.cluster[kept], at)), shape=(clusters, width))
+            for values in (np.ones(len(at)), informing.clicked)
+        )
+        counted = np.ones(len(swaps.key)) if stage.weight is None else stage.weight
         placed = self._sums(self.cell * places + swaps.position, counted, size * places, clusters)
 
         def hope(weights: Floats) -> Floats:

@@ -347,7 +347,7 @@ def click_stage(rows: pd.DataFrame) -> tuple[Stage | None, Exposure]:
     known = ~np.isnan(exposure.at(rows["slot"].tolist(), rows["rank"].tolist()))
     rows = rows[known]
     swaps = harvest_swaps(rows)
-    log_exposure, _ = conditional_fit(*swaps.matrices())
+    log_exposure, _ = conditional_fit(*swaps.informing()[1].matrices())
     weight = np.exp(log_exposure)[swaps.position]
     base = float(swaps.clicked.sum() / weight.sum())
     more = {"swaps": swaps, "log_exposure": log_exposure}
