@@ -191,7 +191,10 @@ def stages(score: Score) -> pd.DataFrame:
 
 
 def overview(scores: Sequence[Score]) -> pd.DataFrame:
-    """Return what each engine lets us see: its stages, people, pages with enough evidence, and what is missing."""
+    """Return what each engine lets us see: its stages, people, pages with enough evidence, and what is missing.
+
+    Engines of fewer than 10 people are left out, and of engines elsewhere the next smallest with them (S7.10).
+    """
     rows = [
         {
             "engine": score.engine,
@@ -203,8 +206,7 @@ def overview(scores: Sequence[Score]) -> pd.DataFrame:
             "not_shown": score.hidden,
             "what_is_missing": "; ".join(reason for reason in score.reasons if reason != NO_STAGE),
         }
-        for score in scores
-        if score.clusters >= SMALL_CELL or not score.stages
+        for score in _told_scores(scores)
     ]
     names = [
         "engine",
@@ -217,6 +219,21 @@ def overview(scores: Sequence[Score]) -> pd.DataFrame:
         "what_is_missing",
     ]
     return pd.DataFrame(rows, columns=names)
+
+
+def _told_scores(scores: Sequence[Score]) -> list[Score]:
+    """Leave out engines of few people, and of engines elsewhere, whose landings have a total, the next smallest."""
+    people = np.array([score.clusters for score in scores])
+    elsewhere = np.array(
+        [
+            score.observation == "owned" and not score.engine.startswith(("site_assistant", "search:"))
+            for score in scores
+        ],
+        dtype=bool,
+    )
+    hidden = (people > 0) & (people < SMALL_CELL)
+    hidden[elsewhere] = small_cells(people[elsewhere], nobody=True)
+    return [score for score, gone in zip(scores, hidden, strict=True) if not gone]
 
 
 def power(frame: pd.DataFrame) -> pd.DataFrame:

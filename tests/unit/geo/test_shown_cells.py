@@ -11,7 +11,7 @@ import pytest
 
 from eventlib.geo import levels, tables
 from eventlib.geo.arrivals import arrivals
-from eventlib.geo.engagement import score_engines, score_observed
+from eventlib.geo.engagement import Score, score_engines, score_observed
 from eventlib.geo.observed import observed_stages
 from eventlib.geo.pages import finer_scores, page_cells
 from eventlib.geo.satisfaction import satisfaction_bounds
@@ -159,3 +159,13 @@ def test_the_number_of_probed_answers_does_not_tell_of_an_engine_hardly_probed(f
     answers["event_time"] = pd.Timestamp("2026-06-01", tz="UTC") + pd.to_timedelta(days, unit="D")
     seen = {name: frame.iloc[:0] for name, frame in frames.items()} | {"answer_generate": answers}
     assert (_level(seen, "probes")["events"], _level(seen, "probes")["engines"]) == (40, "chatgpt")
+
+
+@pytest.mark.parametrize(("fewest", "told"), [(9, ["site_assistant", "chatgpt", "idle"]), (10, None)])
+def test_the_overview_leaves_out_few_people_and_the_next_smallest_elsewhere(fewest, told):
+    people = {"site_assistant": 11, "chatgpt": 90, "gemini": 20, "copilot": fewest, "idle": 0}
+    scores = [
+        Score(name, "owned", ("satisfy",) if count else (), pd.DataFrame(), clusters=count)
+        for name, count in people.items()
+    ]
+    assert tables.overview(scores)["engine"].tolist() == (told or list(people))
