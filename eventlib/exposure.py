@@ -25,8 +25,8 @@ from scipy.sparse.csgraph import connected_components
 from scipy.special import expit, log_expit
 from scipy.stats import norm
 
-from eventlib.columns import analysable, microseconds, months, persons, texts
 from eventlib.errors import BadCallError
+from eventlib.shown import shown_citations
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -92,6 +92,18 @@ class Swaps:
         shows = np.bincount(cell, ones, height * width).reshape(height, width)
         clicks = np.bincount(cell, ones * self.clicked, height * width).reshape(height, width)
         return shows.astype(np.float64), clicks.astype(np.float64)
+
+    def informing(self) -> tuple[NDArray[np.bool_], Swaps]:
+        """Return which rows are of keys seen at two positions or more, and these alone, their keys numbered anew.
+
+        No other row tells anything of exposure. Where nearly every prompt is asked once, they are nearly all, and a
+        matrix of them would take gigabytes.
+        """
+        width = max(len(self.positions), 1)
+        places = np.bincount(np.unique(self.key * width + self.position) // width)
+        kept: NDArray[np.bool_] = places[self.key] > 1 if len(self.key) else np.zeros(0, dtype=bool)
+        key = np.unique(self.key[kept], return_inverse=True)[1].astype(np.int64)
+        return kept, Swaps(self.positions, key, self.position[kept], self.clicked[kept])
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,47 +228,6 @@ def all_pairs(shows: Floats, clicks: Floats) -> Floats:
     return np.where(clicked.sum(axis=1) > 0, relative, np.nan)
 
 
-def shown_citations(
-    shows: pd.DataFrame, clicks: pd.DataFrame, answers: pd.DataFrame | None = None
-) -> pd.DataFrame:
-    """Return one row per citation shown to a person, with whether it was clicked.
-
-    Parameters
-    ----------
-    shows, clicks, answers
-        The rows of `citation_show`, `citation_click` and `answer_generate` as `el.properties` gives them.
-        Without its answer, a show's prompt is unknown and it can take part in no swap.
-
-    Returns
-    -------
-    pandas.DataFrame
-        `citation_id, answer_id, engine, prompt_id, content_id, content_version, month, time_us, person_id,
-        slot, rank, clicked`; observed `owned` only, bots and denied rows left out, repeated shows once.
-    """
-    needed = {"citation_id", "answer_id", "content_id", "position", "event_time"}
-    if missing := needed - set(shows.columns):
-        raise BadCallError.missing_columns("shown_citations", missing, shows.columns)
-    seen = analysable(shows, "owned").drop_duplicates("citation_id")
-    rows = pd.DataFrame({name: texts(seen, name) for name in ("citation_id", "answer_id", "content_id")})
-    rows["engine"] = texts(seen, "engine", "unknown")
-    rows["content_version"] = texts(seen, "content_version")
-    rows["time_us"], rows["month"] = microseconds(seen), months(seen)
-    rows["person_id"] = persons(seen)
-    rows["slot"] = texts(seen, "slot", "inline")
-    rows["rank"] = seen["position"].to_numpy(dtype=np.int64)
-    rows["prompt_id"] = _prompt(rows["answer_id"], answers)
-    clicked = set(texts(analysable(clicks), "citation_id"))
-    rows["clicked"] = rows["citation_id"].isin(clicked).to_numpy(dtype=bool)
-    return rows
-
-
-def _prompt(answer_id: pd.Series, answers: pd.DataFrame | None) -> NDArray[np.object_]:
-    if answers is None or not len(answers) or "prompt_id" not in answers:
-        return ("answer:" + answer_id).to_numpy(dtype=object)
-    known = dict(zip(texts(answers, "answer_id"), texts(answers, "prompt_id"), strict=True))
-    return np.array([known.get(answer) or f"answer:{answer}" for answer in answer_id], dtype=object)
-
-
 def harvest_swaps(rows: pd.DataFrame, key: Sequence[str] = KEY) -> Swaps:
     """Code the rows of `shown_citations` (one engine) by key and position, the reference position first."""
     if missing := {*key, "slot", "rank", "clicked"} - set(rows.columns):
@@ -340,7 +311,7 @@ def estimate_exposure(
 
 
 def _estimate(name: str, swaps: Swaps, seen_by: pd.Series[Any], max_log_se: float, level: float) -> Exposure:
-    shows, clicks = swaps.matrices()
+    shows, clicks = swaps.informing()[1].matrices()
     joined = _joined(shows, clicks)
     width = len(joined)
     log_exposure, covariance = np.full(width, np.nan), np.full((width, width), np.nan)
@@ -351,11 +322,11 @@ def _estimate(name: str, swaps: Swaps, seen_by: pd.Series[Any], max_log_se: floa
     covariance[np.ix_(rest, rest)] = np.linalg.inv(information)
     pairs = np.full(width, np.nan)
     pairs[joined] = all_pairs(shows[:, joined], clicks[:, joined])
-    informs = (shows > 0).sum(axis=1) > 1
     frame = _frame(swaps.positions, log_exposure, np.sqrt(np.diag(covariance)), level, max_log_se)
     frame["all_pairs"] = pairs
-    frame["clicks"], frame["shows"] = clicks.sum(axis=0).astype(int), shows.sum(axis=0).astype(int)
-    frame["swap_clicks"] = clicks[informs].sum(axis=0).astype(int)
+    frame["clicks"] = np.bincount(swaps.position, swaps.clicked, width).astype(int)
+    frame["shows"] = np.bincount(swaps.position, minlength=width)
+    frame["swap_clicks"] = clicks.sum(axis=0).astype(int)
     people = seen_by.groupby(swaps.position).nunique()
     frame["people"] = people.reindex(range(width), fill_value=0).to_numpy(dtype=np.int64)
     reasons, connected = _reasons(frame, max_log_se)
@@ -367,7 +338,7 @@ def _estimate(name: str, swaps: Swaps, seen_by: pd.Series[Any], max_log_se: floa
         connected=connected,
         usable=not reasons,
         reasons=tuple(reasons),
-        keys=int((informs & (clicks.sum(axis=1) > 0)).sum()),
+        keys=int((clicks.sum(axis=1) > 0).sum()),
         level=level,
         positions=dict(zip(zip(known["slot"], known["rank"], strict=True), known["exposure"], strict=True)),
     )

@@ -15,6 +15,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.stats import false_discovery_control, norm
 
+from eventlib.errors import BadCallError
 from eventlib.geo.engagement import score_engine
 
 if TYPE_CHECKING:
@@ -49,19 +50,31 @@ def score_changes(observed: Observed | None, days: int, **options: Any) -> tuple
         Pages that both sides show, largest change first, as `CHANGES` names the columns: `before` and `since`
         are scores (1 = average page), `change` their ratio with its 90 % interval, `q` the false discovery
         rate at which it would be told, `word` rose | fell | as before, as far as can be told. And why there
-        is none, in words, or "".
+        is none, or which stages are left out since one side did not see them, in words, or "".
+
+    Raises
+    ------
+    BadCallError
+        If `days` is under 1.
     """
+    if days < 1:
+        raise BadCallError(f"days is {days}; it counts days at the end of the log, so give 1 or more")
     if observed is None or not observed.stages:
         return _none(), "nothing was scored"
     cut = observed.end_us - days * _DAY_US + 1
-    if days < 1 or cut <= observed.start_us:
+    if cut <= observed.start_us:
         return _none(), f"the log is no longer than {days} days"
+    pairs = [
+        (stage.within(observed.start_us, cut), stage.within(cut, observed.last_us + 1))
+        for stage in observed.stages
+    ]
+    both = [pair for pair in pairs if all(part.observed.any() for part in pair)]
+    left_out = [first.name for first, _ in pairs if first.name not in {kept.name for kept, _ in both}]
+    if not both:
+        return _none(), "no stage was seen on both sides"
     sides = [
         score_engine(observed.engine, kept, observation=observed.observation, **options)
-        for kept in (
-            [stage.within(observed.start_us, cut) for stage in observed.stages],
-            [stage.within(cut, observed.end_us + 1) for stage in observed.stages],
-        )
+        for kept in zip(*both, strict=True)
     ]
     for side, words in zip(sides, ("before", "since"), strict=True):
         if not len(side.frame):
@@ -69,7 +82,7 @@ def score_changes(observed: Observed | None, days: int, **options: Any) -> tuple
                 _none(),
                 f"{words}: {side.reasons[-1] if side.reasons else 'under 10 people on every page'}",
             )
-    return _compare(*sides), ""
+    return _compare(*sides), f"without {' and '.join(left_out)}, not seen on both sides" if left_out else ""
 
 
 def _none() -> pd.DataFrame:

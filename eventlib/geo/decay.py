@@ -13,12 +13,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from eventlib.small_cells import SMALL_CELL
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from eventlib.geo.stages import Stage
 
-__all__ = ["HALF_LIVES", "age_weights", "choose_half_life"]
+__all__ = ["HALF_LIVES", "age_weights", "choose_half_life", "evidence_end"]
 
 Floats: TypeAlias = NDArray[np.float64]
 
@@ -28,6 +30,22 @@ _DAY_US: Final = 86_400_000_000
 _SPLITS: Final = (0.55, 0.7, 0.85)
 _AHEAD: Final = 0.15  # of the rows are foretold from each split
 _SURE: Final = 1.64  # standard errors by which a half-life must foretell better than none
+
+
+def evidence_end(stages: Sequence[Stage]) -> int:
+    """Return when the evidence of an engine ends, microseconds since 1970: when the tenth last of all clusters was last seen.
+
+    Not the time of the last row: of one device, or one collector, with a wrong clock all else would be years old
+    and weigh nothing, and the last days of the log would be empty. Fewer than ten people do not make a date.
+    0 without any row; the last row where there are fewer than ten clusters.
+    """
+    seen = pd.concat(
+        [pd.Series(stage.time_us, index=stage.cluster) for stage in stages] or [pd.Series(dtype="int64")]
+    )
+    last = np.sort(seen.groupby(level=0).max().to_numpy(dtype=np.int64))
+    if not len(last):
+        return 0
+    return int(last[-SMALL_CELL] if len(last) >= SMALL_CELL else last[-1])
 
 
 def age_weights(time_us: NDArray[np.int64], end_us: int, half_life_days: float) -> Floats:

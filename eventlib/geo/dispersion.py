@@ -125,7 +125,7 @@ class CellCounts:
         """Return the dispersion of each cell's counts over the bootstrap's replicates."""
         self._replicate(blocks)
         found = dispersion(
-            self.observed, self.expected, self.stage.base, np.concatenate(self.residuals), self._clusters()
+            self.observed, self.expected, self.stage.base, np.concatenate(self.residuals), self.clusters()
         )
         return self.stage.inflation * found
 
@@ -142,7 +142,8 @@ class CellCounts:
         error: Floats = stage.model_error * np.sqrt(share)
         return error
 
-    def _clusters(self) -> Floats:
+    def clusters(self) -> Floats:
+        """Return how many clusters have rows of each cell."""
         width = int(self.cluster.max(initial=0)) + 1
         cells = pd.unique(self.cell * width + self.cluster) // width
         return np.bincount(cells, minlength=len(self.observed)).astype(np.float64)
@@ -172,10 +173,14 @@ class CellCounts:
         stage, swaps = self.stage, self.stage.swaps
         assert swaps is not None
         places = len(swaps.positions)
-        at, ones = swaps.key * places + swaps.position, np.ones(len(swaps.key))
-        width = (int(swaps.key.max()) + 1) * places
-        shows, clicks = (self._sums(at, values, width, clusters) for values in (ones, swaps.clicked))
-        counted = ones if stage.weight is None else stage.weight
+        kept, informing = swaps.informing()
+        at = informing.key * places + informing.position
+        width = (int(informing.key.max(initial=0)) + 1) * places
+        shows, clicks = (
+            csr_array((values, (self.cluster[kept], at)), shape=(clusters, width))
+            for values in (np.ones(len(at)), informing.clicked)
+        )
+        counted = np.ones(len(swaps.key)) if stage.weight is None else stage.weight
         placed = self._sums(self.cell * places + swaps.position, counted, size * places, clusters)
 
         def hope(weights: Floats) -> Floats:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from eventlib.errors import BadCallError
 from eventlib.exposure import Exposure
 from eventlib.geo.cells import SMALL_CELL, hide_small_cells
-from eventlib.geo.decay import choose_half_life
+from eventlib.geo.decay import choose_half_life, evidence_end
 from eventlib.geo.dispersion import CellCounts, cluster_weights
 from eventlib.geo.observed import Observed, observed_stages
 from eventlib.geo.posterior import Counts, joint_draws
@@ -61,10 +61,12 @@ class Score:
     frame
         One row per cell: `content_id` (with `content_version`, `prompt_cluster` where cells are finer),
         `theta, lower, upper, p_better, word, rank, rank_lower, rank_upper`, `log_<stage>` (they sum to log
-        theta), `<stage>_lower, <stage>_upper`, `observed_<stage>, expected_<stage>, phi_<stage>`,
+        theta), `<stage>_lower, <stage>_upper`, `observed_<stage>, expected_<stage>, phi_<stage>, people_<stage>`,
         `placement` (log of mean exposure over the engine's, outside theta), `enough` (whether it may be
-        ranked), `needs` (about how many times the evidence it would take to be ranked, 1 where it is enough),
-        `people`.
+        ranked), `needs` (about how many times the evidence it would take to be ranked, 1 where it is enough, NaN where
+        a stage has none at all, so that no multiple would do),
+        `people`, `stages_told` (whether no stage rests on fewer than 10 people who came that far, so that its
+        stages may be shown apart).
     hidden
         Cells left out because fewer than 10 people stand behind them (S7.10).
     reasons
@@ -141,9 +143,11 @@ def score_engine(
     Raises
     ------
     BadCallError
-        A key of `by` that is none.
+        A key of `by` that is none; a half-life that is not above 0; fewer than 1 draw or 2 replicates; a level
+        outside (0, 1).
     """
     _check_keys(by)
+    _check_numbers(half_life_days, draws, replicates, level)
     names = tuple(stage.name for stage in stages)
     clusters = pd.Index(sorted({cluster for stage in stages for cluster in stage.cluster}))
     if len(clusters) < LEAST_CLUSTERS or not stages:
@@ -152,7 +156,7 @@ def score_engine(
         return Score(
             engine, observation, names, pd.DataFrame(), 0, (*reasons, why), len(clusters), exposure, level
         )
-    end_us = max(int(stage.time_us.max()) for stage in stages)
+    end_us = evidence_end(stages)
     faded = [stage.faded(end_us, half_life_days) for stage in stages]
     cells, codes = _cells(faded, by, prompt_clusters or {})
     rng = np.random.default_rng(seed)
@@ -163,6 +167,8 @@ def score_engine(
     ]
     frame = cells.assign(people=_people(counted, len(cells)), placement=_placement(counted, len(cells)))
     frame = frame.assign(**_scored(counted, blocks, frame, draws, level, rng))
+    came = frame[[f"people_{name}" for name in names]]
+    frame["stages_told"] = ((came == 0) | (came >= small_cell)).all(axis=1)
     within = ["content_id"] if len(by) > 1 else []
     shown, hidden = hide_small_cells(frame, "people", within=within, k=small_cell)
     shown = shown.sort_values("theta", ascending=False, kind="stable", ignore_index=True)
@@ -186,6 +192,20 @@ def _check_keys(by: Sequence[str]) -> None:
     raise BadCallError(
         f"by={list(by)} does not key cells; it starts with content_id, and content_version and prompt_cluster may follow"
     )
+
+
+def _check_numbers(half_life_days: float, draws: int, replicates: int, level: float) -> None:
+    """Refuse what would give no interval, or an interval of nothing; NaN fails every comparison."""
+    if not half_life_days > 0:
+        raise BadCallError(
+            f"half_life_days is {half_life_days}; give days above 0, or float('inf') to weigh all alike"
+        )
+    if draws < 1 or replicates < 2:
+        raise BadCallError(
+            f"draws is {draws} and replicates {replicates}; an interval needs 1 and 2 at the least, and some 400 and 100 to be steady"
+        )
+    if not 0 < level < 1:
+        raise BadCallError(f"level is {level}; give the share that an interval is to cover, between 0 and 1")
 
 
 def _cells(
@@ -257,6 +277,7 @@ def _stage_columns(counts: CellCounts, phi: Floats, log_theta: Floats, level: fl
         f"observed_{name}": counts.observed,
         f"expected_{name}": counts.expected,
         f"phi_{name}": phi,
+        f"people_{name}": counts.clusters(),
     }
 
 
@@ -264,9 +285,8 @@ def _verdict(logs: Floats, strength: Floats, level: float) -> dict[str, NDArray[
     lower, upper = np.exp(np.quantile(logs, [0.5 - level / 2, 0.5 + level / 2], axis=0))
     better = (logs > 0).mean(axis=0)
     enough = (strength >= _LEAST_EXPECTED) & (upper / lower <= _WIDEST)
-    short = np.maximum(
-        _LEAST_EXPECTED / np.maximum(strength, 1e-9), (np.log(upper / lower) / np.log(_WIDEST)) ** 2
-    )
+    with np.errstate(divide="ignore"):  # of no evidence there is no multiple that would do
+        short = np.maximum(_LEAST_EXPECTED / strength, (np.log(upper / lower) / np.log(_WIDEST)) ** 2)
     word = np.select(
         [~enough, better >= _SURE, better <= 1 - _SURE],
         ["not enough evidence", "better", "worse"],
@@ -278,9 +298,15 @@ def _verdict(logs: Floats, strength: Floats, level: float) -> dict[str, NDArray[
         rank[:, enough] = np.quantile(places, [0.5, 0.5 - level / 2, 0.5 + level / 2], axis=0)
     return {
         "theta": np.exp(logs.mean(axis=0)), "lower": lower, "upper": upper, "p_better": better, "word": word,
-        "enough": enough, "needs": np.where(enough, 1.0, np.maximum(short, 1.0)),
+        "enough": enough, "needs": np.where(enough, 1.0, _rounded_up(short)),
         "rank": rank[0], "rank_lower": rank[1], "rank_upper": rank[2],
     }  # fmt: skip
+
+
+def _rounded_up(short: Floats) -> Floats:
+    """Return multiples to a tenth, above 1: what is too little is never said to be enough."""
+    tenths: Floats = np.maximum(np.ceil(10 * short) / 10, 1.1)
+    return np.where(np.isfinite(tenths), tenths, np.nan)
 
 
 def _placement(counted: Sequence[CellCounts], cells: int) -> Floats:

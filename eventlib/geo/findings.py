@@ -110,12 +110,19 @@ def engagement_caveats(frames: Mapping[str, pd.DataFrame], scores: Sequence[Scor
     said = []
     if not (texts(frames["answer_generate"], "observation") == "probe").any():
         said.append("No prompts were probed: visibility on engines other than one's own is not known.")
-    silent = [score.engine for score in scores if score.stages and not len(score.frame)]
+    silent = [
+        score.engine
+        for score in scores
+        if score.stages and not len(score.frame) and score.clusters >= SMALL_CELL
+    ]
     if silent:
         said.append(f"Too few people for any score of {_english(silent)}.")
     hidden = sum(score.hidden for score in scores)
     if hidden:
-        said.append(f"{hidden} scores rest on fewer than {SMALL_CELL} people and are not shown.")
+        said.append(
+            f"{hidden} scores are not shown: fewer than {SMALL_CELL} people stand behind them, or the others would "
+            "tell of such a one."
+        )
     said += [
         f"{score.engine}: {reason.removeprefix('click: ')}; the score's interval contains that error."
         for score in scores
@@ -162,29 +169,27 @@ def _pages_said(score: Score) -> list[str]:
         return []
     words = ranked["word"].value_counts()
     better, worse, rest = int(words.get("better", 0)), int(words.get("worse", 0)), len(frame) - len(ranked)
-    silent = f"; {rest} have too little evidence to say" if rest else ""
-    said = [
-        f"{score.engine}: of {len(frame)} pages {better} do better than average and {worse} worse{silent}."
-    ]
-    for word, name, row in (("better", "Highest", ranked.iloc[0]), ("worse", "Lowest", ranked.iloc[-1])):
+    silent = f"; too little evidence to say for {rest}" if rest else ""
+    said = [f"{score.engine}, of {len(frame)} pages: {better} better than average, {worse} worse{silent}."]
+    names = ("Highest", "Lowest of those with a rank" if rest else "Lowest")
+    for word, name, row in (("better", names[0], ranked.iloc[0]), ("worse", names[1], ranked.iloc[-1])):
         if row["word"] == word:
             said.append(f"{name}: {_page_said(row, score.stages)}.")
     return said
 
 
 def _page_said(row: pd.Series[Any], stages: Sequence[str]) -> str:
-    """Say what a page scores, and which stage makes most of it."""
+    """Say what a page scores, and which stage makes the largest part of it."""
+    page = row.get("page", row["content_id"])
+    score = f"{page}, {row['theta']:.2f} times the average ({row['lower']:.2f} to {row['upper']:.2f})"
+    if len(stages) < 2 or not row["stages_told"]:
+        return score
     parts = {name: float(row[f"log_{name}"]) for name in stages}
     most = max(parts, key=lambda name: parts[name] * np.sign(np.log(row["theta"])))
     how = {"cite": "being cited", "click": "being clicked", "satisfy": "what its readers do"}[most]
-    page = row.get("page", row["content_id"])
-    score = f"{page}, {row['theta']:.2f} times the average ({row['lower']:.2f} to {row['upper']:.2f})"
     gained = "gained" if row["theta"] > 1 else "lost"
-    return (
-        f"{score}, most of it {gained} by {how} ({np.exp(parts[most]):.2f} times)"
-        if len(stages) > 1
-        else score
-    )
+    part = "most" if parts[most] / np.log(row["theta"]) > 0.5 else "the largest part"
+    return f"{score}, {part} of it {gained} by {how} ({np.exp(parts[most]):.2f} times)"
 
 
 def _changes_said(changes: pd.DataFrame, days: int) -> list[str]:
@@ -196,7 +201,7 @@ def _changes_said(changes: pd.DataFrame, days: int) -> list[str]:
             f"In the last {days} days no page moved beyond chance, of {len(changes)} that can be compared."
         ]
     return [
-        f"In the last {days} days {rose} pages rose and {fell} fell beyond chance, of {len(changes)} compared."
+        f"In the last {days} days, of {len(changes)} pages compared: beyond chance {rose} rose, {fell} fell."
     ]
 
 
@@ -213,11 +218,13 @@ def _satisfied_said(bounds: pd.DataFrame) -> list[str]:
     if not len(bounds):
         return []
     ordered = bounds.sort_values("satisfied", kind="stable")
+    ends = [ordered.iloc[at] for at in ([-1, 0] if len(ordered) > 1 else [0])]
     told = [
         f"{percent(row['satisfied'])} ({percent(row['lower'])} to {percent(row['upper'])}) of visits from {row['engine']} satisfy"
-        for _, row in ordered.iloc[[-1, 0] if len(ordered) > 1 else [0]].iterrows()
+        for row in ends
     ]
-    return [", ".join(told) + "."]
+    chance = "; the intervals overlap" if len(ends) > 1 and ends[0]["lower"] <= ends[1]["upper"] else ""
+    return [f"{', '.join(told)}{chance}."]
 
 
 def edit_caveats(verdicts: pd.DataFrame) -> list[str]:

@@ -6,7 +6,7 @@ of their own and see all. Each is a level of evidence with its own questions; th
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import pandas as pd
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from eventlib.columns import analysable, microseconds, persons, texts
 from eventlib.geo.arrivals import landings
-from eventlib.geo.cells import SMALL_CELL, clustered_share, hide_small_cells
+from eventlib.geo.cells import SMALL_CELL, clustered_share, hide_small_cells, small_cells
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -43,6 +43,8 @@ LEVELS: Final[Mapping[str, tuple[str, str]]] = {
     ),
 }
 """What each level of evidence can tell, and what it cannot."""
+_WITH_TOTALS: Final = ("landings", "probes")
+"""Levels of which a total over all engines is shown elsewhere: by evidence, and the number of probed answers."""
 
 
 def evidence_levels(frames: Mapping[str, pd.DataFrame], observed: Sequence[Observed]) -> pd.DataFrame:
@@ -58,42 +60,54 @@ def evidence_levels(frames: Mapping[str, pd.DataFrame], observed: Sequence[Obser
     Returns
     -------
     pandas.DataFrame
-        One row per level: `level, events` (citations shown, landings, probed answers, citations reported; NaN
-        where fewer than 10 people are behind them), `engines, stages` (those that can be scored), `tells,
-        cannot_tell`. A level that is not in the log has 0 events.
+        One row per level: `level, events` (citations shown, landings, probed answers, citations reported),
+        `engines, stages` (those that can be scored), `tells, cannot_tell`. Engines behind which fewer than 10
+        people stand (prompt-days of probes, days of reports) are neither named nor in the events, nor are, of
+        landings and probes, the next smallest, so that no difference to other tables tells of them; NaN where
+        there are only such, 0 where a level is not in the log.
     """
-    landed = landings(frames)
-    counted = {
-        "own answers": _of_people(persons(_seen(frames["citation_show"], "owned"))),
-        "landings": _of_people(landed["person"].to_numpy(dtype=object)),
-        "probes": float(len(_seen(frames["answer_generate"], "probe"))),
-        "platform reports": float(len(_seen(frames["citation_show"], "platform_report"))),
-    }
-    engines = {
-        "own answers": _engines(frames["citation_show"], "owned"),
-        "landings": sorted(set(landed["engine"])),
-        "probes": _engines(frames["answer_generate"], "probe"),
-        "platform reports": _engines(frames["citation_show"], "platform_report"),
-    }
+    told = {level: _told(rows, with_total=level in _WITH_TOTALS) for level, rows in _rows(frames).items()}
     rows = [
-        (level, counted[level], ", ".join(engines[level]), _stages(level, engines[level], observed), *told)
-        for level, told in LEVELS.items()
+        (level, events, ", ".join(engines), _stages(level, engines, observed), *LEVELS[level])
+        for level, (events, engines) in told.items()
     ]
     return pd.DataFrame(rows, columns=["level", "events", "engines", "stages", "tells", "cannot_tell"])
 
 
-def _seen(frame: pd.DataFrame, observation: str) -> pd.DataFrame:
-    seen: pd.DataFrame = frame[texts(frame, "observation") == observation]
-    return seen
+def _rows(frames: Mapping[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
+    """Return, per level, the engine of each event and who or what counts as one behind it."""
+    owned = analysable(frames["citation_show"], "owned")
+    probed = analysable(frames["answer_generate"], "probe")
+    reported = analysable(frames["citation_show"], "platform_report")
+    asked = pd.Series(texts(probed, "prompt_id")) + "@" + pd.Series(_days(probed)).astype(str)
+    landed = landings(frames)
+    return {
+        "own answers": _engine_of(owned, persons(owned), "citation_id"),
+        "landings": pd.DataFrame({"engine": landed["engine"], "who": landed["person"]}),
+        "probes": _engine_of(probed, asked.to_numpy(dtype=object), "answer_id"),
+        "platform reports": _engine_of(reported, _days(reported), "citation_id"),
+    }
 
 
-def _of_people(people: NDArray[np.object_]) -> float:
-    """Return how many events there are, NaN where fewer than 10 people are behind them (S7.10)."""
-    return float("nan") if 0 < len(set(people)) < SMALL_CELL else float(len(people))
+def _engine_of(seen: pd.DataFrame, who: NDArray[Any], key: str) -> pd.DataFrame:
+    """Return engine and who of each event, repeated ones once."""
+    rows = pd.DataFrame({"engine": texts(seen, "engine", "unknown"), "who": who, "key": texts(seen, key)})
+    return rows.drop_duplicates("key")
 
 
-def _engines(frame: pd.DataFrame, observation: str) -> list[str]:
-    return sorted(set(texts(_seen(frame, observation), "engine", "unknown")))
+def _days(frame: pd.DataFrame) -> NDArray[np.int64]:
+    return microseconds(frame) // _DAY_US if len(frame) else np.empty(0, dtype=np.int64)
+
+
+def _told(rows: pd.DataFrame, *, with_total: bool) -> tuple[float, list[str]]:
+    """Return how many events there are of engines that may be told, NaN if there are only others, and these engines."""
+    if rows.empty:
+        return 0.0, []
+    behind = rows.groupby("engine")["who"].nunique()
+    people = behind.to_numpy()
+    hidden = small_cells(people) if with_total else people < SMALL_CELL
+    engines = sorted(str(name) for name in behind.index[~hidden])
+    return (float(rows["engine"].isin(engines).sum()) if engines else float("nan")), engines
 
 
 def _stages(level: str, engines: Sequence[str], observed: Sequence[Observed]) -> str:

@@ -9,6 +9,7 @@ import numpy as np
 
 from eventlib.columns import texts
 from eventlib.exposure import Exposure, shown_citations
+from eventlib.geo.decay import evidence_end
 from eventlib.geo.inventory import INVENTORY_REASON, inventory_stage
 from eventlib.geo.satisfaction import engine_visits
 from eventlib.geo.stages import Stage, candidate_rows, cite_stage, click_stage, satisfy_stage
@@ -46,6 +47,11 @@ class Observed:
 
     @property
     def end_us(self) -> int:
+        """When the evidence ends (`eventlib.geo.decay.evidence_end`), microseconds since 1970; 0 without any."""
+        return evidence_end(self.stages)
+
+    @property
+    def last_us(self) -> int:
         """The time of the last row, microseconds since 1970; 0 without any."""
         return max((int(stage.time_us.max()) for stage in self.stages if len(stage.time_us)), default=0)
 

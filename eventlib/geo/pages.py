@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
@@ -14,7 +15,7 @@ from eventlib.geo.engagement import Score, score_engine
 from eventlib.quality.verdict import percent
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
 __all__ = [
     "PAGE_CELLS",
@@ -62,13 +63,30 @@ def with_titles(frame: pd.DataFrame, titles: Mapping[str, str]) -> pd.DataFrame:
     >>> with_titles(pd.DataFrame({"content_id": ["c-1", "c-2"]}), {"c-1": "Heat pumps"})["page"].tolist()
     ['c-1 Heat pumps', 'c-2']
     """
-    labels = [_label(page, titles.get(page, "")) for page in frame["content_id"]]
-    return frame.drop(columns="page", errors="ignore").assign(page=labels)[["page", *frame.columns]]
+    pages = frame["content_id"].drop_duplicates()
+    labels = _apart({page: _label(page, titles.get(page, "")) for page in pages}, _middle)
+    labels = _apart(labels, lambda page: f"{_middle(page)} ({pages.tolist().index(page) + 1})")
+    named = frame.drop(columns="page", errors="ignore")
+    return named.assign(page=[labels[page] for page in frame["content_id"]])[
+        ["page", *frame.columns.drop("page", errors="ignore")]
+    ]
 
 
 def _label(page: str, title: str) -> str:
     text = f"{page} {title}".strip()
     return text if len(text) <= _LONGEST else text[: _LONGEST - 1].rstrip() + "…"
+
+
+def _middle(page: str) -> str:
+    """Cut a long id in its middle: what tells addresses apart often stands last."""
+    half = _LONGEST // 2 - 1
+    return page if len(page) <= _LONGEST else f"{page[:half]}…{page[-half:]}"
+
+
+def _apart(labels: Mapping[str, str], otherwise: Callable[[str], str]) -> dict[str, str]:
+    """Return the labels, another one for pages that share theirs: a figure would take them for one page."""
+    shared = Counter(labels.values())
+    return {page: otherwise(page) if shared[label] > 1 else label for page, label in labels.items()}
 
 
 def named(score: Score, titles: Mapping[str, str]) -> Score:
@@ -91,13 +109,24 @@ def finer_scores(score: Score, prompt_clusters: Mapping[str, str], **options: An
     seen = score.source
     if seen is None or not len(score.frame):
         return []
-    return [
+    finer = [
         score_engine(
             seen.engine, seen.stages, observation=seen.observation, by=("content_id", key),
             prompt_clusters=prompt_clusters, half_life_days=score.half_life_days, **options,
         )
         for key in ("prompt_cluster", "content_version")
     ]  # fmt: skip
+    return [_only(one, score.frame["content_id"]) for one in finer]
+
+
+def _only(score: Score, pages: pd.Series[Any]) -> Score:
+    """Return the score without the pages that are hidden as a whole: their parts would tell of them."""
+    if not len(score.frame):
+        return score
+    shown = score.frame["content_id"].isin(pages)
+    return replace(
+        score, frame=score.frame[shown].reset_index(drop=True), hidden=score.hidden + int((~shown).sum())
+    )
 
 
 def choose_page(score: Score, wanted: str = "") -> str:
@@ -127,7 +156,8 @@ def page_cells(page: str, whole: Score, finer: Sequence[Score]) -> pd.DataFrame:
     -------
     pandas.DataFrame
         `of` (all | prompt_cluster | content_version), `cell` (which), `theta, lower, upper, word, people`, then
-        per stage its multiple of the average; one row where nothing finer is shown.
+        per stage its multiple of the average, NaN where too few people came to a stage; one row where nothing finer
+        is shown.
     """
     parts = []
     for score in (whole, *finer):
@@ -135,7 +165,7 @@ def page_cells(page: str, whole: Score, finer: Sequence[Score]) -> pd.DataFrame:
             continue
         mine = score.frame[score.frame["content_id"] == page]
         key = next((name for name in ("prompt_cluster", "content_version") if name in mine), None)
-        stages = {name: np.exp(mine[f"log_{name}"]) for name in score.stages}
+        stages = {name: np.exp(mine[f"log_{name}"]).where(mine["stages_told"]) for name in score.stages}
         cell = mine[key].where(mine[key] != "", "not told") if key else pd.Series("all", mine.index)
         part = mine.assign(of=key or "all", cell=cell, **stages)
         part = part.sort_values(

@@ -16,8 +16,6 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-import numpy as np
-
 from eventlib.errors import BadCallError
 
 __all__ = ["FORMAT", "VERSION", "read", "write"]
@@ -29,6 +27,7 @@ _TOP: Final = {
     "clusters": list, "fitted": dict, "known": list, "pieces": dict, "threshold": (int, float),
     "unseen": (int, float), "words": dict,
 }  # fmt: skip
+_LARGEST: Final = 1e6  # weights are logs of counts, or shares of a length; squares of larger ones overflow
 _FITTED: Final = {"as_of": str, "other_share": (int, float), "mean_similarity": (int, float), "purpose": str}
 
 
@@ -44,11 +43,12 @@ def write(path: Path, content: Mapping[str, Any]) -> Path:
             file.write(f"{text}\n")
         Path(aside).chmod(0o644)
         Path(aside).replace(path)
-    except OSError as error:
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
         if aside:
             Path(aside).unlink(missing_ok=True)
+        why = error.strerror if isinstance(error, OSError) else error
         raise BadCallError(
-            f"prompt clusters cannot be written to {path}: {error.strerror}; name a file in a folder that is there"
+            f"prompt clusters cannot be written to {path}: {why}; name a file in a folder that is there"
         ) from None
     return path
 
@@ -106,7 +106,7 @@ def _is_weights(value: Any) -> bool:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and bool(np.isfinite(value))
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) <= _LARGEST
 
 
 def _damaged_terms(content: Mapping[str, Any]) -> Iterator[str]:
@@ -116,6 +116,8 @@ def _damaged_terms(content: Mapping[str, Any]) -> Iterator[str]:
     for name in ("unseen", "threshold"):
         if not _is_number(content[name]) or content[name] <= 0:
             yield f'"{name}" is no positive number'
+    if _is_number(content["threshold"]) and content["threshold"] > 1:
+        yield '"threshold" is over 1, which no prompt could reach'
     for name in ("other_share", "mean_similarity"):
         if not _is_number(content["fitted"][name]):
             yield f'"fitted.{name}" is no number'

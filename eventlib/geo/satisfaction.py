@@ -9,6 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from eventlib.columns import analysable, microseconds, numbers, persons, texts
+from eventlib.errors import BadCallError
 from eventlib.geo.cells import clustered_share, hide_small_cells
 
 if TYPE_CHECKING:
@@ -142,7 +143,16 @@ def engine_visits(
     pandas.DataFrame
         `page_view_id, engine, content_id, content_version, person_id, citation_id, time_us, tau_ms,
         last_beat_ms, exit_ms` (NaN where missing), `satisfied`, `beat_ms`.
+
+    Raises
+    ------
+    BadCallError
+        If `tau_ms` is negative or no number.
     """
+    if not 0 <= tau_ms < float("inf"):
+        raise BadCallError(
+            f"tau_ms is {tau_ms}; give the active milliseconds from which a visit satisfies, or 0 for a threshold by page"
+        )
     visits = _entries(frames["referral_land"], frames["citation_click"])
     engages, views = analysable(frames["page_engage"]), analysable(frames["page_view"])
     beat = heartbeat_ms(engages) if beat_ms is None else beat_ms
@@ -187,7 +197,8 @@ def satisfaction_bounds(visits: pd.DataFrame, level: float = 0.90) -> pd.DataFra
     -------
     pandas.DataFrame
         `engine, visits, people, missing_exits` (share), `satisfied, lower, upper, kaplan_meier`; engines of
-        fewer than 10 people are left out (S7.10).
+        fewer than 10 people are left out, and the next smallest with them, of AI answers and of search lists apart,
+        since AI answers have a total of their own (S7.10).
     """
     found = []
     for engine, part in visits.groupby("engine", sort=True):
@@ -211,7 +222,9 @@ def satisfaction_bounds(visits: pd.DataFrame, level: float = 0.90) -> pd.DataFra
             )
         )
     names = ["engine", "visits", "people", "missing_exits", "satisfied", "lower", "upper", "kaplan_meier"]
-    return hide_small_cells(pd.DataFrame(found, columns=names), "people")[0]
+    table = pd.DataFrame(found, columns=names)
+    table["search"] = [str(name).startswith("search:") for name in table["engine"]]
+    return hide_small_cells(table, "people", within=["search"])[0][names]
 
 
 def _upper_bound(part: pd.DataFrame, missing: NDArray[np.bool_]) -> float:

@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy.interpolate import CubicHermiteSpline
 from scipy.special import expit
 
 from eventlib.columns import analysable, microseconds, persons, texts
 from eventlib.exposure import Exposure, conditional_fit, estimate_exposure, harvest_swaps
+from eventlib.geo.candidates import listed_contents
 from eventlib.geo.decay import age_weights
 
 if TYPE_CHECKING:
@@ -33,6 +35,9 @@ _ALL_CITED: Final = 0.95
 _ROUNDS: Final = 30
 _RESOLVED: Final = 6
 _AT_ONCE: Final = 4_000_000
+_MANY: Final = 48  # candidates from which an answer is solved along a curve: pair by pair takes their square
+_REACH: Final = 8.0  # how far from its own level an answer's may lie with one candidate replaced, logit
+_NODES: Final = 129
 _GENERAL_PRECISION: Final = 1.0  # of a content's strength over contents, logit
 _SPECIAL_PRECISION: Final = 4.0  # of what a content has for one prompt beyond that
 # Against simulated choices of many kinds (benchmarks/geo_coverage.py): sd of the log of the expectation for one prompt
@@ -122,9 +127,9 @@ def candidate_rows(answers: pd.DataFrame, shows: pd.DataFrame) -> pd.DataFrame:
         `cited`.
     """
     kept = analysable(answers).drop_duplicates("answer_id") if len(answers) else answers
-    if "candidates" not in kept or not kept["candidates"].notna().any():
+    listed = listed_contents(kept)
+    if not any(listed):
         return pd.DataFrame(columns=list(_CANDIDATES))
-    listed = [item if isinstance(item, list | np.ndarray) else [] for item in kept["candidates"]]
     size = np.array([len(item) for item in listed])
     time_us = microseconds(kept)
     day = time_us // _DAY_US
@@ -140,7 +145,7 @@ def candidate_rows(answers: pd.DataFrame, shows: pd.DataFrame) -> pd.DataFrame:
             "prompt_id": np.repeat(texts(kept, "prompt_id"), size),
             "cluster": np.repeat(np.where(owned, persons(kept), prompt_day), size),
             "time_us": np.repeat(time_us, size),
-            "content_id": np.array([one["content_id"] for item in listed for one in item], dtype=object),
+            "content_id": np.array([one for item in listed for one in item], dtype=object),
         }
     ).drop_duplicates(["answer_id", "content_id"])
     seen = analysable(shows)
@@ -256,17 +261,52 @@ def _instead(answer: Ints, strength: Floats, total: Floats, level: Floats) -> Fl
     """Return each candidate's chance if its strength were 0, each answer's level solved anew for each of them."""
     order = np.argsort(answer, kind="stable")
     size = np.bincount(answer)
+    first = np.cumsum(size) - size
+    target = np.clip(total, 0.02, size - 0.02)
+    found = np.empty(len(answer))
+    few = np.flatnonzero(size < _MANY)
+    if len(few):
+        short = size[answer[order]] < _MANY
+        found[short] = _among_few(strength[order][short], size[few], target[few], level[few])
+    for one in np.flatnonzero(size >= _MANY):
+        mine = slice(first[one], first[one] + size[one])
+        found[mine] = _among_many(strength[order[mine]], float(target[one]), float(level[one]))
+    chance = np.empty(len(answer))
+    chance[order] = found
+    return chance
+
+
+def _among_few(strength: Floats, size: Ints, target: Floats, level: Floats) -> Floats:
+    """Solve for every candidate of short answers, which follow each other in `strength`."""
+    answer = np.repeat(np.arange(len(size)), size)
     place = np.arange(len(answer)) - np.repeat(np.cumsum(size) - size, size)
     table = np.full((len(size), size.max()), -np.inf)  # an absent candidate has no chance
-    table[answer[order], place] = strength[order]
-    target = np.clip(total, 0.02, size - 0.02)
+    table[answer, place] = strength
     found = np.empty_like(table)
     rows = max(_AT_ONCE // table.shape[1] ** 2, 1)
     for start in range(0, len(table), rows):
         part = slice(start, start + rows)
         found[part] = _chance_instead(table[part], target[part], level[part])
-    chance = np.empty(len(answer))
-    chance[order] = found[answer[order], place]
+    chance: Floats = found[answer, place]
+    return chance
+
+
+def _among_many(strength: Floats, target: float, level: float) -> Floats:
+    """Solve for every candidate of one long answer.
+
+    The sum of all chances is one smooth function of the level; with a candidate replaced it differs by two
+    terms only, so that the sum is computed along a grid once, not for each candidate.
+    """
+    nodes = level + np.linspace(-_REACH, _REACH, _NODES)
+    parts = expit(strength[:, None] - nodes)
+    every = CubicHermiteSpline(nodes, parts.sum(axis=0), -(parts * (1 - parts)).sum(axis=0))
+    falls, own = every.derivative(), np.full(len(strength), level)
+    for _ in range(_RESOLVED):
+        gone, average = expit(strength - own), expit(-own)
+        slope = -falls(own) - gone * (1 - gone) + average * (1 - average)
+        miss = every(own) - gone + average - target
+        own = np.clip(own + np.clip(miss / np.maximum(slope, 1e-6), -2, 2), nodes[0], nodes[-1])
+    chance: Floats = expit(-own)
     return chance
 
 
@@ -307,7 +347,7 @@ def click_stage(rows: pd.DataFrame) -> tuple[Stage | None, Exposure]:
     known = ~np.isnan(exposure.at(rows["slot"].tolist(), rows["rank"].tolist()))
     rows = rows[known]
     swaps = harvest_swaps(rows)
-    log_exposure, _ = conditional_fit(*swaps.matrices())
+    log_exposure, _ = conditional_fit(*swaps.informing()[1].matrices())
     weight = np.exp(log_exposure)[swaps.position]
     base = float(swaps.clicked.sum() / weight.sum())
     more = {"swaps": swaps, "log_exposure": log_exposure}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -10,7 +10,7 @@ import pandas as pd
 from eventlib.columns import analysable
 from eventlib.exposure import CURVE, shown_citations
 from eventlib.geo import visibility
-from eventlib.geo.cells import SMALL_CELL, clustered_share, hide_small_cells
+from eventlib.geo.cells import SMALL_CELL, clustered_share, hide_small_cells, small_cells
 from eventlib.geo.engagement import NO_STAGE, Score
 from eventlib.geo.visibility import page_visibility
 
@@ -84,23 +84,31 @@ def leading(scores: Sequence[Score]) -> Score:
 
 
 def exposure(score: Score) -> pd.DataFrame:
-    """Return the exposure curve that a score rests on, places that under 10 people saw left out; empty where it has none."""
+    """Return the exposure curve that a score rests on; empty where it has none.
+
+    Left out are the places that under 10 people saw and the next smallest: the same as in `click_rates`, since
+    what one table hides the other would tell.
+    """
     if score.exposure is None:
         return pd.DataFrame(columns=list(CURVE))
-    return hide_small_cells(score.exposure.frame, "people", within=["slot"])[0]
+    curve = score.exposure.frame.reset_index(drop=True)
+    shown, _ = hide_small_cells(
+        curve.sort_values(["slot", "rank"]).assign(at=lambda rows: rows.index), "people"
+    )
+    return curve.loc[sorted(shown["at"])].reset_index(drop=True) if len(shown) else curve.iloc[:0]
 
 
 def click_rates(frames: Mapping[str, pd.DataFrame], most: int = 10) -> pd.DataFrame:
     """Return plain click rates by engine, slot and rank, with intervals clustered by person.
 
     They mix where a citation stands with how good it is; exposure is what takes them apart, where it can.
-    Engines whose citations fewer than 10 people saw are left out (S7.10).
+    Engines whose citations fewer than 10 people saw are left out (S7.10), and ranks over `most`.
     """
     rows = shown_citations(frames["citation_show"], frames["citation_click"], frames["answer_generate"])
     people = (
         rows.groupby("engine")["person_id"].transform("nunique") if len(rows) else pd.Series(dtype="int64")
     )
-    rows = rows[(people >= SMALL_CELL) & (rows["rank"] <= most)]
+    rows = rows[people >= SMALL_CELL]
     found = []
     for (engine, slot, rank), part in rows.groupby(["engine", "slot", "rank"], sort=True):
         by_person = part.groupby("person_id")["clicked"].agg(["sum", "size"])
@@ -111,13 +119,16 @@ def click_rates(frames: Mapping[str, pd.DataFrame], most: int = 10) -> pd.DataFr
             (engine, slot, rank, len(part), int(part["clicked"].sum()), clusters, rate, lower[0], upper[0])
         )
     names = ["engine", "slot", "rank", "shows", "clicks", "people", "click_rate", "lower", "upper"]
-    return hide_small_cells(pd.DataFrame(found, columns=names), "people", within=["engine"])[0]
+    shown, _ = hide_small_cells(pd.DataFrame(found, columns=names), "people", within=["engine"])
+    return shown[shown["rank"] <= most].reset_index(drop=True)  # not before: the others are part of the total
 
 
 def ranking(score: Score) -> pd.DataFrame:
     """Return the score's table: rank with its interval, score with its interval, in words, and the counts.
 
-    `needs` is about how many times the evidence it would take to rank a page that has too little.
+    `needs` is about how many times the evidence it would take to rank a page that has too little; NaN for pages
+    that have a rank, and where a stage has no evidence at all. What was observed at a stage is NaN where fewer
+    than 10 people came that far, and on the page that has the next fewest (S7.10).
     """
     columns = [
         "rank",
@@ -141,34 +152,50 @@ def ranking(score: Score) -> pd.DataFrame:
         ["late", "theta"], ascending=[True, False], kind="stable"
     )
     needs = order["needs"].where(~order["enough"])
-    return order.assign(needs=needs)[[*columns, *counts]].rename(columns=renamed).reset_index(drop=True)
+    told = {f"observed_{name}": _told_counts(order, name) for name in score.stages}
+    return (
+        order.assign(needs=needs, **told)[[*columns, *counts]].rename(columns=renamed).reset_index(drop=True)
+    )
+
+
+def _told_counts(frame: pd.DataFrame, name: str) -> pd.Series[Any]:
+    hidden = small_cells(frame[f"people_{name}"].to_numpy(), nobody=True)
+    return frame[f"observed_{name}"].where(~hidden)
 
 
 def unranked(score: Score) -> pd.DataFrame:
     """Return the pages that have too little evidence to be ranked, and how many times as much it would take.
 
-    Columns: `page` (or `content_id`), `score, lower, upper, needs, people`, nearest to a rank first.
+    Columns: `page` (or `content_id`), `score, lower, upper, needs, people`, nearest to a rank first; those of which
+    a stage was never seen come last, and what they need is not told.
     """
     table = ranking(score)
     label = "page" if "page" in table else "content_id"
-    few = table[table["needs"].notna()].sort_values("needs", kind="stable")
+    few = table[table["rank"].isna()].sort_values("needs", kind="stable")
     return few[[label, "score", "lower", "upper", "needs", "people"]].reset_index(drop=True)
 
 
 def stages(score: Score) -> pd.DataFrame:
-    """Return each page's stages as multiples of the average, with their intervals, and its placement."""
+    """Return each page's stages as multiples of the average, with their intervals, and its placement.
+
+    Pages of which fewer than 10 people came to a stage are left out: the bar would be about these alone (S7.10).
+    """
     if not len(score.frame):
         return pd.DataFrame(columns=["content_id"])
-    label = "page" if "page" in score.frame else "content_id"
-    named: dict[str, object] = {label: score.frame[label]}
+    frame = score.frame[score.frame["stages_told"]]
+    label = "page" if "page" in frame else "content_id"
+    named: dict[str, object] = {label: frame[label]}
     for name in score.stages:
-        named |= {name: np.exp(score.frame[f"log_{name}"]), f"{name}_lower": score.frame[f"{name}_lower"]}
-        named |= {f"{name}_upper": score.frame[f"{name}_upper"]}
-    return pd.DataFrame(named | {"placement": np.exp(score.frame["placement"])})
+        named |= {name: np.exp(frame[f"log_{name}"]), f"{name}_lower": frame[f"{name}_lower"]}
+        named |= {f"{name}_upper": frame[f"{name}_upper"]}
+    return pd.DataFrame(named | {"placement": np.exp(frame["placement"])}).reset_index(drop=True)
 
 
 def overview(scores: Sequence[Score]) -> pd.DataFrame:
-    """Return what each engine lets us see: its stages, people, pages with enough evidence, and what is missing."""
+    """Return what each engine lets us see: its stages, people, pages with enough evidence, and what is missing.
+
+    Engines of fewer than 10 people are left out, and of engines elsewhere the next smallest with them (S7.10).
+    """
     rows = [
         {
             "engine": score.engine,
@@ -180,8 +207,7 @@ def overview(scores: Sequence[Score]) -> pd.DataFrame:
             "not_shown": score.hidden,
             "what_is_missing": "; ".join(reason for reason in score.reasons if reason != NO_STAGE),
         }
-        for score in scores
-        if score.clusters >= SMALL_CELL or not score.stages
+        for score in _told_scores(scores)
     ]
     names = [
         "engine",
@@ -194,6 +220,21 @@ def overview(scores: Sequence[Score]) -> pd.DataFrame:
         "what_is_missing",
     ]
     return pd.DataFrame(rows, columns=names)
+
+
+def _told_scores(scores: Sequence[Score]) -> list[Score]:
+    """Leave out engines of few people, and of engines elsewhere, whose landings have a total, the next smallest."""
+    people = np.array([score.clusters for score in scores])
+    elsewhere = np.array(
+        [
+            score.observation == "owned" and not score.engine.startswith(("site_assistant", "search:"))
+            for score in scores
+        ],
+        dtype=bool,
+    )
+    hidden = (people > 0) & (people < SMALL_CELL)
+    hidden[elsewhere] = small_cells(people[elsewhere], nobody=True)
+    return [score for score, gone in zip(scores, hidden, strict=True) if not gone]
 
 
 def power(frame: pd.DataFrame) -> pd.DataFrame:

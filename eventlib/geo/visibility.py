@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from eventlib.columns import analysable, microseconds, numbers, texts
 from eventlib.errors import BadCallError
+from eventlib.geo.candidates import listed_contents
 from eventlib.geo.cells import clustered_share
 from eventlib.geo.sentences import CITATION, WORD, split_sentences
 
@@ -184,13 +185,11 @@ def _uncited(answers: pd.DataFrame, head: pd.DataFrame, cited: Collection[str]) 
     if "candidates" not in answers:
         return pd.DataFrame(columns=columns)
     silent = head[~head["answer_id"].isin(list(cited))]
-    listed = dict(zip(texts(answers, "answer_id"), answers["candidates"], strict=True))
+    listed = dict(zip(texts(answers, "answer_id"), listed_contents(answers), strict=True))
     found = [
-        {**row, "content_id": one["content_id"], "words": 1.0, "adjusted": 1.0}
+        {**row, "content_id": content, "words": 1.0, "adjusted": 1.0}
         for row in silent.to_dict("records")
-        for one in (
-            listed[row["answer_id"]] if isinstance(listed[row["answer_id"]], list | np.ndarray) else []
-        )
+        for content in listed[row["answer_id"]]
     ]
     return pd.DataFrame(found, columns=columns)
 

@@ -245,13 +245,16 @@ def scores(frame: pd.DataFrame, name: str, subtitle: str = "", most: int = 24) -
 
 
 def stages(frame: pd.DataFrame, names: Sequence[str], subtitle: str = "", most: int = 16) -> go.Figure:
-    """Return where each page wins and loses: the stages' parts of the log score, and its placement beside them."""
+    """Return where each page wins and loses: the stages' parts of the log score, and its placement beside them.
+
+    Pages without enough evidence are left out, and those of which too few people came to a stage.
+    """
     import plotly.graph_objects as go  # noqa: PLC0415 - as above
 
     title = "Which stage makes the score"
-    ranked = frame[frame["enough"]] if len(frame) else frame
+    ranked = frame[frame["enough"] & frame["stages_told"]] if len(frame) else frame
     if ranked.empty:
-        return empty(title, "not enough evidence for any page")
+        return empty(title, "not enough evidence, or too few people at a stage, for any page")
     if len(ranked) > most:
         ranked = ranked.iloc[[*range(most // 2), *range(len(ranked) - most // 2, len(ranked))]]
     labels = [str(item) for item in ranked[_label(ranked)]]

@@ -10,6 +10,7 @@ import pytest
 
 from eventlib.errors import BadCallError
 from eventlib.exposure import all_pairs, conditional_fit, estimate_exposure, harvest_swaps, shown_citations
+from tests.unit.geo.small_world import small_world
 
 TRUE = np.array([1.0, 0.62, 0.45, 0.30, 0.22])
 START = pd.Timestamp("2026-09-01", tz="UTC")
@@ -204,3 +205,17 @@ def test_a_refit_is_quick():
     start = time.perf_counter()
     conditional_fit(*swaps.matrices())
     assert time.perf_counter() - start < 2.0
+
+
+def test_rows_that_tell_nothing_change_nothing_and_take_no_matrix():
+    world = small_world(seed=6).frames
+    rows = shown_citations(world["citation_show"], world["citation_click"], world["answer_generate"])
+    once = rows.head(4_000).assign(prompt_id=[f"once-{i}" for i in range(4_000)], clicked=True)
+    alone, both = estimate_exposure(rows), estimate_exposure(pd.concat([rows, once], ignore_index=True))
+    same = ["slot", "rank", "exposure", "log_se", "all_pairs", "swap_clicks"]
+    pd.testing.assert_frame_equal(alone.frame[same], both.frame[same])
+    assert both.frame["shows"].sum() == alone.frame["shows"].sum() + 4_000
+    assert both.keys == alone.keys
+    kept, informing = harvest_swaps(once).informing()
+    assert not kept.any()
+    assert informing.matrices()[0].shape == (0, 5)

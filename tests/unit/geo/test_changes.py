@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from eventlib.errors import BadCallError
 from eventlib.geo.changes import CHANGES, score_changes
+from eventlib.geo.engagement import score_engine
 from eventlib.geo.observed import Observed
 from eventlib.geo.stages import Stage
 
@@ -52,11 +56,48 @@ def test_the_change_is_since_over_before():
     assert (table["change"] < table["upper"]).all()
 
 
-@pytest.mark.parametrize(("days", "why"), [(84, "no longer than 84 days"), (0, "no longer than 0 days")])
-def test_a_log_too_short_says_so(days, why):
+@pytest.mark.parametrize("days", [84, 10**12])
+def test_a_log_too_short_says_so(days):
     table, reason = score_changes(_observed(moved=0, rows=500), days)
     assert table.empty
-    assert why in reason
+    assert reason == f"the log is no longer than {days} days"
+
+
+@pytest.mark.parametrize("days", [0, -28])
+def test_days_that_are_none_are_refused(days):
+    with pytest.raises(BadCallError, match=f"days is {days}; .* give 1 or more"):
+        score_changes(_observed(moved=0, rows=500), days)
+
+
+def test_one_event_of_a_wrong_clock_does_not_empty_the_last_days():
+    seen = _observed(moved=3)
+    stage = seen.stages[0]
+    late = replace(stage, time_us=np.append(stage.time_us[:-1], 4_000 * DAY))
+    assert replace(seen, stages=(late,)).end_us == pytest.approx(seen.end_us, abs=DAY)
+    table, reason = score_changes(replace(seen, stages=(late,)), 28, replicates=40, draws=400)
+    assert reason == ""
+    assert set(table.loc[table["word"] == "rose", "content_id"]) == {"c-00", "c-01", "c-02"}
+
+
+def test_one_event_of_a_wrong_clock_does_not_age_all_others():
+    stage = _observed(moved=0, rows=8_000).stages[0]
+    late = replace(stage, time_us=np.append(stage.time_us[:-1], 4_000 * DAY))
+    faded = score_engine("e", [late], half_life_days=14, replicates=20, draws=200)
+    assert faded.frame["expected_satisfy"].sum() > 500  # a half-life of 14 days keeps about a quarter of 84
+    assert faded.frame["enough"].all()
+
+
+def test_a_stage_that_ends_before_the_last_days_is_left_out_of_both_sides():
+    seen = _observed(moved=0, rows=12_000)
+    read = seen.stages[0]
+    ended = replace(read.within(0, 50 * DAY), name="click")
+    table, reason = score_changes(replace(seen, stages=(ended, read)), 28, replicates=20, draws=200)
+    assert reason == "without click, not seen on both sides"
+    assert len(table) == 30
+    table, reason = score_changes(replace(seen, stages=(ended, ended)), 28, replicates=20, draws=200)
+    assert len(table) == 30  # the log is then shorter, and so are its last days
+    alone = replace(read, observed=np.where(read.time_us < 50 * DAY, read.observed, 0.0))
+    assert score_changes(replace(seen, stages=(alone,)), 28)[1] == "no stage was seen on both sides"
 
 
 def test_too_few_people_on_one_side_say_so():

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from eventlib.errors import BadCallError
+from eventlib.geo import tables
 from eventlib.geo.engagement import CELL_KEYS, score_engine, score_engines, score_frame, score_observed
 from eventlib.geo.observed import observed_stages
 from eventlib.geo.stages import Stage, candidate_rows, cite_stage, satisfy_stage
@@ -225,3 +226,20 @@ def test_candidates_have_the_version_that_their_engine_showed_last():
     assert rows.loc[rows["content_id"] == "x", "content_version"].tolist() == ["1", "1", "2"]
     assert rows.loc[rows["content_id"] == "y", "content_version"].tolist() == ["", "", ""]
     assert rows.loc[rows["content_id"] == "x", "cited"].tolist() == [True, False, True]
+
+
+def test_of_a_page_that_nobody_opened_no_multiple_of_its_evidence_would_do(world):
+    clicks = world.frames["citation_click"]
+    frames = world.frames | {"citation_click": clicks[clicks["content_id"] != "c-05"]}
+    score = score_engines(frames, replicates=20, draws=400)[0]
+    few = tables.unranked(score)
+    assert few.set_index("content_id")["needs"].isna()["c-05"]
+    assert few["needs"].isna().iloc[-1]  # such pages come last
+    assert few["needs"].dropna().between(1.1, 1e4).all()
+    assert (score.frame.loc[score.frame["enough"], "needs"] == 1).all()
+
+
+def test_the_order_of_rows_is_of_no_matter(world, score):
+    turned = {name: frame.iloc[::-1].reset_index(drop=True) for name, frame in world.frames.items()}
+    again = score_engines(turned, replicates=60, draws=1_000)[0]
+    pd.testing.assert_frame_equal(again.frame, score.frame, rtol=1e-6)

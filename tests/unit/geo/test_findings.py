@@ -187,3 +187,67 @@ def test_a_pooled_change_takes_twenty_pages():
         findings.pooled_change(judged.assign(content_id=[f"c{i // 3}" for i in range(40)])) == findings.NONE
     )
     assert findings.pooled_change(judged.iloc[:0]) == findings.NONE
+
+
+def _named(theta: list[float], words: list[str], cite: list[float]) -> engagement.Score:
+    log_theta = np.log(theta)
+    part = np.array(cite)
+    frame = pd.DataFrame(
+        {
+            "content_id": [f"c-{i}" for i in range(len(theta))], "theta": theta, "lower": np.array(theta) / 1.2,
+            "upper": np.array(theta) * 1.2, "word": words, "enough": [word != "not enough evidence" for word in words],
+            "log_cite": part * log_theta, "log_click": (1 - part) * log_theta, "stages_told": True,
+        }
+    )  # fmt: skip
+    return engagement.Score("site_assistant", "owned", ("cite", "click"), frame)
+
+
+NOTHING = pd.DataFrame(columns=["word"]), 28, pd.DataFrame(columns=["measure", "value", "engine"])
+
+
+def test_a_score_is_told_in_sentences_that_hold():
+    score = _named([2.0, 0.5, 0.2], ["better", "worse", "not enough evidence"], [0.9, 0.5, 0.5])
+    assert findings.engagement_answers(score, *NOTHING, pd.DataFrame()) == [
+        "site_assistant, of 3 pages: 1 better than average, 1 worse; too little evidence to say for 1.",
+        "Highest: c-0, 2.00 times the average (1.67 to 2.40), most of it gained by being cited (1.87 times).",
+        (
+            "Lowest of those with a rank: c-1, 0.50 times the average (0.42 to 0.60), the largest part of it lost by "
+            "being cited (0.71 times)."
+        ),
+    ]
+
+
+def test_a_stage_of_few_people_is_not_told_in_a_sentence():
+    score = _named([2.0], ["better"], [0.9])
+    score.frame["stages_told"] = False
+    said = findings.engagement_answers(score, *NOTHING, pd.DataFrame())
+    assert said[1] == "Highest: c-0, 2.00 times the average (1.67 to 2.40)."
+
+
+@pytest.mark.parametrize(("people", "named"), [(9, False), (10, True)])
+def test_engines_of_few_people_are_not_named(people, named):
+    score = engagement.Score("rare", "owned", ("satisfy",), pd.DataFrame(), clusters=people)
+    frames = dict.fromkeys(EVENTS_READ, pd.DataFrame()) | {
+        "answer_generate": pd.DataFrame({"observation": ["owned"]})
+    }
+    assert any("rare" in one for one in findings.engagement_caveats(frames, [score])) == named
+
+
+@pytest.mark.parametrize(("lower", "end"), [(0.45, "; the intervals overlap."), (0.55, " satisfy.")])
+def test_engines_whose_intervals_overlap_are_said_to(lower, end):
+    bounds = pd.DataFrame(
+        {"engine": ["a", "b"], "satisfied": [0.4, 0.6], "lower": [0.3, lower], "upper": [0.5, 0.7]}
+    )
+    score = engagement.Score("none", "owned", (), pd.DataFrame())
+    (said,) = findings.engagement_answers(score, *NOTHING, bounds)
+    assert said.startswith("60.0 % (")
+    assert said.endswith(end)
+
+
+def test_changes_are_counted_in_a_sentence():
+    moved = pd.DataFrame(
+        {"word": ["rose", "as before, as far as can be told", "as before, as far as can be told"]}
+    )
+    score = engagement.Score("none", "owned", (), pd.DataFrame())
+    said = findings.engagement_answers(score, moved, 28, NOTHING[2], pd.DataFrame())
+    assert said == ["In the last 28 days, of 3 pages compared: beyond chance 1 rose, 0 fell."]

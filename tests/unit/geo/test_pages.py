@@ -87,3 +87,15 @@ def test_facts_are_about_ten_people_or_more(frames):
     assert "fetched by agents" not in set(told["fact"])
     few = frames | {"citation_show": frames["citation_show"].head(20)}
     assert set(page_facts("c-00", few, "site_assistant")["fact"]) == {"edited"}
+
+
+def test_long_addresses_that_begin_alike_stay_apart():
+    root = "https://www.example.org/guides/heating-and-cooling/"
+    ids = [f"{root}{kind}" for kind in ("heat-pumps", "boilers")] + [
+        f"{root}{i}/a-long-way-down-to-the-page" for i in (1, 2)
+    ]
+    frame = pd.DataFrame({"content_id": [*ids, ids[0]]})
+    labels = with_titles(frame, {})["page"].tolist()
+    assert labels[0] == labels[4] == "https://www.example.o…nd-cooling/heat-pumps"
+    assert len(set(labels)) == 4
+    assert all(len(label) <= 48 for label in labels)

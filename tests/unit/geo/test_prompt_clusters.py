@@ -301,6 +301,8 @@ def test_a_file_that_cannot_be_written_or_read_is_told(clusters, tmp_path):
         PromptClusters.load(tmp_path / "a.json")
     with pytest.raises(BadCallError, match=r"cannot be read from .*directory"):
         PromptClusters.load(tmp_path)
+    with pytest.raises(BadCallError, match=r"cannot be written to .*null byte"):
+        clusters.save(tmp_path / "a\0b")
 
 
 def _damage(content, *keys, value):
@@ -317,6 +319,9 @@ def _damage(content, *keys, value):
         (["words"], [], '"words" is missing or of another type'),
         (["threshold"], True, '"threshold" is missing or of another type'),
         (["threshold"], float("nan"), '"threshold" is no positive number'),
+        (["threshold"], 1.5, '"threshold" is over 1, which no prompt could reach'),
+        (["unseen"], 1e308, '"unseen" is no positive number'),
+        (["words", "heat"], 10**400, 'a weight in "words" is no positive number'),
         (["fitted", "as_of"], None, '"fitted.as_of" is missing'),
         (["fitted", "other_share"], float("inf"), '"fitted.other_share" is no number'),
         (["words", "heat"], "heavy", 'a weight in "words" is no positive number'),
