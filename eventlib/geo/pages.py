@@ -13,6 +13,7 @@ from eventlib.columns import analysable, microseconds, persons, texts
 from eventlib.geo.cells import SMALL_CELL
 from eventlib.geo.engagement import Score, score_engine
 from eventlib.quality.verdict import percent
+from eventlib.report.safe import clean, clean_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -64,8 +65,13 @@ def with_titles(frame: pd.DataFrame, titles: Mapping[str, str]) -> pd.DataFrame:
     ['c-1 Heat pumps', 'c-2']
     """
     pages = frame["content_id"].drop_duplicates()
-    labels = _apart({page: _label(page, titles.get(page, "")) for page in pages}, _middle)
-    labels = _apart(labels, lambda page: f"{_middle(page)} ({pages.tolist().index(page) + 1})")
+    # masked whole: what is cut off may be what tells a token or an address by
+    masked = {page: clean_id(str(page)) for page in pages}
+    labels = _apart(
+        {page: _label(masked[page], clean(titles.get(page, ""))) for page in pages},
+        lambda page: _middle(masked[page]),
+    )
+    labels = _apart(labels, lambda page: f"{_middle(masked[page])} ({pages.tolist().index(page) + 1})")
     named = frame.drop(columns="page", errors="ignore")
     return named.assign(page=[labels[page] for page in frame["content_id"]])[
         ["page", *frame.columns.drop("page", errors="ignore")]

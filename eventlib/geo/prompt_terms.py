@@ -20,6 +20,8 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import sparse
 
+from eventlib.report.masking import mask_text
+
 __all__ = ["GRAMS", "LONGEST", "Block", "join_words", "read_terms", "split_words", "used_by", "weigh"]
 
 Floats: TypeAlias = NDArray[np.float64]
@@ -36,6 +38,7 @@ _NO_WORD: Final = r"\s\x00-/:-@\[-`{-\xbf\xd7\xf7\u060c\u061b\u061f\u0964\u0965\
 _WORD: Final = re.compile(rf"[{_UNSPACED}]|[^{_NO_WORD}{_UNSPACED}]+")
 # mark-up, and what tells on somebody: addresses, links; every repeat is bounded by LONGEST
 _NOISE: Final = re.compile(r"<[^<>]{0,200}>|&#?\w{1,10};|[!-~]*@[!-~]*|[!-~]*://[!-~]*")
+_MASKED: Final = re.compile(r"\[(?:e-mail|phone|card|number|token|masked)\]")
 _DIGITS: Final = re.compile(r"\d{5}")
 _BETWEEN: Final = re.compile(rf"(?<=[{_UNSPACED}]) (?=[{_UNSPACED}])")
 
@@ -43,14 +46,17 @@ _BETWEEN: Final = re.compile(rf"(?<=[{_UNSPACED}]) (?=[{_UNSPACED}])")
 def split_words(text: str) -> list[str]:
     """Return the words of a prompt as they are compared: NFKC, case folded, without marks, mark-up and addresses.
 
+    What reports mask (tokens, phone and card numbers, the ends of links) is left out before: no term is made of it.
+
     Examples
     --------
     >>> split_words("<b>Heat-Pumps</b> in WINTER? ann@mail.example, +49 151 23456789")
-    ['heat', 'pumps', 'in', 'winter', '49', '151']
+    ['heat', 'pumps', 'in', 'winter']
     >>> split_words("熱泵 cost")
     ['熱', '泵', 'cost']
     """
-    plain = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text[:LONGEST]).casefold())
+    told = _MASKED.sub(" ", mask_text(text[: 2 * LONGEST]))[:LONGEST]
+    plain = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", told).casefold())
     words = _WORD.findall(_NOISE.sub(" ", plain))
     return [word for word in words if len(word) <= _LONGEST_WORD and not _DIGITS.search(word)]
 

@@ -99,3 +99,9 @@ def test_long_addresses_that_begin_alike_stay_apart():
     assert labels[0] == labels[4] == "https://www.example.o…nd-cooling/heat-pumps"
     assert len(set(labels)) == 4
     assert all(len(label) <= 48 for label in labels)
+
+
+def test_a_title_is_masked_before_it_is_cut():
+    secret = "https://shop.example/a/long/way/to/it?session=" + "s" * 40
+    named = with_titles(pd.DataFrame({"content_id": ["c-1", secret]}), {"c-1": f"Basket {secret}"})
+    assert not named["page"].str.contains("session").any()

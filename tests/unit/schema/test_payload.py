@@ -44,7 +44,7 @@ def test_what_says_nothing_could_stop_and_what_somebody_planned_is_asked_about()
             "observation": "owned",
             "page_view_id": "v-1",
             "content_id": "c-1",
-            "title": f"t-{n}",
+            "passage_hash": f"t-{n}",
             "dead": None,
             "fixed": "x",
             "secret_token": f"s-{n}",
@@ -52,12 +52,12 @@ def test_what_says_nothing_could_stop_and_what_somebody_planned_is_asked_about()
         }
         for n in range(30)
     ]
-    assert stop_reasons(payload_frame(events(*rows))) == {
+    assert stop_reasons(payload_frame(events(*rows, name="passage_copy"))) == {
         "dead": ("stop", "always null"),
         "fixed": ("stop", "always the same value"),
         "secret_token": ("stop", "in no schema and read by no analysis"),
         "ip": ("stop", "in no schema and read by no analysis; personal data, stop it first"),
-        "title": ("ask", "planned, but read by no analysis"),
+        "passage_hash": ("ask", "planned, but read by no analysis"),
     }
 
 
@@ -86,9 +86,9 @@ def test_what_an_adapter_makes_is_no_trackers_cost():
 
 
 def test_bytes_saved_are_by_month_at_the_logs_rate_and_surest_first():
-    rows = [{"shade": "red", "gone": None, "title": f"t-{n}"} for n in range(30)]
-    found = to_stop(payload_frame(events(*rows)), days=10)
-    assert found["property"].tolist() == ["shade", "gone", "title"]
+    rows = [{"shade": "red", "gone": None, "passage_hash": f"t-{n}"} for n in range(30)]
+    found = to_stop(payload_frame(events(*rows, name="passage_copy")), days=10)
+    assert found["property"].tolist() == ["shade", "gone", "passage_hash"]
     shade, gone = (30 * len(text) for text in ('"shade":"red",', '"gone":null,'))
     assert found["bytes"].tolist()[:2] == [shade, gone]
     assert found["bytes_month"].tolist()[:2] == [3 * shade, 3 * gone]
