@@ -14,7 +14,6 @@ from typing import Final
 
 import numpy as np
 from scipy.sparse import csr_array
-from scipy.special import xlog1py, xlogy
 
 from eventlib.ranking.clicks.sessions import Bools, Floats, Ints, total
 
@@ -99,17 +98,21 @@ class _Skipped:
         self.cells = cells.chosen(cells.shows > cells.clicks)
         self.shows = self.cells.shows - self.cells.clicks
         self.weights = self.cells.matrix(self.shows.copy())
-        self.rows = np.diff(self.weights.indptr)
 
     def weigh(self, theta: Floats, gamma: Floats) -> float:
         """Weigh each show by one over its chance of no click; return their log likelihood."""
-        chance = np.repeat(gamma, self.rows)
-        chance *= theta[self.weights.indices]
+        chance = gamma[self.cells.item]
+        chance *= theta[self.cells.place]
         np.subtract(1, chance, out=chance)
         np.maximum(chance, TINY, out=chance)
         np.divide(self.shows, chance, out=self.weights.data)
         # no dot product: BLAS would start threads for it, which cost more than they save
         return float(np.multiply(self.shows, np.log(chance, out=chance), out=chance).sum())
+
+
+def _log_weighted(weight: Floats, probability: Floats) -> float:
+    """Return the sum of weight * log(probability); what has no weight adds nothing, whatever its probability."""
+    return float(np.multiply(weight, np.log(np.maximum(probability, TINY))).sum())
 
 
 def expectation_maximisation(
@@ -145,8 +148,9 @@ def expectation_maximisation(
     path: list[float] = []
     for _ in range(max_iter):
         missed = skipped.weigh(theta, gamma)
-        hits = xlogy(clicked + liked, gamma).sum() + xlogy(place_clicked, theta).sum()
-        path.append(float(hits + missed + xlog1py(prior_shows - liked, -np.minimum(gamma, 1 - TINY)).sum()))
+        hits = _log_weighted(clicked + liked, gamma) + _log_weighted(place_clicked, theta)
+        refused = _log_weighted(np.full(len(gamma), prior_shows - liked), 1 - gamma) if prior_shows else 0.0
+        path.append(hits + missed + refused)
         interest = clicked + liked + gamma * (skipped.weights @ (1 - theta))
         if fit_exposure:
             looks = place_clicked + theta * (skipped.weights.T @ (1 - gamma))
