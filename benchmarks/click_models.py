@@ -68,8 +68,8 @@ class Rate:
 
 
 MODELS: Final[Mapping[str, Callable[[], Model]]] = {
-    "PBM": lambda: PositionBasedModel(prior_shows=2.0),
-    "UBM": lambda: UserBrowsingModel(prior_shows=2.0),
+    "PBM": lambda: PositionBasedModel(prior_shows=2.0, prior_place_shows=2.0),
+    "UBM": lambda: UserBrowsingModel(prior_shows=2.0, prior_place_shows=2.0),
     "SDBN": lambda: SimplifiedDBN(prior_shows=2.0),
     "SDBN, counts": lambda: SimplifiedDBN(max_iter=0, prior_shows=2.0),
     "rank alone": lambda: Rate("rank"),
@@ -317,7 +317,7 @@ def real(log: str, folds: int = 5) -> None:
 def main(seeds: int = 20, log: str = "") -> None:
     """Print all tables."""
     print(machine("numpy", "pandas", "scipy"))
-    recovery(seeds)
+    recovery(max(seeds // 2, 2))
     who_fits_whom(max(seeds // 2, 2))
     coverage(seeds)
     speed()

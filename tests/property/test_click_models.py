@@ -82,6 +82,7 @@ def test_probabilities_are_probabilities_and_intervals_hold_the_estimate(made, l
 @settings(max_examples=40, deadline=None)
 @given(lists=LISTS, prior=st.sampled_from([0.0, 3.0]))
 def test_no_step_makes_the_likelihood_fall(made, lists, prior):
-    prior = 0.0 if made is SimplifiedDBN else prior
-    model = made(max_iter=40, tol=-np.inf, prior_shows=prior).fit(frame(lists))
+    # the path of the SDBN is without a prior
+    priors = {} if made is SimplifiedDBN else {"prior_shows": prior, "prior_place_shows": prior / 2}
+    model = made(max_iter=40, tol=-np.inf, **priors).fit(frame(lists))
     assert (np.diff(model.log_likelihood_path_) >= -1e-9).all()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from eventlib.errors import BadCallError
 from eventlib.ranking.clicks.em import TINY, Cells, Fit, expectation_maximisation, inside
 from eventlib.ranking.clicks.intervals import cut_off, profile_interval, widening
 from eventlib.ranking.clicks.model import ClickModel, require_fit, require_settings
@@ -21,10 +22,18 @@ class CellModel(ClickModel):
     n_iter_: int
     _exposure: Floats
 
-    def __init__(self, *, max_iter: int = 500, tol: float = 1e-10, prior_shows: float = 0.0) -> None:
+    def __init__(
+        self,
+        *,
+        max_iter: int = 500,
+        tol: float = 1e-10,
+        prior_shows: float = 0.0,
+        prior_place_shows: float = 0.0,
+    ) -> None:
         self.max_iter = max_iter
         self.tol = tol
         self.prior_shows = prior_shows
+        self.prior_place_shows = prior_place_shows
 
     def relevance(self, interval: float = 0.9) -> pd.DataFrame:
         """Return relevance per item with an interval from its profile likelihood.
@@ -64,6 +73,11 @@ class CellModel(ClickModel):
 
     def _check_settings(self) -> None:
         require_settings(self, self.max_iter, self.tol, self.prior_shows)
+        if not 0 <= self.prior_place_shows < np.inf:
+            name = type(self).__name__
+            raise BadCallError(
+                f"{name}: prior_place_shows must be 0 or more, and finite, got {self.prior_place_shows}"
+            )
 
     def _choose_reference(self, theta: Floats) -> int:
         """Return the place whose exposure is 1 by definition."""
@@ -78,7 +92,7 @@ class CellModel(ClickModel):
         self._prior_mean = min(clicks / max(float(cells.shows @ theta[cells.place]), TINY), 1.0)
         self._fit = expectation_maximisation(
             cells, theta, np.full(cells.items, 0.5), fit_exposure=fixed is None, prior_shows=self.prior_shows,
-            prior_mean=self._prior_mean, max_iter=self.max_iter, tol=self.tol,
+            prior_mean=self._prior_mean, prior_place_shows=self.prior_place_shows, max_iter=self.max_iter, tol=self.tol,
         )  # fmt: skip
         self._reference = None if fixed is not None else self._choose_reference(self._fit.theta)
         if self._reference is not None:

@@ -115,6 +115,11 @@ def _log_weighted(weight: Floats, probability: Floats) -> float:
     return float(np.multiply(weight, np.log(np.maximum(probability, TINY))).sum())
 
 
+def _log_refused(weight: float, probability: Floats) -> float:
+    """Return what a prior's unclicked shows add; the logarithms are not asked for where there are none."""
+    return weight * float(np.log(np.maximum(1 - probability, TINY)).sum()) if weight else 0.0
+
+
 def expectation_maximisation(
     cells: Cells,
     theta: Floats,
@@ -123,6 +128,7 @@ def expectation_maximisation(
     fit_exposure: bool,
     prior_shows: float,
     prior_mean: float,
+    prior_place_shows: float = 0.0,
     max_iter: int,
     tol: float,
 ) -> Fit:
@@ -138,23 +144,24 @@ def expectation_maximisation(
         Where exposure per place and relevance per item start, float64 in (0, 1].
     prior_shows, prior_mean
         Examined shows added to every item, and the share of them that were clicked: a Beta prior.
+    prior_place_shows
+        Shows added to every place whose exposure is fitted, half of them examined: a Beta prior too.
     max_iter, tol
         Steps at most; stop when the mean log likelihood per show rises by less than `tol`.
     """
     clicked, shown = cells.by_item(cells.clicks), cells.by_item(cells.shows)
     place_clicked, place_shown = cells.by_place(cells.clicks), cells.by_place(cells.shows)
     skipped, shows = _Skipped(cells), float(cells.shows.sum())
-    liked = prior_shows * prior_mean
+    liked, looked = prior_shows * prior_mean, prior_place_shows / 2 if fit_exposure else 0.0
     path: list[float] = []
     for _ in range(max_iter):
         missed = skipped.weigh(theta, gamma)
-        hits = _log_weighted(clicked + liked, gamma) + _log_weighted(place_clicked, theta)
-        refused = _log_weighted(np.full(len(gamma), prior_shows - liked), 1 - gamma) if prior_shows else 0.0
-        path.append(hits + missed + refused)
+        hits = _log_weighted(clicked + liked, gamma) + _log_weighted(place_clicked + looked, theta)
+        path.append(hits + missed + _log_refused(prior_shows - liked, gamma) + _log_refused(looked, theta))
         interest = clicked + liked + gamma * (skipped.weights @ (1 - theta))
         if fit_exposure:
-            looks = place_clicked + theta * (skipped.weights.T @ (1 - gamma))
-            theta = np.maximum(looks / np.maximum(place_shown, 1), TINY)
+            looks = place_clicked + looked + theta * (skipped.weights.T @ (1 - gamma))
+            theta = np.maximum(looks / (place_shown + 2 * looked), TINY)
         gamma = np.clip(interest / (shown + prior_shows), TINY, 1)
         if len(path) > 1 and path[-1] - path[-2] < tol * shows:
             break

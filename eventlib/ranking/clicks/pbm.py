@@ -72,6 +72,9 @@ class PositionBasedModel(CellModel):
         Stop when the mean log-likelihood per show (with the prior's) rises by less than this.
     prior_shows
         Examined shows at the mean relevance added to every item: 0 is maximum likelihood, more shrinks thin items.
+    prior_place_shows
+        Shows added to every place whose exposure is fitted, half of them examined (before exposures are scaled):
+        keeps places that were hardly shown off 0 and 1, where one unforeseen click costs everything.
 
     Attributes
     ----------
@@ -106,8 +109,11 @@ class PositionBasedModel(CellModel):
         max_iter: int = 500,
         tol: float = 1e-10,
         prior_shows: float = 0.0,
+        prior_place_shows: float = 0.0,
     ) -> None:
-        super().__init__(max_iter=max_iter, tol=tol, prior_shows=prior_shows)
+        super().__init__(
+            max_iter=max_iter, tol=tol, prior_shows=prior_shows, prior_place_shows=prior_place_shows
+        )
         self.exposure = exposure
 
     def fit(self, shows: pd.DataFrame) -> Self:

@@ -45,6 +45,9 @@ class UserBrowsingModel(CellModel, ListModel):
         Stop when the mean log-likelihood per show (with the prior's) rises by less than this.
     prior_shows
         Examined shows at the mean relevance added to every item: 0 is maximum likelihood, more shrinks thin items.
+    prior_place_shows
+        Shows added to every rank and distance whose exposure is fitted, half of them examined (before exposures are scaled):
+        keeps those that were hardly shown off 0 and 1, where one unforeseen click costs everything.
 
     Attributes
     ----------

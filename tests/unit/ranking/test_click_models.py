@@ -191,3 +191,15 @@ def test_slots_and_ranks_are_places_and_a_given_exposure_may_exceed_one():
     assert high.exposure_ == {"main/1": 1.0, "main/2": 2.0}
     assert high.predict_proba(shows) == pytest.approx(low.predict_proba(shows), abs=1e-6)
     assert list(high.perplexity(shows)["place"]) == ["main/1", "main/2"]
+
+
+@pytest.mark.parametrize("made", [PositionBasedModel, UserBrowsingModel])
+def test_a_prior_of_places_keeps_a_rank_that_was_shown_once_off_zero(made):
+    drawn_lists = draw_world("PBM", 300, 8, queries=1).shows
+    once = drawn_lists.iloc[:1].assign(session="once", rank=12, clicked=False)
+    shows, held = pd.concat([drawn_lists, once]), once.assign(clicked=True)
+    free, drawn = (made(prior_place_shows=prior).fit(shows) for prior in (0.0, 2.0))
+    assert free.predict_proba(held)[0] < 0.01
+    assert drawn.predict_proba(held)[0] > 0.05
+    with pytest.raises(BadCallError, match="prior_place_shows must be 0 or more"):
+        made(prior_place_shows=-1.0).fit(shows)
