@@ -307,11 +307,12 @@ def real(log: str, folds: int = 5) -> None:
         print(
             f"{engine}: {len(shows):,} shows, {int(shows['clicked'].sum()):,} clicks, {folds} folds of people"
         )
+        alone = pd.DataFrame(rows["rank alone"])["log likelihood"]
         for name, found in rows.items():
             table = pd.DataFrame(found)
-            print(
-                f"  {name:<14}" + "".join(f"{column} {spread(table[column].tolist())}   " for column in table)
-            )
+            table["over rank alone"] = table["log likelihood"] - alone
+            columns = (f"{column} {spread(table[column].tolist())}" for column in table)
+            print(f"  {name:<14}" + "   ".join(columns))
 
 
 def main(seeds: int = 20, log: str = "") -> None:

@@ -43,6 +43,8 @@ class ClickModel(ABC):
     Frames have one row per show: `session` (a list that was shown once), `item`, `rank` (from 1; gaps are allowed),
     `clicked`. Rows may come in any order. All methods raise `BadCallError` for a missing column, nulls, a rank that
     is no whole number from 1, two shows at one rank of a session, or no rows.
+
+    Nothing here knows people: who shows a relevance to others hides those of fewer than ten (`eventlib.geo.cells`).
     """
 
     relevance_: dict[Any, float]

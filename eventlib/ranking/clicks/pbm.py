@@ -30,6 +30,7 @@ from eventlib.ranking.clicks.sessions import (
     encode,
     look_up,
     need,
+    need_frame,
     read_clicks,
     read_lists,
 )
@@ -127,6 +128,7 @@ class PositionBasedModel(CellModel):
         """
         self._check_settings()
         stage = self._stage("fit")
+        need_frame(stage, shows)
         if _are_cells(shows):
             cells, items, places = _read_cells(stage, shows)
         else:
@@ -219,6 +221,7 @@ class PositionBasedModel(CellModel):
     def _weigh(self, frame: pd.DataFrame) -> pd.DataFrame:
         """Return place (or rank), shows and log likelihood of each cell or show."""
         require_fit(self)
+        need_frame(self._stage("score"), frame)
         if _are_cells(frame):
             p = self.predict_proba(frame["item"], frame["place"])
             shows, clicks = frame["shows"].to_numpy(np.float64), frame["clicks"].to_numpy(np.float64)

@@ -19,6 +19,7 @@ __all__ = [
     "last_click",
     "look_up",
     "need",
+    "need_frame",
     "read_clicks",
     "read_lists",
     "read_ranks",
@@ -88,8 +89,17 @@ class Lists:
         return given
 
 
+def need_frame(stage: str, shows: object) -> None:
+    """Refuse what is no pandas frame."""
+    if not isinstance(shows, pd.DataFrame):
+        raise BadCallError(
+            f"{stage}: shows must be a pandas DataFrame with one row per show, got {type(shows).__name__}"
+        )
+
+
 def need(stage: str, shows: pd.DataFrame, columns: set[str]) -> None:
-    """Refuse a frame that lacks a column or has no row."""
+    """Refuse what is no frame, lacks a column or has no row."""
+    need_frame(stage, shows)
     missing = columns - set(shows.columns)
     if missing:
         raise BadCallError.missing_columns(stage, missing, map(str, shows.columns))

@@ -164,6 +164,8 @@ def test_bad_frames_are_refused_in_words(made, message):
 def test_bad_calls_are_refused_in_words(made):
     with pytest.raises(BadCallError, match="is not fitted yet"):
         made().predict_proba(GOOD)
+    with pytest.raises(BadCallError, match="must be a pandas DataFrame with one row per show, got list"):
+        made().fit([1, 2])
     with pytest.raises(BadCallError, match="interval must lie between 0 and 1, got 90"):
         made().fit(GOOD).relevance(90)
     with pytest.raises(BadCallError, match="prior_shows must be 0 or more"):
@@ -203,3 +205,27 @@ def test_a_prior_of_places_keeps_a_rank_that_was_shown_once_off_zero(made):
     assert drawn.predict_proba(held)[0] > 0.05
     with pytest.raises(BadCallError, match="prior_place_shows must be 0 or more"):
         made(prior_place_shows=-1.0).fit(shows)
+
+
+@pytest.mark.parametrize("made", MODELS)
+@pytest.mark.parametrize(
+    "items",
+    [
+        pd.Categorical(list("abba")),
+        [("a", 1), ("b", 1), ("b", 1), ("a", 1)],
+        ["a", 7, 7, "a"],
+        pd.to_datetime(["2026-01-01", "2026-01-02", "2026-01-02", "2026-01-01"], utc=True),
+        pd.array([1, 2, 2, 1], dtype="Int64"),
+    ],
+    ids=["categories", "pairs", "mixed", "times", "nullable"],
+)
+def test_items_may_be_of_any_type(made, items):
+    shows = GOOD.assign(
+        item=items,
+        session=pd.Categorical(GOOD["session"]),
+        rank=GOOD["rank"].astype("Int64"),
+        clicked=GOOD["clicked"].astype("boolean"),
+    )
+    plain, model = made(prior_shows=1.0).fit(GOOD), made(prior_shows=1.0).fit(shows)
+    assert model.predict_proba(shows) == pytest.approx(plain.predict_proba(GOOD), abs=1e-9)
+    assert len(model.relevance()) == len(model.relevance_) == 2
