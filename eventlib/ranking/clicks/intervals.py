@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Final
 
 import numpy as np
-from scipy.sparse import block_array
+from scipy.sparse import block_array, csr_array
 from scipy.sparse.csgraph import connected_components
 from scipy.special import xlog1py, xlogy
 from scipy.stats import norm
@@ -25,6 +25,7 @@ from eventlib.ranking.clicks.sessions import Bools, Floats
 __all__ = ["cut_off", "profile_interval", "widening"]
 
 _HALVINGS: Final = 40
+_BLOCK: Final = 2_000_000
 
 
 def cut_off(interval: float) -> float:
@@ -78,8 +79,18 @@ def widening(cells: Cells, theta: Floats, gamma: Floats, reference: int) -> Floa
     information = np.diag(np.asarray(w.sum(axis=0))[free]) - (w[:, free].T @ share).toarray()
     ridge = 1e-9 * max(float(np.trace(information)), 1.0) * np.eye(len(free))
     covariance = np.linalg.inv(information + ridge)
-    extra = np.asarray((share @ covariance * share.toarray()).sum(axis=1)) if len(free) else 0.0
+    extra = _quadratic(share, covariance)
     return np.where(items, 1 + np.maximum(extra, 0) * per_item, np.inf)
+
+
+def _quadratic(rows: csr_array, matrix: Floats) -> Floats:
+    """Return `row @ matrix @ row` of each row, in blocks: as a whole it would be items by places, dense."""
+    found = np.zeros(rows.shape[0])
+    size = max(_BLOCK // max(rows.shape[1], 1), 1)
+    for first in range(0, len(found), size):
+        block = rows[first : first + size]
+        found[first : first + size] = np.asarray((block.multiply(block @ matrix)).sum(axis=1)).ravel()
+    return found
 
 
 def profile_interval(
