@@ -1,10 +1,10 @@
 """The file that prompt clusters are kept in: JSON, without eventlib's help to be read, checked before it is used.
 
-To assign a prompt: split it as `eventlib.geo.prompt_terms.split_words` does (tokens and phone numbers go first); take its words and pairs of neighbours,
-each once; divide their weights (`words`, or `unseen` for any other) by the length of all of them together; the same
-with its pieces (three and four letters in a row of a word; two neighbours of a script without spaces), times 2;
-divide all by the root of 5 (by 1 if it has no piece); take the dot product with each cluster. The largest wins, the
-first of equals, if it is at least `threshold`.
+To assign a prompt: split it as `eventlib.geo.prompt_terms.split_words` does (tokens and phone numbers go first); take
+its words and pairs of neighbours, each once; divide their weights (`words`, or `unseen` for any other) by the length
+of all of them together; the same with its pieces (three and four letters in a row of a word; two neighbours of a
+script without spaces), times 2; divide all by the root of 5 (by 1 if it has no piece); take the dot product with each
+cluster. The largest wins, the first of equals, if it is at least `threshold`.
 """
 
 from __future__ import annotations
