@@ -5,12 +5,11 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any, Final
 
-from eventlib.geo.edit_dates import records
 from eventlib.report.plots import GREY, empty, figure
 from eventlib.report.plots_geo import forest, mark_one, name_rows
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Hashable, Mapping
 
     import pandas as pd
     import plotly.graph_objects as go
@@ -65,7 +64,7 @@ def edits(frame: pd.DataFrame, statistics: pd.DataFrame, subtitle: str = "", mos
     x = "observed over expected, after as a multiple of before, 90 % interval"
     fig = figure(title, subtitle, x, height=210 + 42 * len(judged))
     widest = [*judged["lower"], *judged["upper"], 0.8, 1.25]
-    for row, edit in enumerate(records(judged)):
+    for row, edit in enumerate(judged.to_dict("records")):
         cloud = _cloud(edit, statistics)
         widest += cloud
         fig.add_trace(
@@ -84,7 +83,7 @@ def edits(frame: pd.DataFrame, statistics: pd.DataFrame, subtitle: str = "", mos
     return fig
 
 
-def _cloud(edit: Mapping[str, Any], statistics: pd.DataFrame) -> list[float]:
+def _cloud(edit: Mapping[Hashable, Any], statistics: pd.DataFrame) -> list[float]:
     """Return what the edit's placebos would have changed with its error, as multiples."""
     same = (statistics[_WHICH] == [edit[name] for name in _WHICH]).all(axis=1)
     bound = math.log(_FARTHEST)
