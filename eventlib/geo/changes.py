@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.stats import false_discovery_control, norm
+from scipy.stats import norm
 
 from eventlib.errors import BadCallError
 from eventlib.geo.engagement import score_engine
+from eventlib.geo.pooling import benjamini_hochberg
 
 if TYPE_CHECKING:
     from eventlib.geo.engagement import Score
@@ -97,7 +98,7 @@ def _compare(before: Score, since: Score) -> pd.DataFrame:
     first, second = (_error(joined, side, width) for side in ("before", "since"))
     error = np.hypot(first, second)
     p = 2 * norm.sf(np.abs(change / error))
-    q = false_discovery_control(p) if len(p) else p
+    q = benjamini_hochberg(p)
     table = pd.DataFrame(
         {
             "content_id": joined["content_id"], "before": joined["theta_before"], "since": joined["theta_since"],
