@@ -12,9 +12,20 @@ if TYPE_CHECKING:
 
     Texts: TypeAlias = NDArray[np.object_]
 
-__all__ = ["analysable", "flags", "microseconds", "months", "numbers", "persons", "texts"]
+__all__ = [
+    "analysable",
+    "days",
+    "flags",
+    "microseconds",
+    "months",
+    "numbers",
+    "persons",
+    "prompt_days",
+    "texts",
+]
 
 
+_DAY_US: Final = 86_400_000_000
 _ARROW_TIME: Final = "timestamp[us, tz=UTC][pyarrow]"
 
 
@@ -49,7 +60,9 @@ def flags(frame: pd.DataFrame, name: str) -> NDArray[np.bool_]:
 
 
 def microseconds(frame: pd.DataFrame, name: str = "event_time") -> NDArray[np.int64]:
-    """Return a UTC time column as microseconds since 1970."""
+    """Return a UTC time column as microseconds since 1970; none of a frame without rows, whatever its columns."""
+    if not len(frame):
+        return np.empty(0, dtype=np.int64)
     column = frame[name]
     if (
         str(column.dtype) == _ARROW_TIME and not column.hasnans
@@ -57,6 +70,19 @@ def microseconds(frame: pd.DataFrame, name: str = "event_time") -> NDArray[np.in
         return np.asarray(column.astype("int64[pyarrow]"), dtype=np.int64)
     times = pd.to_datetime(pd.Series(column.to_numpy()), utc=True)
     return times.to_numpy(dtype="datetime64[us]").astype(np.int64)
+
+
+def days(frame: pd.DataFrame) -> NDArray[np.int64]:
+    """Return the days since 1970, UTC, of the events' times."""
+    return microseconds(frame) // _DAY_US
+
+
+def prompt_days(frame: pd.DataFrame) -> Texts:
+    """Return prompt and day of each answer, "p-1@20600": what counts as one observation of a probe (S7.6)."""
+    return np.array(
+        [f"{prompt}@{day}" for prompt, day in zip(texts(frame, "prompt_id"), days(frame), strict=True)],
+        dtype=object,
+    )
 
 
 def months(frame: pd.DataFrame, name: str = "event_time") -> NDArray[np.int64]:

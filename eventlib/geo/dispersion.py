@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from eventlib.geo.stages import Stage
 
-__all__ = ["CellCounts", "cluster_weights", "dispersion", "shrunk_ratio"]
+__all__ = ["CellCounts", "cluster_weights", "dispersion", "distinct_clusters", "shrunk_ratio"]
 
 Floats: TypeAlias = NDArray[np.float64]
 Ints: TypeAlias = NDArray[np.int64]
@@ -94,6 +94,17 @@ def dispersion(
     return fitted
 
 
+def distinct_clusters(cell: Ints, cluster: Ints, cells: int) -> Ints:
+    """Return how many distinct clusters have rows of each cell.
+
+    >>> distinct_clusters(np.array([0, 0, 2]), np.array([5, 5, 1]), 3).tolist()
+    [1, 0, 1]
+    """
+    width = int(cluster.max(initial=0)) + 1
+    pairs = pd.unique(cell * width + cluster)
+    return np.bincount(pairs // width, minlength=cells).astype(np.int64)
+
+
 @dataclass(slots=True)
 class CellCounts:
     """A stage's counts per cell, and their bootstrap replicates as they come in.
@@ -144,9 +155,7 @@ class CellCounts:
 
     def clusters(self) -> Floats:
         """Return how many clusters have rows of each cell."""
-        width = int(self.cluster.max(initial=0)) + 1
-        cells = pd.unique(self.cell * width + self.cluster) // width
-        return np.bincount(cells, minlength=len(self.observed)).astype(np.float64)
+        return distinct_clusters(self.cell, self.cluster, len(self.observed)).astype(np.float64)
 
     def _sums(self, column: Ints, values: Floats, width: int, clusters: int) -> csr_array:
         """Clusters by columns, summed: a replicate's totals are then one product with its weights."""

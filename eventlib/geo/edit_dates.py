@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-import numpy as np
 import pandas as pd
 
 from eventlib.columns import microseconds, texts
@@ -88,7 +87,7 @@ def edit_calendar(
     edits = frames["content_edit"].drop_duplicates("edit_id")
     named = ("edit_id", "content_id", "to_version", "change_type", "arm")
     table = pd.DataFrame({name: texts(edits, name) for name in named})
-    table["edited_us"] = microseconds(edits) if len(edits) else np.empty(0, dtype=np.int64)
+    table["edited_us"] = microseconds(edits)
     chosen = _optional_times(edits, "selected_from")
     models = _models(frames["answer_generate"], engine)
     rows = []
@@ -133,7 +132,7 @@ def _optional_times(frame: pd.DataFrame, name: str) -> list[int | None]:
 
 def _models(answers: pd.DataFrame, engine: str) -> pd.DataFrame:
     own = answers[texts(answers, "engine") == engine] if len(answers) else answers
-    time_us = microseconds(own) if len(own) else np.empty(0, dtype=np.int64)
+    time_us = microseconds(own)
     return pd.DataFrame({"model": texts(own, "model"), "time_us": time_us})
 
 

@@ -19,7 +19,7 @@ from eventlib.errors import BadCallError
 from eventlib.exposure import Exposure
 from eventlib.geo.cells import SMALL_CELL, hide_small_cells
 from eventlib.geo.decay import choose_half_life, evidence_end
-from eventlib.geo.dispersion import CellCounts, cluster_weights
+from eventlib.geo.dispersion import CellCounts, cluster_weights, distinct_clusters
 from eventlib.geo.observed import Observed, observed_stages
 from eventlib.geo.posterior import Counts, joint_draws
 from eventlib.geo.stages import STAGES, Stage
@@ -234,9 +234,8 @@ def _keys(stage: Stage, by: Sequence[str], prompt_clusters: Mapping[str, str]) -
 
 def _people(counted: Sequence[CellCounts], cells: int) -> NDArray[np.int64]:
     """Return how many distinct clusters stand behind each cell, all stages together."""
-    width = max(int(counts.cluster.max(initial=0)) for counts in counted) + 1
-    pairs = pd.unique(np.concatenate([counts.cell * width + counts.cluster for counts in counted]))
-    return np.bincount(pairs // width, minlength=cells).astype(np.int64)
+    cell, cluster = (np.concatenate([getattr(one, name) for one in counted]) for name in ("cell", "cluster"))
+    return distinct_clusters(cell, cluster, cells)
 
 
 def _scored(

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from eventlib.columns import analysable, microseconds, texts
+from eventlib.columns import analysable, microseconds, prompt_days, texts
 from eventlib.geo.stages import Stage
 
 if TYPE_CHECKING:
@@ -24,7 +24,6 @@ __all__ = ["INVENTORY_REASON", "inventory_stage"]
 
 Floats: TypeAlias = NDArray[np.float64]
 
-_DAY_US: Final = 86_400_000_000
 INVENTORY_REASON: Final = "cite: no candidates are listed; citations are set against the average page published before the first probe"
 
 
@@ -76,8 +75,8 @@ def _answers(answers: pd.DataFrame, engine: str, observation: str) -> pd.DataFra
     kept = analysable(answers, observation)
     kept = kept[texts(kept, "engine", "unknown") == engine].drop_duplicates("answer_id")
     rows = pd.DataFrame({"answer_id": texts(kept, "answer_id"), "prompt": texts(kept, "prompt_id")})
-    rows["time_us"] = microseconds(kept) if len(kept) else np.empty(0, dtype=np.int64)
-    rows["cluster"] = rows["prompt"] + "@" + (rows["time_us"] // _DAY_US).astype(str)
+    rows["time_us"] = microseconds(kept)
+    rows["cluster"] = prompt_days(kept)
     return rows
 
 

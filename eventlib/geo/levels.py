@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from eventlib.columns import analysable, microseconds, persons, texts
+from eventlib.columns import analysable, days, persons, prompt_days, texts
 from eventlib.geo.arrivals import landings
 from eventlib.geo.cells import SMALL_CELL, clustered_share, hide_small_cells, small_cells
 
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 __all__ = ["LEVELS", "evidence_levels", "reported_citations"]
 
-_DAY_US: Final = 86_400_000_000
 LEVELS: Final[Mapping[str, tuple[str, str]]] = {
     "own answers": (
         "which candidates are cited, clicked where they stand, and read: the whole score",
@@ -79,13 +78,12 @@ def _rows(frames: Mapping[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
     owned = analysable(frames["citation_show"], "owned")
     probed = analysable(frames["answer_generate"], "probe")
     reported = analysable(frames["citation_show"], "platform_report")
-    asked = pd.Series(texts(probed, "prompt_id")) + "@" + pd.Series(_days(probed)).astype(str)
     landed = landings(frames)
     return {
         "own answers": _engine_of(owned, persons(owned), "citation_id"),
         "landings": pd.DataFrame({"engine": landed["engine"], "who": landed["person"]}),
-        "probes": _engine_of(probed, asked.to_numpy(dtype=object), "answer_id"),
-        "platform reports": _engine_of(reported, _days(reported), "citation_id"),
+        "probes": _engine_of(probed, prompt_days(probed), "answer_id"),
+        "platform reports": _engine_of(reported, days(reported), "citation_id"),
     }
 
 
@@ -93,10 +91,6 @@ def _engine_of(seen: pd.DataFrame, who: NDArray[Any], key: str) -> pd.DataFrame:
     """Return engine and who of each event, repeated ones once."""
     rows = pd.DataFrame({"engine": texts(seen, "engine", "unknown"), "who": who, "key": texts(seen, key)})
     return rows.drop_duplicates("key")
-
-
-def _days(frame: pd.DataFrame) -> NDArray[np.int64]:
-    return microseconds(frame) // _DAY_US if len(frame) else np.empty(0, dtype=np.int64)
 
 
 def _told(rows: pd.DataFrame, *, with_total: bool) -> tuple[float, list[str]]:
@@ -143,7 +137,7 @@ def reported_citations(frames: Mapping[str, pd.DataFrame], level: float = 0.90) 
     if not len(seen):
         return pd.DataFrame(columns=columns)
     rows = pd.DataFrame({"engine": texts(seen, "engine", "unknown"), "content_id": texts(seen, "content_id")})
-    rows["day"] = microseconds(seen) // _DAY_US
+    rows["day"] = days(seen)
     found = [_shares(str(engine), part, level) for engine, part in rows.groupby("engine", sort=True)]
     table = pd.concat(found, ignore_index=True)
     table = table[table["days"] >= SMALL_CELL]

@@ -51,7 +51,7 @@ def page_titles(frames: Mapping[str, pd.DataFrame]) -> dict[str, str]:
 
 
 def _told(frame: pd.DataFrame) -> pd.DataFrame:
-    time_us = microseconds(frame) if len(frame) else np.empty(0, dtype=np.int64)
+    time_us = microseconds(frame)
     rows = pd.DataFrame(
         {"id": texts(frame, "content_id"), "title": texts(frame, "title"), "time_us": time_us}
     )

@@ -26,7 +26,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import sparse
 
-from eventlib.columns import analysable, flags, microseconds, persons, texts
+from eventlib.columns import analysable, flags, persons, prompt_days, texts
 from eventlib.geo.prompt_terms import Block, join_words, split_words, used_by, weigh
 from eventlib.report.masking import CONTROLS, mask_text
 
@@ -71,7 +71,6 @@ _LABEL_TERMS: Final = 2
 _LABEL_LONGEST: Final = 40
 _LABEL_CANDIDATES: Final = 200
 _LEAST_LIFT: Final = 2.0
-_DAY_US: Final = 86_400_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,10 +103,8 @@ def read_asked(answers: pd.DataFrame, purpose: str) -> Asked:
     raw = pd.Series(texts(allowed, "prompt_text"))
     joined = raw.map({text: " ".join(split_words(text)) for text in raw.unique()}).to_numpy(dtype=object)
     probe = texts(allowed, "observation") == "probe"
-    day = (microseconds(allowed) // _DAY_US if len(allowed) else np.empty(0, np.int64)).astype(str)
-    days = texts(allowed, "prompt_id") + np.array("@", dtype=object) + day.astype(object)
     frame = pd.DataFrame(
-        {"text": joined, "probe": probe, "who": np.where(probe, days, persons(allowed))}
+        {"text": joined, "probe": probe, "who": np.where(probe, prompt_days(allowed), persons(allowed))}
     ).drop_duplicates()
     frame = frame[(frame["text"] != "").to_numpy()]
     counted = frame[(frame["who"] != "").to_numpy()].groupby("text").size()

@@ -112,7 +112,7 @@ def _entries(landings: pd.DataFrame, clicks: pd.DataFrame) -> pd.DataFrame:
         part["engine"] = np.where(engine == "", texts(seen, "ai_engine"), engine)
         part["content_version"] = texts(seen, "content_version")
         part["person_id"] = persons(seen)
-        part["time_us"] = microseconds(seen) if len(seen) else np.empty(0, dtype=np.int64)
+        part["time_us"] = microseconds(seen)
         parts.append(part)
     both = pd.concat(parts, ignore_index=True)
     known = both["page_view_id"].ne("") & both["engine"].ne("")

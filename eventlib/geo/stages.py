@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from scipy.interpolate import CubicHermiteSpline
 from scipy.special import expit
 
-from eventlib.columns import analysable, microseconds, persons, texts
+from eventlib.columns import analysable, microseconds, persons, prompt_days, texts
 from eventlib.exposure import Exposure, conditional_fit, estimate_exposure, harvest_swaps
 from eventlib.geo.candidates import listed_contents
 from eventlib.geo.decay import age_weights
@@ -30,7 +30,6 @@ Floats: TypeAlias = NDArray[np.float64]
 Ints: TypeAlias = NDArray[np.int64]
 
 STAGES: Final = ("cite", "click", "satisfy")
-_DAY_US: Final = 86_400_000_000
 _ALL_CITED: Final = 0.95
 _ROUNDS: Final = 30
 _RESOLVED: Final = 6
@@ -132,10 +131,7 @@ def candidate_rows(answers: pd.DataFrame, shows: pd.DataFrame) -> pd.DataFrame:
         return pd.DataFrame(columns=list(_CANDIDATES))
     size = np.array([len(item) for item in listed])
     time_us = microseconds(kept)
-    day = time_us // _DAY_US
-    prompt_day = np.array(
-        [f"{p}@{d}" for p, d in zip(texts(kept, "prompt_id"), day, strict=True)], dtype=object
-    )
+    prompt_day = prompt_days(kept)
     owned = texts(kept, "observation") == "owned"
     rows = pd.DataFrame(
         {
@@ -162,7 +158,7 @@ _CANDIDATES: Final = (
 def _versions_at(rows: pd.DataFrame, shows: pd.DataFrame) -> NDArray[np.object_]:
     """Return the version that each candidate had: the one its engine showed last, else the first that follows."""
     known = pd.DataFrame({name: texts(shows, name) for name in ("engine", "content_id", "content_version")})
-    known["time_us"] = microseconds(shows) if len(shows) else np.empty(0, dtype=np.int64)
+    known["time_us"] = microseconds(shows)
     known = known[known["content_version"] != ""].sort_values("time_us", kind="stable")
     if not len(known):
         return np.full(len(rows), "", dtype=object)

@@ -21,7 +21,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from eventlib.columns import analysable, microseconds, numbers, texts
+from eventlib.columns import analysable, numbers, prompt_days, texts
 from eventlib.errors import BadCallError
 from eventlib.geo.candidates import listed_contents
 from eventlib.geo.cells import clustered_share
@@ -44,7 +44,6 @@ Spec: TypeAlias = Literal["paper", "repo"]
 
 SPECS: Final = ("paper", "repo")
 _SUMS: Final = ["any_own", "own", "all", "word_share", "position_adjusted", "words", "one"]
-_DAY_US: Final = 86_400_000_000
 
 
 def _check(spec: str) -> None:
@@ -165,16 +164,13 @@ def spec_disagreement(shows: pd.DataFrame, answers: pd.DataFrame) -> pd.DataFram
 
 def _answers(answers: pd.DataFrame) -> pd.DataFrame:
     kept = analysable(answers).drop_duplicates("answer_id")
-    day = microseconds(kept) // _DAY_US if len(kept) else np.empty(0, dtype=np.int64)
     sentences = np.nan_to_num(numbers(kept, "sentence_count"), nan=1.0)
     return pd.DataFrame(
         {
             "answer_id": texts(kept, "answer_id"),
             "observation": texts(kept, "observation", "unknown"),
             "engine": texts(kept, "engine", "unknown"),
-            "prompt_day": [
-                f"{prompt}@{at}" for prompt, at in zip(texts(kept, "prompt_id"), day, strict=True)
-            ],
+            "prompt_day": prompt_days(kept),
             "sentences": np.maximum(sentences, 1).astype(np.int64),
         }
     )
