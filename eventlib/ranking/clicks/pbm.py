@@ -26,6 +26,7 @@ from eventlib.ranking.clicks.sessions import (
     Bools,
     Floats,
     Ints,
+    as_given,
     dense_codes,
     encode,
     look_up,
@@ -234,12 +235,12 @@ class PositionBasedModel(CellModel):
     def _predict(self, shows: pd.DataFrame, *, conditional: bool) -> Floats:
         require_fit(self)
         read = _read_shows(self._stage("predict_proba"), shows, clicks=False)
-        return read.as_given(inside(self._product(read)))
+        return as_given(inside(self._product(read)), read.order)
 
     def _gains(self, shows: pd.DataFrame, *, conditional: bool) -> Floats:
         require_fit(self)
         read = _read_shows(self._stage("score"), shows, clicks=True)
-        return read.as_given(log_likelihood(inside(self._product(read)), read.clicked))
+        return as_given(log_likelihood(inside(self._product(read)), read.clicked), read.order)
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,13 +253,6 @@ class _Read:
     places: pd.Index
     clicked: Bools
     order: Ints | None = None
-
-    def as_given(self, values: Floats) -> Floats:
-        if self.order is None:
-            return values
-        given = np.empty_like(values)
-        given[self.order] = values
-        return given
 
 
 def _are_cells(frame: pd.DataFrame) -> bool:

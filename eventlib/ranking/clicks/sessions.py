@@ -14,6 +14,7 @@ from eventlib.errors import BadCallError
 
 __all__ = [
     "Lists",
+    "as_given",
     "dense_codes",
     "encode",
     "last_click",
@@ -82,11 +83,16 @@ class Lists:
 
     def as_given(self, values: Floats) -> Floats:
         """Return values of the sorted shows in the order of the frame's rows."""
-        if self.order is None:
-            return values
-        given = np.empty_like(values)
-        given[self.order] = values
-        return given
+        return as_given(values, self.order)
+
+
+def as_given(values: Floats, order: Ints | None) -> Floats:
+    """Return values of sorted rows in the order that they came in; `order` is None where they were sorted already."""
+    if order is None:
+        return values
+    given = np.empty_like(values)
+    given[order] = values
+    return given
 
 
 def need_frame(stage: str, shows: object) -> None:
