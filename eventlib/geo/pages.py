@@ -12,8 +12,8 @@ import pandas as pd
 from eventlib.columns import analysable, microseconds, persons, texts
 from eventlib.geo.cells import SMALL_CELL
 from eventlib.geo.engagement import Score, score_engine
+from eventlib.masking import clean, clean_id
 from eventlib.quality.verdict import percent
-from eventlib.report.safe import clean, clean_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

@@ -28,7 +28,7 @@ from scipy import sparse
 
 from eventlib.columns import analysable, flags, persons, prompt_days, texts
 from eventlib.geo.prompt_terms import Block, join_words, split_words, used_by, weigh
-from eventlib.report.masking import CONTROLS, mask_text
+from eventlib.masking import CONTROLS, mask_text
 
 __all__ = [
     "OTHER_PROMPTS",

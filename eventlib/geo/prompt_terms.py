@@ -20,7 +20,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import sparse
 
-from eventlib.report.masking import mask_text
+from eventlib.masking import mask_text
 
 __all__ = ["GRAMS", "LONGEST", "Block", "join_words", "read_terms", "split_words", "used_by", "weigh"]
 

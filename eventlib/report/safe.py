@@ -12,7 +12,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
-from eventlib.report.masking import CONTROLS, is_card, mask_text, mask_url
+from eventlib.masking import CONTROLS, clean, clean_id, mask_text, mask_url
 
 __all__ = [
     "clean",
@@ -31,28 +31,6 @@ __all__ = [
 
 LONGEST_TEXT: Final = 300
 """Characters of a text that a cell or a label shows."""
-
-
-def clean(text: str) -> str:
-    """Mask a string and replace the characters that steer a terminal or reorder text by `�`."""
-    cleaned = CONTROLS.sub("\ufffd", mask_text(text))
-    if cleaned == text:
-        return text
-    # some of these characters are blanks: without them more may hang together
-    return CONTROLS.sub("\ufffd", mask_text(cleaned))
-
-
-def clean_id(text: str) -> str:
-    """Like `clean`, for an identifier: one that is a number (an article's, say) is no phone number; a card's is masked.
-
-    Examples
-    --------
-    >>> clean_id("8715946355320"), clean("8715946355320"), clean_id("4111111111111111")
-    ('8715946355320', '[phone]', '[card]')
-    """
-    if text.isascii() and text.isdecimal() and not is_card(text):
-        return text
-    return clean(text)
 
 
 def clean_tree(value: Any, ids: frozenset[str] = frozenset()) -> Any:

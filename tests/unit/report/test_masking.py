@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from eventlib.report import masking, safe
+from eventlib import masking
+from eventlib.report import safe
 from tests.poison import SECRETS, secrets_in
 
 FULL_WIDTH = {number: number + 0xFEE0 for number in range(0x21, 0x7F)}

@@ -13,7 +13,7 @@ import unicodedata
 from typing import Final
 from urllib.parse import unquote, urlsplit, urlunsplit
 
-__all__ = ["CONTROLS", "is_card", "mask_text", "mask_url"]
+__all__ = ["CONTROLS", "clean", "clean_id", "is_card", "mask_text", "mask_url"]
 
 CONTROLS: Final = re.compile(
     # C0 but tab and newline, DEL and C1, then the characters that reorder, hide or tag text
@@ -224,3 +224,25 @@ def mask_text(text: str) -> str:
             return masked
         text = masked
     return _MARK
+
+
+def clean(text: str) -> str:
+    """Mask a string and replace the characters that steer a terminal or reorder text by `�`."""
+    cleaned = CONTROLS.sub("\ufffd", mask_text(text))
+    if cleaned == text:
+        return text
+    # some of these characters are blanks: without them more may hang together
+    return CONTROLS.sub("\ufffd", mask_text(cleaned))
+
+
+def clean_id(text: str) -> str:
+    """Like `clean`, for an identifier: one that is a number (an article's, say) is no phone number; a card's is masked.
+
+    Examples
+    --------
+    >>> clean_id("8715946355320"), clean("8715946355320"), clean_id("4111111111111111")
+    ('8715946355320', '[phone]', '[card]')
+    """
+    if text.isascii() and text.isdecimal() and not is_card(text):
+        return text
+    return clean(text)
