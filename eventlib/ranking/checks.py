@@ -1,34 +1,27 @@
-"""Checks of a click model and a ranker on held-out people: calibration, trend by place, perplexity (S8.6)."""
+"""Checks of a click model and a ranker on held-out people: calibration and perplexity (S8.6)."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-from scipy.stats import norm
 
 from eventlib.geo.cells import SMALL_CELL
-from eventlib.ranking.evaluation import Z90, Z95
+from eventlib.ranking.evaluation import Z90
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from eventlib.exposure import Swaps
 
 __all__ = [
     "Calibration",
     "Perplexity",
-    "Trend",
     "calibration",
     "calibration_bins",
     "perplexity",
-    "trend",
 ]
-
-TRUST_TREND: Final = 0.3
-"""A click model with trust bias .2 at rank 1 (falling as 1/rank) shows about this trend where it is called none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,20 +32,6 @@ class Calibration:
     slope_sd: float
     total: float
     total_sd: float
-
-
-@dataclass(frozen=True, slots=True)
-class Trend:
-    """Interaction of log exposure and log relevance left in held-out clicks; 0 if the position model holds."""
-
-    estimate: float
-    sd: float
-    power: float
-
-    @property
-    def found(self) -> bool:
-        """The 95 % interval leaves 0 out."""
-        return abs(self.estimate) > Z95 * self.sd
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,64 +111,6 @@ def calibration_bins(
         row = (predicted[inside].mean(), rate, rate - Z90 * sd, rate + Z90 * sd, int(inside.sum()))
         rows.append(dict(zip(columns, row, strict=True)))
     return pd.DataFrame(rows, columns=columns)
-
-
-def trend(
-    swaps: Swaps, log_exposure: NDArray[np.float64], relevance: NDArray[np.float64], person: NDArray[np.intp]
-) -> Trend:
-    """Look for clicks that exposure * relevance does not explain, by place and attractiveness together.
-
-    Within each key (one content version, prompt and month) the odds of a click at one place or another should not
-    depend on how attractive the key is. They are fitted with `exposure ** (1 + b * z)`, z the key's log relevance
-    as known from other people, centred; the key's own attractiveness cancels, as in the exposure itself. Comparing
-    between keys would not do: what stands higher is better than its score says, which looks like a trend (-.4 in
-    worlds without one). Where people click what stands on top because it stands there, the odds of unattractive
-    keys are steeper, and b is negative.
-
-    Parameters
-    ----------
-    swaps
-        Held-out shows by key and place.
-    log_exposure
-        Log exposure of each place of `swaps`, fitted on them.
-    relevance, person
-        Per show: the champion's relevance, and codes of people for the error.
-
-    Returns
-    -------
-    Trend
-        `power` is the chance of finding a trend of .3, such as a trust bias of .2 at rank 1 makes.
-    """
-    shows, clicks = swaps.matrices()
-    z = np.bincount(swaps.key, np.log(relevance)) / np.maximum(np.bincount(swaps.key), 1)
-    informs = (shows > 0).sum(axis=1) > 1
-    totals = np.where(informs, clicks.sum(axis=1), 0.0)
-    z = z - (z * totals).sum() / max(totals.sum(), 1.0)
-    width = len(log_exposure)
-    # one column per place but the reference, then the trend: shape (keys, places, places)
-    x = np.zeros((*shows.shape, width))
-    x[:, np.arange(1, width), np.arange(width - 1)] = 1.0
-    x[:, :, -1] = z[:, None] * log_exposure
-    beta = np.append(log_exposure[1:], 0.0)
-    information = np.eye(width)
-    for _ in range(50):
-        weight = shows * np.exp(x @ beta)
-        share = weight / weight.sum(axis=1, keepdims=True)
-        mean = np.einsum("kp,kpj->kj", share, x)
-        observed = np.einsum("kp,kpj->j", clicks * informs[:, None], x)
-        second = np.einsum("k,kp,kpi,kpj->ij", totals, share, x, x, optimize=True)
-        information = second - (mean * totals[:, None]).T @ mean + 1e-9 * np.eye(width)
-        step = np.linalg.solve(information, observed - totals @ mean)
-        beta = beta + np.clip(step, -1, 1)
-        if np.abs(step).max() < 1e-9:
-            break
-    clicked = np.flatnonzero((swaps.clicked > 0) & informs[swaps.key])
-    scores = x[swaps.key[clicked], swaps.position[clicked]] - mean[swaps.key[clicked]]
-    by_person = _by_person(person[clicked], *scores.T)
-    bread = np.linalg.inv(information)
-    sd = float(np.sqrt((bread @ (by_person.T @ by_person) @ bread)[-1, -1]))
-    power = float(norm.cdf(TRUST_TREND / sd - Z95)) if sd > 0 else 0.0
-    return Trend(float(beta[-1]), sd, power)
 
 
 def perplexity(

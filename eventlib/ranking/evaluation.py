@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import pandas as pd
+from scipy import sparse
 
 from eventlib.exposure import conditional_fit, estimate_exposure, harvest_swaps
 
@@ -30,18 +31,24 @@ if TYPE_CHECKING:
 
 __all__ = [
     "LOGGING",
+    "UNIFORM",
     "HeldOut",
     "Replicates",
     "compare_policies",
     "effective_size",
     "held_out",
+    "moved_clicks",
     "new_places",
     "place_names",
     "replicate",
+    "shift_values",
 ]
 
 LOGGING: Final = "logging"
 """The policy that wrote the log: its value is the clicks per answer as they were."""
+
+UNIFORM: Final = "random"
+"""Any order of an answer's citations, all alike likely: what is better than this knows something."""
 
 Z90: Final = 1.6448536269514722
 Z95: Final = 1.959963984540054
@@ -137,14 +144,15 @@ def replicate(data: HeldOut, replicates: int, seed: int) -> Replicates:
     rng = np.random.default_rng(seed)
     people = int(data.person.max(initial=-1)) + 1
     weights = rng.multinomial(people, np.full(people, 1 / people), size=replicates).astype(np.float64)
-    swaps = harvest_swaps(data.frame)
+    informs, swaps = harvest_swaps(data.frame).informing()
     order = [list(place_names(swaps.positions)).index(name) for name in data.places]
+    person = data.person[informs]
     start = np.zeros(len(order))
     start[order] = np.log(data.exposure)
     start -= start[0]
     exposure = np.empty((replicates, len(order)))
     for i, weight in enumerate(weights):
-        fitted, _ = conditional_fit(*swaps.matrices(weight[data.person]), start=start, ridge=_RIDGE)
+        fitted, _ = conditional_fit(*swaps.matrices(weight[person]), start=start, ridge=_RIDGE)
         exposure[i] = np.exp(fitted[order] - fitted[order[0]])
     return Replicates(weights, exposure)
 
@@ -163,12 +171,43 @@ def new_places(data: HeldOut, score: NDArray[np.float64]) -> NDArray[np.intp]:
     return moved
 
 
-def _sums(data: HeldOut, moved: NDArray[np.intp]) -> NDArray[np.float64]:
+def moved_clicks(
+    data: HeldOut, moved: NDArray[np.intp], rows: NDArray[np.bool_] | None = None
+) -> sparse.csr_array:
     """Sum clicks by person and (shown, new) place, shape (people, places²): all that any exposure needs."""
-    k, people = len(data.places), len(data.answers_of_person)
-    cell = (data.person * k + data.place) * k + moved
-    sums = np.bincount(cell, data.clicked, people * k * k).astype(np.float64)
-    return sums.reshape(people, k * k)
+    counted = np.flatnonzero((data.clicked > 0) if rows is None else rows & (data.clicked > 0))
+    return _by_pair(data, counted, moved[counted], np.ones(len(counted)))
+
+
+def _uniform_sums(data: HeldOut) -> sparse.csr_array:
+    """Sum clicks likewise, each spread evenly over the places of its answer."""
+    shown = sparse.csr_array((np.ones(len(data.answer)), (data.answer, data.place)))
+    counted = np.flatnonzero(data.clicked > 0)
+    spread = shown[data.answer[counted]].tocoo()
+    size = shown.sum(axis=1)[data.answer[counted]]
+    return _by_pair(data, counted[spread.row], spread.col, spread.data / size[spread.row])
+
+
+def _by_pair(
+    data: HeldOut, show: NDArray[np.intp], new: NDArray[np.intp], weight: NDArray[np.float64]
+) -> sparse.csr_array:
+    pair = data.place[show] * len(data.places) + new
+    shape = (len(data.answers_of_person), len(data.places) ** 2)
+    return sparse.csr_array((data.clicked[show] * weight, (data.person[show], pair)), shape=shape)
+
+
+def shift_values(
+    data: HeldOut, draws: Replicates, sums: sparse.csr_array
+) -> tuple[float, NDArray[np.float64]]:
+    """Return the clicks that an order would have had, by the ratio of exposures, and the same in each replicate.
+
+    Parameters
+    ----------
+    sums
+        Clicks by person and (shown, new) place.
+    """
+    value = float(sums.sum(axis=0) @ _ratios(data.exposure[None])[0])
+    return value, ((draws.weights @ sums) * _ratios(draws.exposure)).sum(axis=1)
 
 
 def _ratios(exposure: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -215,27 +254,31 @@ def compare_policies(
     counts = draws.weights @ answers
     values, replicates, rows = {}, {}, []
     for name, moved in _orders(data, scores).items():
-        sums = _sums(data, moved)
-        values[name] = float(sums.sum(axis=0) @ _ratios(data.exposure[None])[0]) / answers.sum()
-        replicates[name] = (draws.weights @ sums * _ratios(draws.exposure)).sum(axis=1) / counts
+        sums = _uniform_sums(data) if moved is None else moved_clicks(data, moved)
+        value, drawn = shift_values(data, draws, sums)
+        values[name], replicates[name] = value / answers.sum(), drawn / counts
         sd = float(replicates[name].std(ddof=1))
-        ratio = data.exposure[moved] / data.exposure[data.place]
-        changed = np.unique(data.answer[moved != data.place])
-        rows.append(
-            {
-                "policy": name,
-                "value": values[name],
-                "lower": values[name] - Z90 * sd,
-                "upper": values[name] + Z90 * sd,
-                "effective_clicks": effective_size(ratio[data.clicked > 0]),
-                "moved_answers": len(changed) / answers.sum(),
-            }
-        )
+        bounds = {"value": values[name], "lower": values[name] - Z90 * sd, "upper": values[name] + Z90 * sd}
+        rows.append({"policy": name} | bounds | _evidence(data, moved))
     return pd.DataFrame(rows), _differences(values, replicates)
 
 
-def _orders(data: HeldOut, scores: Mapping[str, NDArray[np.float64]]) -> dict[str, NDArray[np.intp]]:
-    return {LOGGING: data.place} | {name: new_places(data, score) for name, score in scores.items()}
+def _orders(data: HeldOut, scores: Mapping[str, NDArray[np.float64]]) -> dict[str, NDArray[np.intp] | None]:
+    """Return new places by policy; None for any order alike."""
+    ordered = {name: new_places(data, score) for name, score in scores.items()}
+    return {LOGGING: data.place, UNIFORM: None} | ordered
+
+
+def _evidence(data: HeldOut, moved: NDArray[np.intp] | None) -> dict[str, float]:
+    """Return Kish's size over the clicks that carry weights, and the share of answers that are ordered otherwise."""
+    if moved is None:
+        return {"effective_clicks": np.nan, "moved_answers": np.nan}
+    ratio = data.exposure[moved] / data.exposure[data.place]
+    changed = np.unique(data.answer[moved != data.place])
+    return {
+        "effective_clicks": effective_size(ratio[data.clicked > 0]),
+        "moved_answers": len(changed) / len(np.unique(data.answer)),
+    }
 
 
 def _differences(values: Mapping[str, float], replicates: Mapping[str, NDArray[np.float64]]) -> pd.DataFrame:

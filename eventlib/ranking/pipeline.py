@@ -19,6 +19,7 @@ from eventlib.ranking.evaluation import (
     place_names,
     replicate,
 )
+from eventlib.ranking.evidence import Evidence, Learned, gather
 from eventlib.ranking.features import (
     CELL,
     Contents,
@@ -29,6 +30,7 @@ from eventlib.ranking.features import (
 from eventlib.ranking.gates import Gate, as_frame, passed
 from eventlib.ranking.impressions import Impressions, read_impressions
 from eventlib.ranking.judge import DEBIASED, NAIVE, SHUFFLED
+from eventlib.ranking.previous import previous_scores
 from eventlib.ranking.training import FittedRanker, TrainingData, fit_ranker, training_data
 
 if TYPE_CHECKING:
@@ -43,6 +45,10 @@ __all__ = ["Judged", "Options", "Ranking", "Tables", "read_tables", "train_ranki
 HOUR_US: Final = 3_600_000_000
 LEAST_CLICKS: Final = 200
 """Clicks before the cut below which no exposure could be learned; half as many after it, to compare anything."""
+
+
+SHUFFLES: Final = 4
+"""Canaries of shuffled labels."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +128,7 @@ class Judged:
     policies: pd.DataFrame
     differences: pd.DataFrame
     champion: str
-    evidence: judge.Evidence
+    evidence: Evidence
 
     @property
     def ranker(self) -> FittedRanker:
@@ -244,7 +250,9 @@ def _too_little(train: pd.DataFrame, held: pd.DataFrame) -> str:
     )
 
 
-def train_ranking(tables: Tables, options: Options | None = None) -> Ranking:
+def train_ranking(
+    tables: Tables, options: Options | None = None, previous: pd.DataFrame | None = None
+) -> Ranking:
     """Train a debiased and a naive ranker before a cut and compare them after it.
 
     The same tables and options give the same result. Never an exception for lack of data: `reason` says what is
@@ -256,6 +264,9 @@ def train_ranking(tables: Tables, options: Options | None = None) -> Ranking:
         As `read_tables` returns them.
     options
         The defaults if None.
+    previous
+        Signals of the last bundle, `content_id, prompt_cluster, signal`: a policy that the champion may not be worse
+        than (G1). None if there is none.
 
     Raises
     ------
@@ -277,7 +288,7 @@ def train_ranking(tables: Tables, options: Options | None = None) -> Ranking:
         return Ranking(options, engine, impressions, reason, cut=cut, rows=rows)
     exposure = estimate_exposure(train)
     contents = read_contents(tables.publishes, tables.edits, cut)
-    judged, gates = _judge(train, held, exposure, contents, options)
+    judged, gates = _judge(train, held, exposure, contents, options, previous)
     return Ranking(options, engine, impressions, "", gates, cut, exposure, judged, rows)
 
 
@@ -302,7 +313,12 @@ def _shuffled(data: TrainingData, seed: int) -> TrainingData:
 
 
 def _judge(
-    train: pd.DataFrame, held: pd.DataFrame, exposure: Exposure, contents: Contents, options: Options
+    train: pd.DataFrame,
+    held: pd.DataFrame,
+    exposure: Exposure,
+    contents: Contents,
+    options: Options,
+    previous: pd.DataFrame | None,
 ) -> tuple[Judged | None, tuple[Gate, ...]]:
     places, theta = _used_places(exposure)
     clusters = learn_clusters(train, contents.topics())
@@ -316,16 +332,21 @@ def _judge(
     rankers = {
         DEBIASED: fit_ranker(coded, theta, seed=options.seed),
         NAIVE: fit_ranker(coded, np.ones_like(theta), scale=theta, seed=options.seed),
-        # only its order is looked at, so it needs no calibration
-        SHUFFLED: fit_ranker(
-            _shuffled(coded, options.seed + 1), theta, seed=options.seed, calibration=(0.0, 1.0)
-        ),
     }
+    for number in range(1, SHUFFLES + 1):
+        # only its order is looked at, so it needs no calibration
+        shuffled = _shuffled(coded, options.seed + number)
+        name = SHUFFLED if number == 1 else f"{SHUFFLED} {number}"
+        rankers[name] = fit_ranker(shuffled, theta, seed=options.seed, calibration=(0.0, 1.0))
     relevance = {name: _scores(ranker, seen, contents) for name, ranker in rankers.items()}
+    if previous is not None and len(previous):
+        relevance[judge.PREVIOUS] = previous_scores(previous, seen)
     draws = replicate(data, options.replicates, options.seed)
     policies, differences = compare_policies(data, relevance, draws)
     champion = judge.champion(differences)
-    evidence = judge.gather(data, draws, learned, theta, relevance[champion])
+    evidence = gather(
+        data, draws, Learned(learned, coded, theta, contents), rankers[champion], relevance[champion]
+    )
     judged = Judged(
         rankers, exposure, places, theta, learned, coded, data, draws, contents, clusters, policies, differences, champion,
         evidence,

@@ -95,6 +95,9 @@ class FittedRanker:
         Clicks over examined shows of all: the history of an unknown content.
     clipped : int
         Clicks whose weight the clip cut.
+    cross_fitted : ndarray of float64, shape (cells, FOLDS)
+        Calibrated relevance of each training cell for each fold, learned from the people of the other folds; NaN where
+        a fold saw nothing of the cell, and everywhere if the calibration was given.
     """
 
     regressor: HistGradientBoostingRegressor
@@ -103,6 +106,7 @@ class FittedRanker:
     histories: pd.DataFrame
     mean_relevance: float
     clipped: int
+    cross_fitted: NDArray[np.float64]
 
     def design(self, cells: pd.DataFrame, contents: Contents) -> NDArray[np.float32]:
         """Return the model's input for cells, shape (cells, len(FEATURES)), float32 without NaN."""
@@ -120,8 +124,13 @@ class FittedRanker:
         """Return calibrated relevance, the probability of a click once examined, shape (rows,)."""
         with _one_thread():
             raw = self.regressor.predict(design)
-        relevance: NDArray[np.float64] = np.clip(self.intercept + self.slope * raw, LOWEST, 1.0)
-        return relevance
+        return _relevance(raw, self.intercept, self.slope)
+
+
+def _relevance(raw: NDArray[np.float64], intercept: float, slope: float) -> NDArray[np.float64]:
+    """Calibrate what the trees say, and keep it a probability."""
+    relevance: NDArray[np.float64] = np.clip(intercept + slope * raw, LOWEST, 1.0)
+    return relevance
 
 
 def training_data(shows: pd.DataFrame, contents: Contents, places: list[str]) -> TrainingData:
@@ -236,10 +245,13 @@ def fit_ranker(
     w = sums_e.ravel()[rows]
     y = sums_c.ravel()[rows] / w
     regressor = _fit(seed, x, y, w)
+    cross_fitted = np.full(sums_e.size, np.nan)
     if calibration is None:
         sums = (sums_e, sums_c) if scale is None else _sums(data, scale, ones, clip)
         examined, clicks = (part.ravel()[rows] for part in sums)
-        calibration = _calibrate(_out_of_fold(seed, x, y, w, fold), clicks / examined, examined)
+        raw = _out_of_fold(seed, x, y, w, fold)
+        calibration = _calibrate(raw, clicks / examined, examined)
+        cross_fitted[rows] = _relevance(raw, *calibration)
     total_c, total_e = sums_c.sum(1, keepdims=True), sums_e.sum(1, keepdims=True)
     full = history(total_c, total_e, data.levels)[:, 0]
     served = data.cells[list(LEVELS[-1])].assign(**dict(zip(_HISTORIES, full.T, strict=True)))
@@ -250,6 +262,7 @@ def fit_ranker(
         histories=served.drop_duplicates(ignore_index=True),
         mean_relevance=float(total_c.sum() / max(total_e.sum(), 1e-9)),
         clipped=int((data.clicked > clip * exposure[data.place]).sum()),
+        cross_fitted=cross_fitted.reshape(sums_e.shape),
     )
 
 

@@ -64,7 +64,7 @@ def test_signals_follow_the_true_relevance(exported):
     prompts, contents = rows["prompt_cluster"].str[-2:].astype(int), rows["content_id"].str[2:].astype(int)
     true = world().relevance[prompts, contents]
     assert len(rows) > 50
-    assert np.corrcoef(rows["signal"], true)[0, 1] > 0.8
+    assert np.corrcoef(rows["signal"], true)[0, 1] > 0.75
     inside = ((rows["lower"] <= true) & (true <= rows["upper"])).mean()
     assert inside > 0.6  # intervals hold sampling, not the shrinkage of thin cells
 
