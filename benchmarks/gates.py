@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -105,9 +105,10 @@ def judge_world(seed: int, **parameters: Any) -> Outcome:
     if found.judged is None:
         return Outcome("", found.gates, {})
     rows = found.judged.differences
-    known = {(row.policy, row.over): (row.difference, row.sd) for row in rows.itertuples()}
+    names = zip(rows["policy"], rows["over"], strict=True)
+    known = dict(zip(names, rows[["difference", "sd"]].to_numpy(np.float64).tolist(), strict=True))
     true = truth(world, found, seed + 1_000_000)
-    pairs = {(a, b): (*known[a, b], true[a] - true[b]) for a, b in PAIRS}
+    pairs = {(a, b): (known[a, b][0], known[a, b][1], true[a] - true[b]) for a, b in PAIRS}
     return Outcome(found.judged.champion, found.gates, pairs)
 
 
@@ -116,21 +117,20 @@ def _errors(outcomes: list[Outcome], pair: tuple[str, str] | None) -> NDArray[np
     return np.array([o.gain if pair is None else o.pairs[pair] for o in outcomes if o.pairs])
 
 
-def statistic_table(worlds: int) -> str:
-    """Return coverage of estimate ± 1.96 sd, and how often the lower bound lies above the truth."""
-    lines = [
+def statistic_table(worlds: int) -> Iterator[str]:
+    """Give coverage of estimate ± 1.96 sd, and how often the lower bound lies above the truth."""
+    yield from (
         "| swaps | difference | worlds | true gain | bias | sd | 95 % intervals cover | lower bound above truth |",
         "|---|---|---:|---:|---:|---:|---:|---:|",
-    ]
+    )
     pooled = []
     for number, (name, parameters) in enumerate(NOISES.items()):
         outcomes = [judge_world(FIRST_SEED + 10_000 * number + i, **parameters) for i in range(worlds)]
         for pair in (*PAIRS, None):
             errors = _errors(outcomes, pair)
             pooled += [errors] if pair is None else []
-            lines.append(_statistic_row(name, pair, errors))
-    lines.append(_statistic_row("all", None, np.concatenate(pooled)))
-    return "\n".join(lines)
+            yield _statistic_row(name, pair, errors)
+    yield _statistic_row("all", None, np.concatenate(pooled))
 
 
 def _statistic_row(name: str, pair: tuple[str, str] | None, errors: NDArray[np.float64]) -> str:
@@ -149,18 +149,17 @@ def _share(hits: NDArray[np.bool_]) -> str:
     return f"{rate:.3f} ± {1.96 * np.sqrt(max(rate * (1 - rate), 1e-9) / len(hits)):.3f}"
 
 
-def exports_table(worlds: int) -> str:
-    """Return how often bundles go out that should not, with and without G2."""
-    lines = [
+def exports_table(worlds: int) -> Iterator[str]:
+    """Give how often bundles go out that should not, with and without G2."""
+    yield from (
         "| world | true gain | exported | w/o G2 | and gain ≤ 0 | w/o G2 | or bound above truth | w/o G2 | G2 failed | not asked |",
         "|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|",
-    ]
+    )
     for number, (name, parameters) in enumerate(WORLDS.items()):
         outcomes = [
             judge_world(FIRST_SEED + 100_000 + 10_000 * number + i, **parameters) for i in range(worlds)
         ]
-        lines.append(_exports_row(name, outcomes))
-    return "\n".join(lines)
+        yield _exports_row(name, outcomes)
 
 
 def _exports_row(name: str, outcomes: list[Outcome]) -> str:
@@ -188,12 +187,12 @@ def plant_popularity(world: World) -> World:
     return replace(world, tables=replace(world.tables, publishes=planted))
 
 
-def canaries_table(worlds: int) -> str:
-    """Return how often a planted feature that knows the future is caught, and how often canaries sing for nothing."""
-    lines = [
+def canaries_table(worlds: int) -> Iterator[str]:
+    """Give how often a planted feature that knows the future is caught, and how often canaries sing for nothing."""
+    yield from (
         "| pages | planted feature caught | honest log called leaking | shuffled labels show a lift |",
         "|---:|---:|---:|---:|",
-    ]
+    )
     for contents, prompts in ((36, 12), (120, 24), (300, 60)):
         caught, called, lifted = [], [], []
         for i in range(worlds):
@@ -209,8 +208,7 @@ def canaries_table(worlds: int) -> str:
             called.append("knows what came after" in clean.reason)
             lifted.append("shuffled labels" in clean.reason)
         shares = " | ".join(_share(np.array(hits)) for hits in (caught, called, lifted))
-        lines.append(f"| {contents} | {shares} |")
-    return "\n".join(lines)
+        yield f"| {contents} | {shares} |"
 
 
 TABLES: Final = {"statistic": statistic_table, "exports": exports_table, "canaries": canaries_table}
@@ -220,7 +218,10 @@ def main(arguments: list[str]) -> None:
     """Print the tables asked for, or all."""
     worlds = int(arguments[0]) if arguments else 20
     for name in arguments[1:] or TABLES:
-        print(f"## {name}, {worlds} worlds a row\n\n{TABLES[name](worlds)}\n", flush=True)
+        print(f"## {name}, {worlds} worlds a row\n", flush=True)
+        for line in TABLES[name](worlds):
+            print(line, flush=True)
+        print()
 
 
 if __name__ == "__main__":
