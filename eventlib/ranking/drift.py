@@ -179,7 +179,8 @@ def _held_inputs(judged: Judged) -> Floats:
 
 
 def _reads(shift: Shift, before: float, after: float) -> str:
-    means = f"mean {before:.3g} before the cut, {after:.3g} after"
+    was, became = (f"{mean:,.0f}" if abs(mean) >= 100 else f"{mean:.3g}" for mean in (before, after))
+    means = f"mean {was} before the cut, {became} after"
     if shift.state != "fine":
         return f"{means}: more than chance"
     if shift.psi > LOOK_AT:

@@ -7,7 +7,7 @@ taken together, since an editor cannot change statistics per thousand words with
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import floor, log10
 from typing import TYPE_CHECKING, Final, TypeAlias
 
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from eventlib.geo.cells import small_cells
 from eventlib.ranking.features import CELL, FEATURES, HISTORY_FEATURES
+from eventlib.ranking.judge import NAIVE
 from eventlib.ranking.shapley import coalition_values, shapley_values
 
 if TYPE_CHECKING:
@@ -57,6 +58,7 @@ CAVEAT: Final = (
 
 _PAIR: Final = ["content_id", "prompt_cluster"]
 _SPOKEN: Final = 4  # groups that a sentence names
+_GROUP_WORDS: Final = {words for words, _ in GROUPS.values()}
 _HISTORIES: Final = {feature.name for feature in HISTORY_FEATURES}
 
 
@@ -209,15 +211,22 @@ def _strongest(
     swapped = np.repeat(rows[None], width, axis=0)
     swapped[np.arange(width), :, np.arange(width)] = typical[:, None]
     effect = judged.ranker.predict(rows) - judged.ranker.predict(swapped.reshape(-1, width)).reshape(width, n)
+    named = [_as_learned(judged, feature) for feature in FEATURES]
     told: list[list[str]] = [[] for _ in range(n)]
     for group, columns in enumerate(groups):
         towards = effect[columns] * np.sign(parts[:, group])
         for row, k in enumerate(np.argmax(towards, axis=0)):
             column = columns[k]
-            words = _compared(FEATURES[column], float(rows[row, column]), float(typical[column]))
+            words = _compared(named[column], float(rows[row, column]), float(typical[column]))
             # of several features that move nothing each, none is the strongest
             told[row].append(words if len(columns) == 1 or towards[k, row] > 0 else "")
     return told
+
+
+def _as_learned(judged: Judged, feature: Feature) -> Feature:
+    """Give histories the unit they have: the naive ranker takes every show for examined."""
+    naive = judged.champion == NAIVE and feature.name in _HISTORIES
+    return replace(feature, unit="clicks per show") if naive else feature
 
 
 def _compared(feature: Feature, value: float, typical: float) -> str:
@@ -225,7 +234,7 @@ def _compared(feature: Feature, value: float, typical: float) -> str:
     name = feature.name.replace("_", " ")
     if feature.unit == "0 or 1":
         found, usual = ("yes" if number > 0.5 else "no" for number in (value, typical))
-        return f"{name}: {found}; typical {usual}"
+        return f"{found}; typical {usual}" if name in _GROUP_WORDS else f"{name}: {found}; typical {usual}"
     if feature.name in _HISTORIES:
         digits = _digits(typical)
         return f"{value:.{digits}f} {feature.unit}; typical {typical:.{digits}f}"
