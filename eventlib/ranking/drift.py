@@ -3,13 +3,13 @@
     PSI = sum over bins  (q - p) * log(q / p),
 
 with `p` the shares of shows before the cut and `q` those held out. PSI of few rows is never 0: to first order it is
-`sum (q - p)**2 / p`, whose mean under no drift is the sum of the variances of `q - p` over `p`, and whose
-distribution is nearly a chi-square scaled to that mean. Variances are between people, since shows of one person
-resemble each other; were shows independent, the mean would be (bins - 1) * (1 / n + 1 / m).
+`sum (q - p)**2 / p`, a weighted sum of chi-squares under no drift; its mean is the sum of the variances of `q - p`
+over `p`, and a chi-square of the same mean and variance stands for it. Covariances are between people, since shows of
+one person resemble each other; were shows independent, the mean would be (bins - 1) * (1 / n + 1 / m).
 
 Sources: Siddiqi, Credit risk scorecards, 2006 (limits of .1 and .25); Yurdakul and Naranjo, Statistical properties of
 the population stability index, Journal of Risk Model Validation, 2020 (chi-square); Rao and Scott, The analysis of
-categorical data from complex sample surveys, JASA 1981 (the mean corrected for clusters).
+categorical data from complex sample surveys, JASA 1981 (mean and variance corrected for clusters).
 """
 
 from __future__ import annotations
@@ -87,11 +87,11 @@ def stability(
         _by_person(values, edges, people) for values, people in ((before, who_before), (after, who_after))
     ]
     seen = sum(part.sum(axis=0) for part in counts) > 0
-    (p, var_p), (q, var_q) = (_shares(part[:, seen]) for part in counts)
-    bins = int(seen.sum())
+    (p, cov_p), (q, cov_q) = (_shares(part[:, seen]) for part in counts)
     psi = float(((q - p) * np.log(q / p)).sum())
-    expected = float(((var_p + var_q) / p).sum())
-    chance = expected / (bins - 1) * float(chi2.ppf(SURE, bins - 1)) if bins > 1 else 0.0
+    relative = (cov_p + cov_q) / np.sqrt(np.outer(p, p))
+    expected, square = float(np.trace(relative)), float((relative**2).sum())
+    chance = square / expected * float(chi2.ppf(SURE, expected**2 / square)) if square > 0 else 0.0
     return Shift(psi, expected, chance)
 
 
@@ -118,12 +118,12 @@ def _by_person(values: Floats, edges: Floats, people: NDArray[np.intp]) -> Float
 
 
 def _shares(counts: Floats) -> tuple[Floats, Floats]:
-    """Return the smoothed share of each bin, and its variance between people."""
+    """Return the smoothed share of each bin, and their covariance between people."""
     people, bins = counts.shape
     of_person, total = counts.sum(axis=1, keepdims=True), counts.sum()
     share = (counts.sum(axis=0) + _SMOOTHING) / (total + _SMOOTHING * bins)
     residual = counts - share * of_person
-    return share, (residual**2).sum(axis=0) / total**2 * people / max(people - 1, 1)
+    return share, residual.T @ residual / total**2 * people / max(people - 1, 1)
 
 
 def drift(ranking: Ranking) -> pd.DataFrame:
