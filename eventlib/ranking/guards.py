@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from eventlib.ranking.pipeline import Judged, Ranking
 
-__all__ = ["GUARD_COLUMNS", "Guard", "gini", "loop_guards", "reordered"]
+__all__ = ["GUARD_COLUMNS", "Guard", "gini", "loop_guards", "reordered", "spearman"]
 
 Floats: TypeAlias = NDArray[np.float64]
 
@@ -166,7 +166,7 @@ def _correlations(judged: Judged) -> Iterator[Guard]:
     sums = pd.DataFrame({"score": scores * exposure, "e": exposure}).groupby(content).sum()
     history = ranker.histories.groupby("content_id")["content_history"].first()
     for name, values in (("signal", sums["score"] / sums["e"]), ("history", history)):
-        value, lower = _spearman(seen, values.reindex(seen.index))
+        value, lower = spearman(seen, values.reindex(seen.index))
         reads = "the same for all, or too few contents" if np.isnan(value) else (
             f"at least {lower:.2f} with 95 % certainty; near 1, what is shown is what stays shown"
         )  # fmt: skip
@@ -175,8 +175,8 @@ def _correlations(judged: Judged) -> Iterator[Guard]:
         )
 
 
-def _spearman(x: pd.Series[Any], y: pd.Series[Any]) -> tuple[float, float]:
-    """Return Spearman's correlation and its lower bound of 95 %, NaN where either does not vary."""
+def spearman(x: pd.Series[Any], y: pd.Series[Any]) -> tuple[float, float]:
+    """Return Spearman's correlation and its lower bound of 95 %, NaN of under ten values or where either is constant."""
     if len(x) < SMALL_CELL or x.nunique() < 2 or y.nunique() < 2:
         return float("nan"), float("nan")
     r = float(spearmanr(x, y).statistic)

@@ -13,7 +13,7 @@ import pytest
 
 from eventlib.ranking import Ranking, train_ranking, views
 from eventlib.ranking.drift import SCORE, drift, stability
-from eventlib.ranking.guards import GUARD_COLUMNS, Guard, gini, loop_guards, reordered
+from eventlib.ranking.guards import GUARD_COLUMNS, Guard, gini, loop_guards, reordered, spearman
 from eventlib.ranking.impressions import Impressions, read_impressions
 from eventlib.ranking.pipeline import Judged
 from tests.unit.ranking.worlds import simulate, trained
@@ -74,6 +74,24 @@ def test_all_exposure_on_one_content_is_an_alarm():
     found = guards(replace(trained(), judged=replace(judged(), train=replace(data, cells=cells))))
     assert found["share of exposure on the top 1 % of contents"]["state"] == "alarm"
     assert found["rank correlation of signal with past exposure"]["state"] == "not asked"
+
+
+def test_what_stands_high_because_it_was_shown_is_an_alarm_and_a_few_contents_are_not():
+    data, name = judged().train, "rank correlation of history with past exposure"
+    content = data.cells["content_id"].to_numpy()
+    seen = pd.Series(judged().theta[data.place]).groupby(content[data.cell]).sum()
+    shown = replace(
+        judged().ranker, histories=pd.DataFrame({"content_id": seen.index, "content_history": seen})
+    )
+    shown = replace(shown, histories=shown.histories.assign(cluster_history=0.3, prompt_history=0.3))
+    shown = replace(shown, histories=shown.histories.assign(prompt_cluster="", prompt_id=""))
+    found = guards(replace(trained(), judged=replace(judged(), rankers={judged().champion: shown})))
+    assert found[name]["value"] == pytest.approx(1.0)
+    assert found[name]["state"] == "alarm"
+    few = spearman(pd.Series(range(12)), pd.Series([0, 2, 1, 7, 3, 5, 4, 11, 6, 8, 10, 9]))
+    assert few[0] > 0.8
+    assert few[1] < 0.8
+    assert np.isnan(spearman(pd.Series(range(12)), pd.Series([1.0] * 12))).all()
 
 
 def test_contents_that_were_never_shown_are_counted():
