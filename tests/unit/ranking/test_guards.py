@@ -80,11 +80,9 @@ def test_what_stands_high_because_it_was_shown_is_an_alarm_and_a_few_contents_ar
     data, name = judged().train, "rank correlation of history with past exposure"
     content = data.cells["content_id"].to_numpy()
     seen = pd.Series(judged().theta[data.place]).groupby(content[data.cell]).sum()
-    shown = replace(
-        judged().ranker, histories=pd.DataFrame({"content_id": seen.index, "content_history": seen})
-    )
-    shown = replace(shown, histories=shown.histories.assign(cluster_history=0.3, prompt_history=0.3))
-    shown = replace(shown, histories=shown.histories.assign(prompt_cluster="", prompt_id=""))
+    earned = pd.DataFrame({"content_id": seen.index, "content_history": seen.to_numpy()})
+    earned = earned.assign(prompt_cluster="", prompt_id="", cluster_history=0.3, prompt_history=0.3)
+    shown = replace(judged().ranker, histories=earned)
     found = guards(replace(trained(), judged=replace(judged(), rankers={judged().champion: shown})))
     assert found[name]["value"] == pytest.approx(1.0)
     assert found[name]["state"] == "alarm"
