@@ -11,11 +11,12 @@ from eventlib.exposure import CURVE
 from eventlib.geo.cells import hide_small_cells
 from eventlib.ranking.checks import calibration_bins
 from eventlib.ranking.evaluation import LOGGING
-from eventlib.ranking.features import CELL, FEATURES
+from eventlib.ranking.guards import loop_guards
+from eventlib.ranking.importance import importance
 from eventlib.ranking.judge import SHUFFLED
 
 if TYPE_CHECKING:
-    from eventlib.ranking.pipeline import Judged, Ranking
+    from eventlib.ranking.pipeline import Ranking
 
 __all__ = [
     "calibration_table",
@@ -36,7 +37,6 @@ _WORDS: Final = {
     "debiased": "debiased",
     SHUFFLED: "shuffled labels (canary)",
 }
-SHUFFLES: Final = 20
 
 
 def lift(ranking: Ranking) -> tuple[float | None, float | None, float | None]:
@@ -146,80 +146,3 @@ def calibration_table(ranking: Ranking) -> pd.DataFrame:
         return calibration_bins(none, none, none.astype(np.intp), np.empty((0, 0)))
     held = judged.held
     return calibration_bins(judged.evidence.predicted, held.clicked, held.person, judged.draws.weights)
-
-
-def importance(ranking: Ranking) -> pd.DataFrame:
-    """Return how much worse held-out clicks are explained when a feature is shuffled among the cells.
-
-    Returns
-    -------
-    DataFrame
-        `feature, loss, lower, upper`: nats per thousand shows, mean and 5 % to 95 % of twenty shuffles, most first.
-    """
-    judged = ranking.judged
-    if judged is None:
-        return pd.DataFrame(columns=["feature", "loss", "lower", "upper"])
-    rng = np.random.default_rng(ranking.options.seed + 3)
-    losses = _losses(judged, rng)
-    low, high = np.quantile(losses, [0.05, 0.95], axis=1)
-    names = [feature.name for feature in FEATURES]
-    frame = pd.DataFrame({"feature": names, "loss": losses.mean(axis=1), "lower": low, "upper": high})
-    return frame.sort_values("loss", ascending=False, kind="stable", ignore_index=True)
-
-
-def _losses(judged: Judged, rng: np.random.Generator) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
-    """Return the loss per feature and shuffle; cells are scored, shows are judged."""
-    held, ranker = judged.held, judged.ranker
-    cells = held.frame[list(CELL)].drop_duplicates(ignore_index=True)
-    where = pd.MultiIndex.from_frame(cells).get_indexer(pd.MultiIndex.from_frame(held.frame[list(CELL)]))
-    design = ranker.design(cells, judged.contents)
-    theta = judged.theta[held.place]
-
-    def likelihood(matrix: np.ndarray[tuple[int, int], np.dtype[np.float32]]) -> float:
-        p = np.clip(theta * ranker.predict(matrix)[where], 1e-6, 1 - 1e-6)
-        return float(np.where(held.clicked > 0, np.log(p), np.log1p(-p)).mean())
-
-    whole = likelihood(design)
-    losses = np.zeros((len(FEATURES), SHUFFLES))
-    for column in range(len(FEATURES)):
-        shuffled = design.copy()
-        for shuffle in range(SHUFFLES):
-            shuffled[:, column] = rng.permutation(design[:, column])
-            losses[column, shuffle] = 1000 * (whole - likelihood(shuffled))
-    return losses
-
-
-def loop_guards(ranking: Ranking) -> pd.DataFrame:
-    """Return signs that a ranker feeds on its own past: `guard, value, reads`, from the shows before the cut (S8.7)."""
-    judged = ranking.judged
-    if judged is None:
-        return pd.DataFrame(columns=["guard", "value", "reads"])
-    data = judged.train
-    content = data.cells["content_id"].to_numpy()[data.cell]
-    seen = pd.Series(judged.theta[data.place]).groupby(content).sum().sort_values()
-    known = judged.contents.latest()["content_id"]
-    shares = seen.to_numpy() / seen.sum()
-    position = np.arange(1, len(shares) + 1)
-    gini = float(2 * (position * shares).sum() / len(shares) - (len(shares) + 1) / len(shares))
-    top = max(1, round(0.01 * len(shares)))
-    history = judged.ranker.histories.groupby("content_id")["content_history"].first()
-    correlation = float(seen.corr(history, method="spearman"))
-    rows = [
-        ("Gini of exposure over contents", gini, "0 is equal, 1 is all on one"),
-        (
-            "share of exposure on the top 1 % of contents",
-            float(shares[-top:].sum()),
-            f"{top} of {len(shares)} contents",
-        ),
-        (
-            "known contents never shown",
-            float((~known.isin(seen.index)).mean()),
-            "nothing can be learned about them",
-        ),
-        (
-            "rank correlation of history with past exposure",
-            correlation,
-            "near 1, what is shown is what stays shown",
-        ),
-    ]
-    return pd.DataFrame(rows, columns=["guard", "value", "reads"])
