@@ -29,6 +29,7 @@ __all__ = [
     "champion",
     "connection",
     "gates",
+    "one_canary",
     "unasked",
 ]
 
@@ -129,6 +130,12 @@ def _shuffled_lift(differences: pd.DataFrame, over: str) -> dict[str, float]:
     between = float(rows["difference"].var(ddof=1)) / len(rows) if len(rows) > 1 else 0.0
     sd = np.sqrt((rows["sd"] ** 2).mean() + between)
     return {"share": float(rows["share"].mean()), "lower95": float(rows["difference"].mean() - Z95 * sd)}
+
+
+def one_canary(frame: pd.DataFrame) -> pd.DataFrame:
+    """Put the rankers of shuffled labels into one row, their mean, in the order of the frame."""
+    names = frame["policy"].str.replace(rf"^{SHUFFLED} \d+$", SHUFFLED, regex=True)
+    return frame.assign(policy=names).groupby("policy", sort=False).mean(numeric_only=True).reset_index()
 
 
 def _worse_than_before(name: str, differences: pd.DataFrame) -> list[str]:

@@ -10,10 +10,10 @@ import pandas as pd
 from eventlib.exposure import CURVE
 from eventlib.geo.cells import hide_small_cells
 from eventlib.ranking.checks import calibration_bins
-from eventlib.ranking.evaluation import LOGGING
+from eventlib.ranking.evaluation import LOGGING, UNIFORM
 from eventlib.ranking.guards import loop_guards
 from eventlib.ranking.importance import importance
-from eventlib.ranking.judge import SHUFFLED
+from eventlib.ranking.judge import PREVIOUS, SHUFFLED, one_canary
 
 if TYPE_CHECKING:
     from eventlib.ranking.pipeline import Ranking
@@ -36,6 +36,8 @@ _WORDS: Final = {
     "naive": "naive clicks",
     "debiased": "debiased",
     SHUFFLED: "shuffled labels (canary)",
+    UNIFORM: "any order, by chance",
+    PREVIOUS: "the last bundle",
 }
 
 
@@ -134,6 +136,7 @@ def policies(ranking: Ranking) -> pd.DataFrame:
     frame = ranking.judged.policies
     for column, source in (("gain", "difference"), ("gain_lower", "lower"), ("gain_upper", "upper")):
         frame = frame.assign(**{column: frame["policy"].map(over[source])})
+    frame = one_canary(frame)
     named = frame.assign(policy=frame["policy"].map(_WORDS))
     return named.sort_values("value", ascending=False, ignore_index=True)[columns]
 

@@ -30,7 +30,7 @@ def made_ranker(formula, *, slope=1.0, unused=()):
     x = np.random.default_rng(0).random((3000, 4)).astype(np.float32)
     trees = HistGradientBoostingRegressor(max_iter=40, max_leaf_nodes=8, max_bins=32, early_stopping=False)
     still = np.where(np.isin(np.arange(4), unused), np.float32(0.5), x)
-    return FittedRanker(trees.fit(still, formula(x)), 0.0, slope, pd.DataFrame(), 0.3, 0), x
+    return FittedRanker(trees.fit(still, formula(x)), 0.0, slope, pd.DataFrame(), 0.3, 0, np.empty((0, 5))), x
 
 
 def by_permutations(ranker, row, background, weights, groups):

@@ -94,7 +94,9 @@ def test_what_stands_high_because_it_was_shown_is_an_alarm_and_a_few_contents_ar
 
 def test_contents_that_were_never_shown_are_counted():
     contents = judged().contents
-    more = pd.concat([contents.frame, contents.frame.assign(content_id="x" + contents.frame["content_id"])])
+    more = pd.concat(
+        [contents.frame, *(contents.frame.assign(content_id=x + contents.frame["content_id"]) for x in "xyz")]
+    )
     found = guards(replace(trained(), judged=replace(judged(), contents=replace(contents, frame=more))))
     row = found["known contents never shown"]
     shown = judged().train.cells["content_id"].nunique()
