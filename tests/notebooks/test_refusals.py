@@ -1,0 +1,103 @@
+"""Whole logs that must not lead to an export: each is refused by its gate, exit 6, and nothing but the reason is left."""
+
+from __future__ import annotations
+
+import copy
+import gzip
+import json
+import random
+from collections import defaultdict
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import orjson
+import pytest
+
+from eventlib.api import prepare
+from eventlib.simulate import WorldParameters, simulate
+from tests.factory import KEY
+from tests.unit.test_cli import run
+
+if TYPE_CHECKING:
+    import subprocess
+    from collections.abc import Callable
+    from pathlib import Path
+
+    Events = list[dict[str, Any]]
+
+pytestmark = pytest.mark.slow
+
+
+def _read(folder: Path) -> Events:
+    found = []
+    for path in sorted(folder.glob("*.ndjson.gz")):
+        for line in gzip.decompress(path.read_bytes()).splitlines():
+            try:
+                found.append(orjson.loads(line))
+            except orjson.JSONDecodeError:
+                continue
+    return [one for one in found if isinstance(one, dict) and isinstance(one.get("properties"), dict)]
+
+
+@pytest.fixture(scope="module")
+def logs(tmp_path_factory):
+    """Return logs of a world by its swap noise, read once."""
+
+    @cache
+    def of(noise: float) -> Events:
+        folder = tmp_path_factory.mktemp("log")
+        simulate(folder, events=80_000, seed=11, parameters=WorldParameters(swap_noise=noise, edited_share=0.0))
+        return _read(folder)
+
+    return of
+
+
+def _shuffled(events: Events) -> Events:
+    """Who clicked at a place is drawn again among all who saw it: rates by place stay, interest is gone."""
+    made, rng = copy.deepcopy(events), random.Random(1)
+    shows: dict[tuple[object, ...], list[str]] = defaultdict(list)
+    for one in made:
+        if one.get("event_name") == "citation_show":
+            p = one["properties"]
+            shows[p.get("engine"), p.get("slot"), p["position"]].append(p["citation_id"])
+    other: dict[str, str] = {}
+    for ids in shows.values():
+        other |= dict(zip(ids, rng.sample(ids, len(ids)), strict=True))
+    for one in made:
+        if one.get("event_name") == "citation_click":
+            p = one["properties"]
+            p["citation_id"] = other.get(p["citation_id"], p["citation_id"])
+    return made
+
+
+def _whole(events: Events) -> Events:
+    return events
+
+
+CASES: dict[str, tuple[float, Callable[[Events], Events], float, str]] = {
+    "no swaps": (0.0, _whole, 0.35, "G4"),
+    "shuffled labels": (0.8, _shuffled, 0.35, "G1"),
+    "a tiny effective sample": (0.8, _whole, 0.1, "G3"),
+}
+"""Swap noise of the world, what becomes of its log, the share held out, the gate that refuses."""
+
+
+def _report(events: Events, tmp_path: Path, parameter: str) -> subprocess.CompletedProcess[str]:
+    log, key = tmp_path / "log.ndjson", tmp_path / "key"
+    log.write_bytes(b"".join(orjson.dumps(one) + b"\n" for one in events))
+    key.write_text(KEY)
+    prepare(log, key=key).save(tmp_path / "prepared")
+    at = ["--prepared", str(tmp_path / "prepared"), "--out", str(tmp_path / "reports")]
+    return run("report", "07_export_signals", *at, "-p", f"out={tmp_path / 'signals'}", "-p", parameter)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_log_that_must_not_be_exported_ends_with_6_and_leaves_the_reason_only(case, logs, tmp_path):
+    noise, change, share, gate = CASES[case]
+    result = _report(change(logs(noise)), tmp_path, f"evaluation_share={share}")
+    assert result.returncode == 6, result.stderr
+    assert [path.name for path in (tmp_path / "signals").iterdir()] == ["refused.json"]
+    told = json.loads((tmp_path / "signals" / "refused.json").read_text())
+    assert gate in [g["gate"] for g in told["gates"] if g["state"] == "failed"]
+    assert gate in told["reason"]
+    assert not list((tmp_path / "reports").glob("*/latest"))
