@@ -29,6 +29,7 @@ MAX_LOG_SE: Final = 0.10
 LEVEL: Final = 0.90
 LEAST_CLUSTERS: Final = SMALL_CELL
 """People below whom the spread between people, and with it every error, is not known."""
+_NO_SPREAD: Final = 1e-6  # where everything shown was clicked, an error of 0 is no knowledge
 _USED_SHARE: Final = 0.01  # a rank below one percent of the shows does not decide whether a curve is usable
 CURVE: Final = {
     "slot": "object",
@@ -69,7 +70,7 @@ class Exposure:
     keys
         Of a harvested curve: how many inform.
     clusters
-        People (or answers, or rows) whose scores the errors come from; 0 where the curve is given.
+        People (or answers, or rows) whose clicks inform; 0 where the curve is given.
     positions
         (slot, rank) → exposure, where it is known.
     method
@@ -149,7 +150,7 @@ def curve_frame(
     Parameters
     ----------
     clusters
-        Whose scores the covariance was summed from: intervals are by Student's t with one degree of freedom less.
+        People whose clicks inform: intervals are by Student's t with one degree of freedom less.
     known, unknown
         What the status of positions with an exposure and without one is called.
     """
@@ -209,7 +210,7 @@ def doubts(
     Parameters
     ----------
     clusters
-        People whose clicks inform.
+        People whose clicks inform; infinite where errors are given.
     missing
         What to say before the names of used positions without one.
     """
@@ -223,6 +224,8 @@ def doubts(
     connected = not reasons
     if clusters < LEAST_CLUSTERS and connected:
         reasons.append("the clicks that inform are of fewer than ten people, too few to tell errors from")
+    if np.isfinite(clusters) and (used["log_se"].iloc[1:] < _NO_SPREAD).any():
+        reasons.append("the clicks that inform do not vary, so that their errors cannot be told")
     worst = used["log_se"].max()
     if worst > limit:
         reasons.append(f"the error of log exposure reaches {worst:.2f}, over {limit:.2f}")

@@ -73,7 +73,7 @@ def _estimate(name: str, swaps: Swaps, people: People, max_log_se: float, level:
     shows, clicks = informing.cells()
     joined = joined_places(shows, clicks)
     log_exposure, covariance, pairs = _fit(informing, people[kept], joined)
-    clusters = len(np.unique(people.cluster[kept]))
+    clusters = len(np.unique(people.cluster[kept][informing.clicked > 0]))
     if clusters < LEAST_CLUSTERS:
         covariance = without_errors(covariance)
     counts = count_places(swaps, people, clicks.sum(axis=0).astype(np.int64)).assign(all_pairs=pairs)

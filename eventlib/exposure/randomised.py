@@ -110,7 +110,7 @@ def _estimate(name: str, rows: pd.DataFrame, random: Bools, max_log_se: float, l
     clicked, people = rows["clicked"].to_numpy(dtype=np.float64), People.of(rows)
     slice_ = _Slice.of(rows[random], position[random], people.cluster[random], len(positions))
     log_exposure, covariance, odd = slice_.ratios()
-    clusters = len(np.unique(people.cluster[random]))
+    clusters = len(np.unique(people.cluster[random & (clicked > 0)]))
     if clusters < LEAST_CLUSTERS:
         covariance = without_errors(covariance)
     informing = np.bincount(position[random], clicked[random], len(positions)).astype(np.int64)

@@ -79,6 +79,18 @@ def test_errors_of_fewer_than_ten_people_are_not_told():
     assert estimate_exposure(swapped(100, 50, people=10)).clusters == 10
 
 
+def test_clicks_that_do_not_vary_have_no_error():
+    curve = estimate_exposure(swapped(400, 400))
+    assert curve.connected
+    assert not curve.usable
+    assert curve.reasons == ("the clicks that inform do not vary, so that their errors cannot be told",)
+
+
+def test_the_few_who_click_count_not_the_many_who_look():
+    rows = swapped(9, 9, people=400)
+    assert "fewer than ten people" in estimate_exposure(rows).reasons[0]
+
+
 def test_the_unknown_are_one_person_for_small_cells_and_many_for_errors():
     rows = pd.DataFrame({"answer_id": ["a", "a", "b", "c"], "person_id": ["", None, "", "p"]})
     people = People.of(rows)
@@ -167,7 +179,7 @@ def test_parts_that_no_swap_joins_have_numbers_of_their_own():
 def test_shows_carry_their_propensity():
     shows, clicks, answers = frames()
     assert shown_citations(shows, clicks, answers)["propensity"].isna().all()
-    logged = shown_citations(shows.assign(propensity=[0.25, 0.25, None, 0.5, 0.5]), clicks, answers)
+    logged = shown_citations(shows.assign(propensity=[0.25, 0.25, np.nan, 0.5, 0.5]), clicks, answers)
     assert logged["propensity"].tolist() == pytest.approx([0.25, np.nan], nan_ok=True)
     assert logged["propensity"].dtype == np.float64
 
@@ -274,8 +286,8 @@ def test_the_error_of_the_reference_is_in_all_others():
         (CURVE.assign(rank=[1, 2, 2]), "has inline 2 twice or more"),
         (CURVE.assign(rank=[2, 3, 4]), "lacks rank 1"),
         (CURVE.assign(log_se=[0.0, -0.1, 0.1]), "log_se of the given exposure must be 0 or more"),
-        (CURVE.assign(log_se=[0.0, None, 0.1]), "must be a finite number; 1 of 3"),
-        (CURVE.assign(slot=["inline", None, "inline"]), "without a slot"),
+        (CURVE.assign(log_se=[0.0, np.nan, 0.1]), "must be a finite number; 1 of 3"),
+        (CURVE.assign(slot=["inline", np.nan, "inline"]), "without a slot"),
         (CURVE.iloc[:0], "has no rows"),
     ],
 )
