@@ -90,6 +90,7 @@ def measure(clicks: int, noise: float, repeats: int, *, best: bool, **world: Any
             "em": error(em(rows)) if best and seed < FIRST + EM_WORLDS else np.nan,
             "covered": covered(curve),
             "multinomial": multinomial(rows) if curve.connected and clicks < 100_000 else np.nan,
+            "came": float(rows["clicked"].sum()),
             "connected": float(curve.connected),
             "usable": float(curve.usable),
         }
@@ -98,16 +99,18 @@ def measure(clicks: int, noise: float, repeats: int, *, best: bool, **world: Any
     mean = {
         name: spread(values, 3 if name in {"covered", "multinomial"} else 4) for name, values in found.items()
     }
-    shares = f"{np.mean(found['connected']):.2f} | {np.mean(found['usable']):.2f}"
     told = " (promised: .02)" if (clicks, noise) in PROMISED and not world else ""
-    print(
-        f"| {clicks:,} | {noise} | {repeats} | {mean['error']}{told} | {mean['pairs']} | {few(found['em'], found['error'])} | "
-        f"{mean['covered']} | {mean['multinomial']} | {shares} |", flush=True,
+    cells = (
+        f"{clicks:,} ({np.mean(found['came']):,.0f})", noise, repeats, mean["error"] + told, mean["pairs"],
+        few(found["em"], found["error"]), mean["covered"], mean["multinomial"],
+        f"{np.mean(found['connected']):.2f}", f"{np.mean(found['usable']):.2f}",
     )  # fmt: skip
+    print(f"| {' | '.join(map(str, cells))} |", flush=True)
 
 
 HEAD: Final = (
-    "| clicks | swap noise | worlds | error | AllPairs' | EM's | coverage of 95 % | by the information matrix | connected | usable |\n"
+    "| clicks (came) | swap noise | worlds | error | AllPairs' | EM's | "
+    "coverage of 95 % | by the information matrix | connected | usable |\n"
     "|---|---|---|---|---|---|---|---|---|---|"
 )
 

@@ -41,7 +41,7 @@ def draw_rows(
     Parameters
     ----------
     clicks
-        About how many.
+        About how many: a fifth more come, since what is attractive stands higher (kappa).
     noise
         Standard deviation of what moves a content from answer to answer, against a spread of usual positions of 1.
     prompts
