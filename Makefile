@@ -52,6 +52,7 @@ bench: setup ## measure against peers and limits; prints tables
 	$(BIN)/python -m benchmarks.prompt_clusters
 	$(BIN)/python -m benchmarks.click_models 20
 	$(BIN)/python -m benchmarks.explanations 5
+	$(BIN)/python -m benchmarks.exposure 5
 
 lock: $(VENV)/ready ## write requirements.lock anew from pyproject.toml
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header \

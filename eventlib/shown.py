@@ -31,7 +31,8 @@ def shown_citations(
     -------
     pandas.DataFrame
         `citation_id, answer_id, engine, prompt_id, content_id, content_version, month, time_us, person_id,
-        slot, rank, clicked`; observed `owned` only, bots and denied rows left out, repeated shows once.
+        slot, rank, propensity, clicked`; observed `owned` only, bots and denied rows left out, repeated shows once.
+        `propensity` is the probability of the place where places were randomised, NaN elsewhere.
     """
     needed = {"citation_id", "answer_id", "content_id", "position", "event_time"}
     if missing := needed - set(shows.columns):
@@ -44,6 +45,7 @@ def shown_citations(
     rows["person_id"] = persons(seen)
     rows["slot"] = texts(seen, "slot", "inline")
     rows["rank"] = _ranks(seen)
+    rows["propensity"] = numbers(seen, "propensity")
     rows["prompt_id"] = _prompt(rows["answer_id"], answers)
     clicked = set(texts(analysable(clicks), "citation_id"))
     rows["clicked"] = rows["citation_id"].isin(clicked).to_numpy(dtype=bool)

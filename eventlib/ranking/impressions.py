@@ -33,11 +33,15 @@ COLUMNS: Final = (
     "month",
     "slot",
     "rank",
+    "propensity",
     "time_us",
     "clicked",
     "person",
 )
-"""One row per citation shown: `rank` from 1, `time_us` since 1970 UTC, `month` since 1970, `person` the cluster."""
+"""One row per citation shown.
+
+`rank` from 1, `propensity` NaN where not random, `time_us` since 1970 UTC, `month` since 1970, `person` the cluster.
+"""
 
 _NEEDED: Final = (
     "observation",

@@ -28,9 +28,10 @@ _READERS: Final = (
     "geo",
     "ranking",
     "signals",
-    "exposure.py",
+    "exposure",
     "journeys.py",
     "sessions.py",
+    "shown.py",
 )
 _SAMPLE: Final = 200_000
 _KINDS: Final = {b'"': "text", b"[": "list", b"{": "object", b"t": "flag", b"f": "flag"}
