@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from eventlib.ranking.training import FittedRanker
 
-__all__ = ["INPUT", "OUTPUT", "TOLERANCE", "parity", "score", "to_onnx"]
+__all__ = ["INPUT", "OUTPUT", "TOLERANCE", "open_session", "parity", "score", "to_onnx"]
 
 INPUT: Final = "features"
 OUTPUT: Final = "relevance"
@@ -140,11 +140,16 @@ def _round_down(thresholds: Any) -> NDArray[np.float32]:
     return np.where(nearest > exact, below, nearest)
 
 
-def score(network: bytes, design: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Return relevance as the ONNX runtime computes it, shape (rows,)."""
+def open_session(network: bytes) -> onnxruntime.InferenceSession:
+    """Open a network on one thread: a few rows are scored sooner than a second thread wakes up."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
-    session = onnxruntime.InferenceSession(network, options, providers=["CPUExecutionProvider"])
+    return onnxruntime.InferenceSession(network, options, providers=["CPUExecutionProvider"])
+
+
+def score(network: bytes, design: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Return relevance as the ONNX runtime computes it, shape (rows,)."""
+    session = open_session(network)
     (found,) = session.run([OUTPUT], {INPUT: np.ascontiguousarray(design, dtype=np.float32)})
     return np.asarray(found, dtype=np.float64).ravel()
 

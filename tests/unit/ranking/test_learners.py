@@ -89,5 +89,5 @@ def test_a_world_is_ranked_alike_by_either_learner():
     design = hist.ranker.design(hist.train.cells, hist.contents)
     for name in ("debiased", "naive"):
         scores = np.stack([judged.rankers[name].predict(design) for judged in (hist, boosted)])
-        assert np.corrcoef(scores)[0, 1] > 0.95
+        assert np.corrcoef(scores[0], scores[1])[0, 1] > 0.95
         assert (scores[0] != scores[1]).any()
