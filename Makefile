@@ -53,10 +53,12 @@ bench: setup ## measure against peers and limits; prints tables
 	$(BIN)/python -m benchmarks.click_models 20
 	$(BIN)/python -m benchmarks.explanations 5
 	$(BIN)/python -m benchmarks.exposure 5
+	$(BIN)/python -m benchmarks.scoring
+	$(BIN)/python -m benchmarks.lambdarank 5
 
 lock: $(VENV)/ready ## write requirements.lock anew from pyproject.toml
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header \
-		--group dev --extra spark pyproject.toml --output-file requirements.lock
+		--group dev --extra spark --extra lightgbm pyproject.toml --output-file requirements.lock
 
 clean: ## remove what was made, the environment included
 	rm -rf $(VENV) $(PREPARED) .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist

@@ -30,6 +30,7 @@ from eventlib.ranking.features import (
 from eventlib.ranking.gates import Gate, as_frame, passed
 from eventlib.ranking.impressions import Impressions, read_impressions
 from eventlib.ranking.judge import DEBIASED, NAIVE, SHUFFLED
+from eventlib.ranking.learners import check_learner
 from eventlib.ranking.previous import previous_scores
 from eventlib.ranking.training import FittedRanker, TrainingData, fit_ranker, training_data
 
@@ -67,6 +68,13 @@ class Options:
         Bootstrap replicates over people.
     seed
         Of trees, replicates and shuffles.
+    learner
+        "hist" (scikit-learn's trees) or "lightgbm" (`pip install 'eventlib[lightgbm]'`).
+
+    Raises
+    ------
+    BadCallError
+        Another learner, or one that is not installed.
     """
 
     engine: str = ""
@@ -74,6 +82,10 @@ class Options:
     embargo_hours: float = 24.5
     replicates: int = 200
     seed: int = 0
+    learner: str = "hist"
+
+    def __post_init__(self) -> None:
+        check_learner(self.learner)
 
 
 @dataclass(frozen=True, slots=True)
@@ -330,14 +342,18 @@ def _judge(
         return None, judge.unasked(connected)
     coded = training_data(learned, contents, places)
     rankers = {
-        DEBIASED: fit_ranker(coded, theta, seed=options.seed),
-        NAIVE: fit_ranker(coded, np.ones_like(theta), scale=theta, seed=options.seed),
+        DEBIASED: fit_ranker(coded, theta, seed=options.seed, learner=options.learner),
+        NAIVE: fit_ranker(
+            coded, np.ones_like(theta), scale=theta, seed=options.seed, learner=options.learner
+        ),
     }
     for number in range(1, SHUFFLES + 1):
         # only its order is looked at, so it needs no calibration
         shuffled = _shuffled(coded, options.seed + number)
         name = SHUFFLED if number == 1 else f"{SHUFFLED} {number}"
-        rankers[name] = fit_ranker(shuffled, theta, seed=options.seed, calibration=(0.0, 1.0))
+        rankers[name] = fit_ranker(
+            shuffled, theta, seed=options.seed, calibration=(0.0, 1.0), learner=options.learner
+        )
     relevance = {name: _scores(ranker, seen, contents) for name, ranker in rankers.items()}
     if previous is not None and len(previous):
         relevance[judge.PREVIOUS] = previous_scores(previous, seen)

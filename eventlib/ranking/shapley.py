@@ -18,20 +18,21 @@ causal problem, AISTATS 2020 (interventional rather than conditional).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import singledispatch
 from math import factorial
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from eventlib.errors import BadCallError
+from eventlib.ranking.learners import BoosterRegressor, HistRegressor
 from eventlib.ranking.training import LOWEST
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
-    from sklearn.ensemble import HistGradientBoostingRegressor
-
+    from eventlib.ranking.learners import Regressor
     from eventlib.ranking.training import FittedRanker
 
 __all__ = ["MOST_GROUPS", "Leaves", "coalition_values", "read_leaves", "shapley_values"]
@@ -72,28 +73,68 @@ class Leaves:
         return found
 
 
-def read_leaves(regressor: HistGradientBoostingRegressor) -> Leaves:
+@singledispatch
+def read_leaves(regressor: Regressor) -> Leaves:
     """Read the leaves of a fitted regressor whose features are numbers without gaps.
 
-    scikit-learn has no public view of these trees; what is read here is compared with `predict` by a test.
+    scikit-learn has no public view of its trees; what is read here is compared with `predict` by a test.
     """
+    raise TypeError(f"no leaves of {type(regressor).__name__}")  # every learner has them below
+
+
+@read_leaves.register
+def _(regressor: HistRegressor) -> Leaves:
+    model = regressor.model
+    split = ("is_leaf", "value", "feature_idx", "num_threshold", "left", "right")
     boxes: list[tuple[Floats, Floats, float]] = []
-    for (tree,) in regressor._predictors:  # noqa: SLF001  # as said above
-        every = np.full(regressor.n_features_in_, np.inf)
-        stack = [(0, -every, every)]
-        while stack:
-            index, low, high = stack.pop()
-            node = tree.nodes[index]
-            if node["is_leaf"]:
-                boxes.append((low, high, float(node["value"])))
-                continue
-            feature, threshold = int(node["feature_idx"]), float(node["num_threshold"])
-            below, above = high.copy(), low.copy()
-            below[feature] = min(high[feature], threshold)
-            above[feature] = max(low[feature], threshold)
-            stack += [(int(node["left"]), low, below), (int(node["right"]), above, high)]
+    for (tree,) in model._predictors:  # noqa: SLF001  # as said above
+        nodes = tree.nodes[list(split)].tolist()
+
+        def node(i: int, nodes: Any = nodes) -> Any:
+            leaf, value, feature, threshold, left, right = nodes[i]
+            return value if leaf else (feature, threshold, left, right)
+
+        boxes += _boxes(node, 0, model.n_features_in_)
+    return _leaves(boxes, float(np.ravel(model._baseline_prediction)[0]))  # noqa: SLF001
+
+
+@read_leaves.register
+def _(regressor: BoosterRegressor) -> Leaves:
+    dump = regressor.model.dump_model()
+
+    def node(branch: dict[str, Any]) -> Any:
+        if "leaf_value" in branch:
+            return branch["leaf_value"]
+        return branch["split_feature"], branch["threshold"], branch["left_child"], branch["right_child"]
+
+    boxes = [
+        box
+        for tree in dump["tree_info"]
+        for box in _boxes(node, tree["tree_structure"], dump["max_feature_idx"] + 1)
+    ]
+    return _leaves(boxes, 0.0)
+
+
+def _boxes(node: Callable[[Any], Any], root: Any, width: int) -> list[tuple[Floats, Floats, float]]:
+    """Walk a tree: `node` gives a leaf's value, or a split's feature, threshold and two children."""
+    every, boxes = np.full(width, np.inf), []
+    stack = [(root, -every, every)]
+    while stack:
+        at, low, high = stack.pop()
+        found = node(at)
+        if isinstance(found, float):
+            boxes.append((low, high, found))
+            continue
+        feature, threshold, left, right = found
+        below, above = high.copy(), low.copy()
+        below[feature], above[feature] = min(high[feature], threshold), max(low[feature], threshold)
+        stack += [(left, low, below), (right, above, high)]
+    return boxes
+
+
+def _leaves(boxes: list[tuple[Floats, Floats, float]], baseline: float) -> Leaves:
     low, high, value = (np.array(part) for part in zip(*boxes, strict=True))
-    return Leaves(low, high, value, float(np.ravel(regressor._baseline_prediction)[0]))  # noqa: SLF001
+    return Leaves(low, high, value, baseline)
 
 
 def coalition_values(

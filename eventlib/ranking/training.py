@@ -12,22 +12,18 @@ Source: Joachims, Swaminathan and Schnabel, Unbiased learning-to-rank with biase
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import pandas as pd
-from sklearn.ensemble import HistGradientBoostingRegressor
-from threadpoolctl import ThreadpoolController
 
 from eventlib.ranking.features import CELL, CONTENT_FEATURES, HISTORY_FEATURES, LEVELS, Contents, history
+from eventlib.ranking.learners import Regressor, fit_regressor
 
 if TYPE_CHECKING:
-    from contextlib import AbstractContextManager
-
     from numpy.typing import NDArray
 
-__all__ = ["CLIP", "FOLDS", "FittedRanker", "TrainingData", "fit_ranker", "training_data"]
+__all__ = ["CLIP", "FOLDS", "FittedRanker", "TrainingData", "examined_clicks", "fit_ranker", "training_data"]
 
 FOLDS: Final = 5
 """Person folds: a row's history and its calibration come from the other four."""
@@ -40,6 +36,7 @@ LOWEST: Final = 1e-4
 
 _HISTORIES: Final = tuple(feature.name for feature in HISTORY_FEATURES)
 _MONOTONE: Final = [0] * len(CONTENT_FEATURES) + [1] * len(HISTORY_FEATURES)
+"""More clicks before never speak against a content."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +82,7 @@ class FittedRanker:
 
     Attributes
     ----------
-    regressor : HistGradientBoostingRegressor
+    regressor : Regressor
         Takes float32, shape (rows, len(FEATURES)).
     intercept, slope : float
         Calibrated relevance = intercept + slope * the regressor's output, cut to [1e-4, 1].
@@ -100,7 +97,7 @@ class FittedRanker:
         a fold saw nothing of the cell, and everywhere if the calibration was given.
     """
 
-    regressor: HistGradientBoostingRegressor
+    regressor: Regressor
     intercept: float
     slope: float
     histories: pd.DataFrame
@@ -122,9 +119,7 @@ class FittedRanker:
 
     def predict(self, design: NDArray[np.float32]) -> NDArray[np.float64]:
         """Return calibrated relevance, the probability of a click once examined, shape (rows,)."""
-        with _one_thread():
-            raw = self.regressor.predict(design)
-        return _relevance(raw, self.intercept, self.slope)
+        return _relevance(self.regressor.predict(design), self.intercept, self.slope)
 
 
 def _relevance(raw: NDArray[np.float64], intercept: float, slope: float) -> NDArray[np.float64]:
@@ -161,38 +156,6 @@ def training_data(shows: pd.DataFrame, contents: Contents, places: list[str]) ->
     )
 
 
-@cache
-def _threads() -> ThreadpoolController:
-    return ThreadpoolController()  # finding the libraries takes longer than a fit: once
-
-
-def _one_thread() -> AbstractContextManager[Any]:
-    """Keep trees on one thread: cells are few, threads would wait for each other longer than they work."""
-    limited: AbstractContextManager[Any] = _threads().limit(limits=1, user_api="openmp")
-    return limited
-
-
-def _regressor(seed: int) -> HistGradientBoostingRegressor:
-    return HistGradientBoostingRegressor(
-        learning_rate=0.1,
-        max_iter=60,
-        max_bins=32,  # weighted bins are costly, and histories are not known any finer
-        max_leaf_nodes=8,
-        min_samples_leaf=20,
-        l2_regularization=1.0,
-        monotonic_cst=_MONOTONE,  # more clicks before never speak against a content
-        early_stopping=False,
-        random_state=seed,
-    )
-
-
-def _fit(
-    seed: int, x: NDArray[np.float32], y: NDArray[np.float64], w: NDArray[np.float64]
-) -> HistGradientBoostingRegressor:
-    with _one_thread():
-        return _regressor(seed).fit(x, y.astype(np.float32), sample_weight=w / w.mean())
-
-
 def _calibrate(
     raw: NDArray[np.float64], y: NDArray[np.float64], w: NDArray[np.float64]
 ) -> tuple[float, float]:
@@ -215,6 +178,7 @@ def fit_ranker(
     clip: float = CLIP,
     scale: NDArray[np.float64] | None = None,
     calibration: tuple[float, float] | None = None,
+    learner: str = "hist",
 ) -> FittedRanker:
     """Fit the ranker: histories from the other folds, trees, then calibration on out-of-fold predictions.
 
@@ -234,9 +198,16 @@ def fit_ranker(
         Exposure to calibrate on where it is not `exposure`: the naive ranker's output then is a relevance too.
     calibration
         Intercept and slope to take instead of fitting them.
+    learner
+        "hist" (scikit-learn) or "lightgbm" (the extra of that name).
+
+    Raises
+    ------
+    BadCallError
+        Another learner, or one that is not installed.
     """
     ones = np.ones(len(data.cell)) if weights is None else weights
-    sums_e, sums_c = _sums(data, exposure, ones, clip)
+    sums_e, sums_c = examined_clicks(data, exposure, ones, clip)
     rest_c, rest_e = sums_c.sum(1, keepdims=True) - sums_c, sums_e.sum(1, keepdims=True) - sums_e
     others = history(rest_c, rest_e, data.levels)
     rows = np.flatnonzero(sums_e.ravel() > 0)
@@ -244,12 +215,12 @@ def fit_ranker(
     x = np.column_stack([data.features[cell], others[cell, fold]]).astype(np.float32)
     w = sums_e.ravel()[rows]
     y = sums_c.ravel()[rows] / w
-    regressor = _fit(seed, x, y, w)
+    regressor = fit_regressor(learner, seed, x, y, w, _MONOTONE)
     cross_fitted = np.full(sums_e.size, np.nan)
     if calibration is None:
-        sums = (sums_e, sums_c) if scale is None else _sums(data, scale, ones, clip)
+        sums = (sums_e, sums_c) if scale is None else examined_clicks(data, scale, ones, clip)
         examined, clicks = (part.ravel()[rows] for part in sums)
-        raw = _out_of_fold(seed, x, y, w, fold)
+        raw = _out_of_fold(learner, seed, x, y, w, fold)
         calibration = _calibrate(raw, clicks / examined, examined)
         cross_fitted[rows] = _relevance(raw, *calibration)
     total_c, total_e = sums_c.sum(1, keepdims=True), sums_e.sum(1, keepdims=True)
@@ -266,21 +237,28 @@ def fit_ranker(
     )
 
 
-def _sums(
-    data: TrainingData, exposure: NDArray[np.float64], weights: NDArray[np.float64], clip: float
+def examined_clicks(
+    data: TrainingData, exposure: NDArray[np.float64], weights: NDArray[np.float64], clip: float = CLIP
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Sum examined shows and (clipped) clicks per cell and fold, each of shape (cells, FOLDS)."""
+    """Sum examined shows and (clipped) clicks per cell and fold, each of shape (cells, FOLDS): weight, weight * label."""
     e = exposure[data.place]
     return data.fold_sums(e * weights), data.fold_sums(np.minimum(data.clicked, clip * e) * weights)
 
 
 def _out_of_fold(
-    seed: int, x: NDArray[np.float32], y: NDArray[np.float64], w: NDArray[np.float64], fold: NDArray[np.intp]
+    learner: str,
+    seed: int,
+    x: NDArray[np.float32],
+    y: NDArray[np.float64],
+    w: NDArray[np.float64],
+    fold: NDArray[np.intp],
 ) -> NDArray[np.float64]:
     raw = np.zeros(len(y))
     for k in np.unique(fold):
         held = fold == k
-        raw[held] = (
-            y[~held].mean() if held.all() else _fit(seed, x[~held], y[~held], w[~held]).predict(x[held])
-        )
+        if held.all():
+            raw[held] = y.mean()
+        else:
+            rest = fit_regressor(learner, seed, x[~held], y[~held], w[~held], _MONOTONE)
+            raw[held] = rest.predict(x[held])
     return raw

@@ -331,9 +331,13 @@ def _manifest(ranking: Ranking, prepared: Prepared, moment: dt.datetime, rows: i
         "clipped_clicks": judged.ranker.clipped,
         "values": judged.policies.to_dict("records"),
         "gates": [asdict(gate) for gate in ranking.gates],
-        "libraries": {name: version(name) for name in ("eventlib", *_LIBRARIES)}
+        "libraries": {name: version(name) for name in ("eventlib", *_LIBRARIES, *_extra(ranking))}
         | {"python": platform.python_version()},
     }
+
+
+def _extra(ranking: Ranking) -> tuple[str, ...]:
+    return () if ranking.options.learner == "hist" else (ranking.options.learner,)
 
 
 def _ledger(prepared: Prepared) -> dict[str, Any]:

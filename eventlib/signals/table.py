@@ -180,6 +180,7 @@ def _errors(ranking: Ranking, judged: Judged, cells: pd.DataFrame, contents: Con
             seed=ranking.options.seed,
             weights=weights,
             calibration=(ranker.intercept, ranker.slope),
+            learner=ranking.options.learner,
         )
         scores[i] = refit.predict(refit.design(cells, contents))
     spread: NDArray[np.float64] = scores.std(axis=0, ddof=1)

@@ -17,6 +17,7 @@ from eventlib.ranking import Ranking, train_ranking, views
 from eventlib.ranking.explain import BACKGROUND, CAVEAT, GROUPS, draw_background, explain, group_columns
 from eventlib.ranking.features import CELL, FEATURES
 from eventlib.ranking.importance import importance
+from eventlib.ranking.learners import HistRegressor
 from eventlib.ranking.pipeline import Judged
 from eventlib.ranking.shapley import coalition_values, read_leaves, shapley_values
 from eventlib.ranking.training import FittedRanker
@@ -30,7 +31,8 @@ def made_ranker(formula, *, slope=1.0, unused=()):
     x = np.random.default_rng(0).random((3000, 4)).astype(np.float32)
     trees = HistGradientBoostingRegressor(max_iter=40, max_leaf_nodes=8, max_bins=32, early_stopping=False)
     still = np.where(np.isin(np.arange(4), unused), np.float32(0.5), x)
-    return FittedRanker(trees.fit(still, formula(x)), 0.0, slope, pd.DataFrame(), 0.3, 0, np.empty((0, 5))), x
+    fitted = HistRegressor(trees.fit(still, formula(x)))
+    return FittedRanker(fitted, 0.0, slope, pd.DataFrame(), 0.3, 0, np.empty((0, 5))), x
 
 
 def by_permutations(ranker, row, background, weights, groups):
@@ -86,7 +88,7 @@ def test_leaves_are_the_trees():
     ranker, x = made_ranker(lambda x: np.sin(9 * x[:, 0]) * x[:, 1] + x[:, 2])
     leaves = read_leaves(ranker.regressor)
     inside = leaves.inside(x, range(x.shape[1]))
-    assert (inside.sum(axis=1) == len(ranker.regressor._predictors)).all()
+    assert (inside.sum(axis=1) == len(ranker.regressor.model._predictors)).all()
     assert leaves.baseline + inside @ leaves.value == pytest.approx(ranker.regressor.predict(x), abs=1e-12)
 
 

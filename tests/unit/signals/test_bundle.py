@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from eventlib.errors import BadCallError, GateRefusedError
-from eventlib.ranking import Gate, train_ranking
+from eventlib.ranking import Gate, Options, train_ranking
 from eventlib.ranking.features import FEATURES
 from eventlib.signals import check_signals, export_signals, strongest
 from eventlib.signals.bundle import destination
@@ -138,6 +138,20 @@ def test_the_manifest_says_what_it_came_from(exported):
     assert [gate["gate"] for gate in manifest["gates"]] == ["G1", "G2", "G3", "G4", "G5", "G6"]
     assert manifest["training_window"]["cut"] < manifest["training_window"]["judged_from"]
     assert "/" not in manifest["prepared"]["inputs"][0]["file"]
+
+
+def test_a_bundle_of_lightgbm_checks_out_and_names_its_library(tmp_path, monkeypatch):
+    pytest.importorskip("lightgbm", reason="LightGBM is not installed")
+    monkeypatch.setattr("eventlib.signals.table.REFITS", 3)
+    options = Options(seed=3, replicates=20, learner="lightgbm")
+    export = export_signals(
+        train_ranking(world().tables, options), world().tables, prepared(tmp_path), created=MOMENT
+    )
+    assert export.folder is not None, export.verdict
+    assert check_signals(export.folder).ok
+    manifest = json.loads((export.folder / "manifest.json").read_text())
+    assert manifest["options"]["learner"] == "lightgbm"
+    assert manifest["libraries"]["lightgbm"]
 
 
 def test_feedback_is_in_the_forms_that_engines_import(exported):
