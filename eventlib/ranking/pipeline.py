@@ -11,6 +11,7 @@ import pandas as pd
 from eventlib.errors import BadCallError
 from eventlib.exposure import MAX_LOG_SE, estimate_exposure
 from eventlib.ranking import judge
+from eventlib.ranking.clusters import find_clusters
 from eventlib.ranking.evaluation import (
     HeldOut,
     Replicates,
@@ -19,13 +20,7 @@ from eventlib.ranking.evaluation import (
     place_names,
     replicate,
 )
-from eventlib.ranking.features import (
-    CELL,
-    Contents,
-    assign_clusters,
-    learn_clusters,
-    read_contents,
-)
+from eventlib.ranking.features import CELL, Contents, read_contents
 from eventlib.ranking.gates import Gate, as_frame, passed
 from eventlib.ranking.impressions import Impressions, read_impressions
 from eventlib.ranking.judge import DEBIASED, NAIVE, SHUFFLED
@@ -37,6 +32,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from eventlib.exposure import Exposure
+    from eventlib.ranking.clusters import Clusters
 
 __all__ = ["Judged", "Options", "Ranking", "Tables", "read_tables", "train_ranking"]
 
@@ -61,6 +57,9 @@ class Options:
         Bootstrap replicates over people.
     seed
         Of trees, replicates and shuffles.
+    prompt_clusters
+        File of saved prompt clusters, fitted for training on prompts before the cut, written if it is not there; ""
+        fits them on this log alone.
     """
 
     engine: str = ""
@@ -68,6 +67,7 @@ class Options:
     embargo_hours: float = 24.5
     replicates: int = 200
     seed: int = 0
+    prompt_clusters: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +101,8 @@ class Judged:
         The same as codes, and the held-out ones.
     contents
         Contents as known at the cut.
+    clusters
+        How prompts are clustered.
     policies, differences
         As `compare_policies` returns them.
     champion
@@ -118,7 +120,7 @@ class Judged:
     held: HeldOut
     draws: Replicates
     contents: Contents
-    clusters: Mapping[str, str]
+    clusters: Clusters
     policies: pd.DataFrame
     differences: pd.DataFrame
     champion: str
@@ -164,6 +166,11 @@ class Ranking:
     def exportable(self) -> bool:
         """A ranker was trained and no gate failed."""
         return self.judged is not None and passed(self.gates)
+
+    @property
+    def clusters_by(self) -> str:
+        """What prompts are clustered by, `text` or `topic`; empty where no ranker was judged."""
+        return self.judged.clusters.by if self.judged else ""
 
     @property
     def clicks(self) -> int | None:
@@ -260,7 +267,7 @@ def train_ranking(tables: Tables, options: Options | None = None) -> Ranking:
     Raises
     ------
     BadCallError
-        The log has owned engines, but not the one named.
+        The log has owned engines, but not the one named; or the file of prompt clusters may not be used.
     """
     options = options or Options()
     impressions = read_impressions(tables.shows, tables.clicks, tables.answers)
@@ -277,17 +284,17 @@ def train_ranking(tables: Tables, options: Options | None = None) -> Ranking:
         return Ranking(options, engine, impressions, reason, cut=cut, rows=rows)
     exposure = estimate_exposure(train)
     contents = read_contents(tables.publishes, tables.edits, cut)
-    judged, gates = _judge(train, held, exposure, contents, options)
+    clusters = find_clusters(
+        tables.answers, train, contents.topics(), cut, options.prompt_clusters, options.seed
+    )
+    contents = replace(contents, cluster_topics=clusters.topics)
+    judged, gates = _judge(train, held, exposure, contents, clusters, options)
     return Ranking(options, engine, impressions, "", gates, cut, exposure, judged, rows)
 
 
-def _placed(
-    shows: pd.DataFrame, contents: Contents, clusters: Mapping[str, str], places: list[str]
-) -> pd.DataFrame:
+def _placed(shows: pd.DataFrame, contents: Contents, clusters: Clusters, places: list[str]) -> pd.DataFrame:
     """Keep the shows at places in use, with their place and prompt cluster."""
-    marked = shows.assign(
-        place=place_names(shows), prompt_cluster=assign_clusters(shows, contents.topics(), clusters)
-    )
+    marked = shows.assign(place=place_names(shows), prompt_cluster=clusters.assign(shows, contents.topics()))
     return marked[marked["place"].isin(places)].reset_index(drop=True)
 
 
@@ -302,10 +309,14 @@ def _shuffled(data: TrainingData, seed: int) -> TrainingData:
 
 
 def _judge(
-    train: pd.DataFrame, held: pd.DataFrame, exposure: Exposure, contents: Contents, options: Options
+    train: pd.DataFrame,
+    held: pd.DataFrame,
+    exposure: Exposure,
+    contents: Contents,
+    clusters: Clusters,
+    options: Options,
 ) -> tuple[Judged | None, tuple[Gate, ...]]:
     places, theta = _used_places(exposure)
-    clusters = learn_clusters(train, contents.topics())
     learned, seen = (_placed(part, contents, clusters, places) for part in (train, held))
     share = len(learned) / len(train)
     data = held_out(seen, places) if len(places) > 1 and len(seen) else None
