@@ -25,7 +25,7 @@ from eventlib.geo.prompt_clusters import (
     keep_prompt_clusters,
     read_prompts,
 )
-from eventlib.ranking.features import assign_clusters, learn_clusters, most_frequent
+from eventlib.ranking.features import assign_clusters, learn_clusters, most_frequent, topics_of
 from eventlib.small_cells import SMALL_CELL
 
 if TYPE_CHECKING:
@@ -85,8 +85,10 @@ class Clusters:
         """
         if self.text is None:
             return assign_clusters(shows, content_topics, self.prompts)
-        by_topic = assign_clusters(shows, content_topics, {}).map(dict(self.of_topic))
-        return shows["prompt_id"].map(dict(self.prompts)).fillna(by_topic).fillna(UNKNOWN_PROMPTS).astype(str)
+        topic = assign_clusters(shows, content_topics, {})
+        own = [self.of_topic.get(name, UNKNOWN_PROMPTS) for name in topic]
+        known = shows["prompt_id"].map(dict(self.prompts)).astype(object)
+        return known.fillna(pd.Series(own, index=shows.index, dtype=object)).astype(str)
 
     def topic(self, cluster: str) -> str:
         """Return the topic of a cluster, "" if it has none."""
@@ -196,7 +198,7 @@ def _by_text(
     shown = pd.DataFrame(
         {
             "cluster": train["prompt_id"].map(dict(spoken)),
-            "topic": train["content_id"].map(dict(topics)).fillna(""),
+            "topic": topics_of(train, topics),
             "person": train["person"],
         }
     ).dropna()

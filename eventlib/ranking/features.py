@@ -36,6 +36,7 @@ __all__ = [
     "learn_clusters",
     "most_frequent",
     "read_contents",
+    "topics_of",
 ]
 
 CELL: Final = ("content_id", "content_version", "prompt_cluster", "prompt_id")
@@ -248,7 +249,7 @@ def _default(frame: pd.DataFrame, feature: Feature) -> float:
 
 def learn_clusters(shows: pd.DataFrame, topics: Mapping[str, str]) -> dict[str, str]:
     """Return the cluster of each prompt: the topic that it was most often answered with before the cut."""
-    return most_frequent(shows["prompt_id"], shows["content_id"].map(topics).fillna(""))
+    return most_frequent(shows["prompt_id"], topics_of(shows, topics))
 
 
 def assign_clusters(
@@ -258,8 +259,14 @@ def assign_clusters(
 
     A prompt that was not known at the cut is assigned by what its own answer retrieved, never by refitting (S7.7).
     """
-    own = most_frequent(shows["answer_id"], shows["content_id"].map(topics).fillna(""))
-    return shows["prompt_id"].map(dict(known)).fillna(shows["answer_id"].map(own)).astype(str)
+    own = most_frequent(shows["answer_id"], topics_of(shows, topics))
+    kept = shows["prompt_id"].map(dict(known)).astype(object)  # floats where none is known
+    return kept.fillna(shows["answer_id"].map(own)).astype(str)
+
+
+def topics_of(shows: pd.DataFrame, topics: Mapping[str, str]) -> pd.Series[Any]:
+    """Return the topic of the content of each show, "" where unknown."""
+    return shows["content_id"].map(dict(topics)).astype(object).fillna("")
 
 
 def most_frequent(keys: pd.Series[Any], values: pd.Series[Any]) -> dict[str, str]:

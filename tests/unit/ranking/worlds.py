@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 import numpy as np
@@ -15,6 +15,11 @@ HOUR = 3_600_000_000
 EXPOSURE = np.array([1.0, 0.6, 0.4, 0.3])
 PLACES = len(EXPOSURE)
 TOPICS = ("heat_pumps", "solar_panels", "wall_insulation")
+ABOUT = (
+    "cost", "mending", "lifetime", "in winter", "grants", "for tenants", "noise", "law", "tested", "old ones", "buying",
+    "myths",
+)  # fmt: skip
+"""What each prompt asks of its topic, once it speaks."""
 
 
 @dataclass(frozen=True)
@@ -130,3 +135,22 @@ def world() -> World:
 def trained() -> Ranking:
     """Return its ranking, trained once."""
     return train_ranking(world().tables, Options(seed=3))
+
+
+def speaking(tables: Tables) -> Tables:
+    """Return tables in which prompts say what they are about: prompt 7 asks of topic 7 mod 3."""
+    number = tables.answers["prompt_id"].str[-2:].astype(int)
+    texts = [f"{TOPICS[q % len(TOPICS)].replace('_', ' ')} {ABOUT[q % len(ABOUT)]}" for q in number]
+    return replace(tables, answers=tables.answers.assign(prompt_text=texts))
+
+
+@cache
+def spoken() -> Tables:
+    """Return the tables of the shared world, speaking."""
+    return speaking(world().tables)
+
+
+@cache
+def trained_by_text() -> Ranking:
+    """Return their ranking, trained once."""
+    return train_ranking(spoken(), Options(seed=3))
