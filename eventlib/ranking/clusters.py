@@ -167,7 +167,7 @@ def _refuse_later(path: str, fitted: PromptClusters, cut: int) -> None:
 def _unusable(fitted: PromptClusters, told: str) -> str:
     """Say why clusters tell nothing of these prompts; "" if they do."""
     if not fitted.labels:
-        return told
+        return told.removeprefix("no prompt clusters: ")
     if len(fitted.labels) == 1:
         return "their texts make one cluster, which tells none from another"
     return f"the text clusters are weak (silhouette {fitted.fitted['silhouette']:.2f})" if fitted.weak else ""

@@ -99,7 +99,7 @@ def test_a_ranking_by_text_is_judged_like_another_and_says_so():
 @pytest.mark.parametrize(
     ("texts", "why"),
     [
-        (lambda _: None, "no prompt clusters: no words that ten people"),
+        (lambda _: None, "no words that ten people"),
         (lambda _: "what do heat pumps cost", "one cluster"),
     ],
 )
