@@ -102,14 +102,20 @@ def _misstated(
         yield FILE, "was not fitted on events that allow training"
 
 
+def _labels(folder: Path) -> dict[str, str] | None:
+    """Return the label of each id that the features name; None where they are no such list."""
+    try:
+        rows = orjson.loads((folder / "features.json").read_bytes())["prompt_clusters"]["clusters"]
+        return {row["id"]: row["label"] for row in rows}
+    except (orjson.JSONDecodeError, KeyError, TypeError):
+        return None
+
+
 def _strangers(folder: Path, content: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """Clusters of the signals and of the features are those of the file."""
     known = {prompt_file.cluster_id(cluster): cluster["label"] for cluster in content["clusters"]}
     known |= {name: name for name in RESERVED}
-    said = (
-        orjson.loads((folder / "features.json").read_bytes()).get("prompt_clusters", {}).get("clusters", [])
-    )
-    if {row["id"]: row["label"] for row in said} != known:
+    if _labels(folder) != known:
         yield "features.json", f"its prompt clusters are not those of {FILE}"
     used = {str(name) for name in read_parquet(folder / "signals.parquet")["prompt_cluster"].to_pylist()}
     strange = sum(name not in known and not name.startswith(_SINGLE) for name in used)

@@ -143,6 +143,16 @@ def test_a_damaged_file_is_found_without_its_words(bundle):
     assert errors(bundle) == [f"{FILE}: holds no prompt clusters that can be used"]
 
 
+@pytest.mark.parametrize(
+    "said", [None, {}, {"by": "text", "clusters": [1]}, {"clusters": [{"id": [], "label": ""}]}]
+)
+def test_features_that_name_no_clusters_are_found(bundle, said):
+    features = read(bundle / "features.json")
+    (bundle / "features.json").write_text(json.dumps(features | {"prompt_clusters": said}))
+    sign(bundle, "features.json")
+    assert errors(bundle) == [f"features.json: its prompt clusters are not those of {FILE}"]
+
+
 @pytest.mark.parametrize("name", ["file", "sha256", "fitted_as_of", "purpose"])
 def test_a_manifest_that_says_something_else_is_found(bundle, name):
     state(bundle, **{name: None})
