@@ -80,13 +80,11 @@ def truth(world: World, found: Ranking, seed: int) -> dict[str, float]:
     judged = found.judged
     assert judged is not None
     prompt = [f"pr-{p:02d}" for p in np.repeat(np.arange(len(world.pool)), POOL)]
-    cells = pd.DataFrame(
-        {
-            "content_id": [f"c-{c:03d}" for c in world.pool.ravel()],
-            "content_version": "1",
-            "prompt_cluster": [judged.clusters.get(p, "") for p in prompt],
-            "prompt_id": prompt,
-        }
+    asked = pd.DataFrame(
+        {"content_id": [f"c-{c:03d}" for c in world.pool.ravel()], "prompt_id": prompt, "answer_id": prompt}
+    )
+    cells = asked.assign(
+        content_version="1", prompt_cluster=judged.clusters.assign(asked, judged.contents.topics())
     )
     scores = {
         name: judged.rankers[name]

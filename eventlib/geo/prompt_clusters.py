@@ -49,7 +49,6 @@ __all__ = [
 ]
 
 PURPOSES: Final = ("analytics", "training")
-_WEAK: Final = 0.1
 
 
 def _check_purpose(purpose: str) -> None:
@@ -226,13 +225,10 @@ def _told(clusters: PromptClusters) -> str:
 
 
 def _weakness(clusters: PromptClusters) -> str:
+    if not clusters.weak:
+        return ""
     silhouette = clusters.fitted["silhouette"]
-    weak = silhouette is not None and silhouette < _WEAK
-    return (
-        f"; prompts share few words, so that the clusters are weak (silhouette {silhouette:.2f})"
-        if weak
-        else ""
-    )
+    return f"; prompts share few words, so that the clusters are weak (silhouette {silhouette:.2f})"
 
 
 def cluster_prompts(

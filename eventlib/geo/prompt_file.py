@@ -4,11 +4,13 @@ To assign a prompt: split it as `eventlib.geo.prompt_terms.split_words` does (to
 its words and pairs of neighbours, each once; divide their weights (`words`, or `unseen` for any other) by the length
 of all of them together; the same with its pieces (three and four letters in a row of a word; two neighbours of a
 script without spaces), times 2; divide all by the root of 5 (by 1 if it has no piece); take the dot product with each
-cluster. The largest wins, the first of equals, if it is at least `threshold`.
+cluster. The largest wins, the first of equals, if it is at least `threshold`; else the prompt is `other`, and without
+a word `unknown`. In a signal bundle `features.json` names the id of each label, by which `signals.parquet` goes.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import tempfile
@@ -18,7 +20,7 @@ from typing import Any, Final
 
 from eventlib.errors import BadCallError
 
-__all__ = ["FORMAT", "VERSION", "read", "write"]
+__all__ = ["FORMAT", "VERSION", "cluster_id", "encode", "read", "write"]
 
 FORMAT: Final = "eventlib prompt clusters"
 VERSION: Final = "1-0-0"
@@ -31,16 +33,31 @@ _LARGEST: Final = 1e6  # weights are logs of counts, or shares of a length; squa
 _FITTED: Final = {"as_of": str, "other_share": (int, float), "mean_similarity": (int, float), "purpose": str}
 
 
-def write(path: Path, content: Mapping[str, Any]) -> Path:
-    """Write the content with its format, in one step; keys are sorted, so that the same content is the same bytes."""
+def cluster_id(cluster: Mapping[str, Any]) -> str:
+    """Return the id of an entry of `clusters`: `text_` and ten digits of a digest of its weights.
+
+    It is the same while the file is kept, whatever its label is changed to, and another after another fit.
+    """
+    weights = {name: cluster[name] for name in ("pieces", "words")}
+    return f"text_{hashlib.sha256(json.dumps(weights, sort_keys=True).encode()).hexdigest()[:10]}"
+
+
+def encode(content: Mapping[str, Any]) -> bytes:
+    """Return the bytes of a file with this content; keys are sorted, so that the same content is the same bytes."""
     text = json.dumps(
         {"format": FORMAT, "version": VERSION, **content}, sort_keys=True, indent=1, allow_nan=False
     )
+    return f"{text}\n".encode()
+
+
+def write(path: Path, content: Mapping[str, Any]) -> Path:
+    """Write the content with its format, in one step."""
+    encoded = encode(content)
     aside = ""
     try:
         handle, aside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
-        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
-            file.write(f"{text}\n")
+        with os.fdopen(handle, "wb") as file:
+            file.write(encoded)
         Path(aside).chmod(0o644)
         Path(aside).replace(path)
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name

@@ -26,6 +26,7 @@ Floats: TypeAlias = NDArray[np.float64]
 
 _MOST_MORE_OTHER: Final = 0.10
 _LEAST_SIMILAR: Final = 0.8
+_WEAK: Final = 0.1
 _AT_ONCE: Final = 5_000
 
 
@@ -84,6 +85,17 @@ class PromptClusters:
     threshold: float
     known: frozenset[str]
     fitted: Mapping[str, Any]
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """An id of each cluster for tables and names of fields, as `eventlib.geo.prompt_file.cluster_id` makes it."""
+        return tuple(prompt_file.cluster_id(cluster) for cluster in self._content()["clusters"])
+
+    @property
+    def weak(self) -> bool:
+        """Prompts share so few words that a cluster says little: a silhouette under .1 at the fit."""
+        silhouette = self.fitted.get("silhouette")
+        return isinstance(silhouette, (int, float)) and silhouette < _WEAK
 
     def assign(self, prompts: pd.DataFrame) -> pd.DataFrame:
         """Return the cluster of each prompt.
@@ -172,6 +184,10 @@ class PromptClusters:
             If the folder is not there or cannot be written to.
         """
         return prompt_file.write(Path(path), self._content())
+
+    def to_bytes(self) -> bytes:
+        """Return the bytes of the file that `save` writes."""
+        return prompt_file.encode(self._content())
 
     def _content(self) -> dict[str, Any]:
         names = [*self.words, *self.pieces]

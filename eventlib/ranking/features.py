@@ -8,7 +8,7 @@ reaches its own feature.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -34,7 +34,9 @@ __all__ = [
     "describe_features",
     "history",
     "learn_clusters",
+    "most_frequent",
     "read_contents",
+    "topics_of",
 ]
 
 CELL: Final = ("content_id", "content_version", "prompt_cluster", "prompt_id")
@@ -106,7 +108,7 @@ CONTENT_FEATURES: Final = (
     *(_kind(kind) for kind in _KINDS),
     Feature(
         "topic_match", "0 or 1", "content_publish, content_edit: topic; citation_show", 0.0,
-        "the content's topic is the prompt cluster's",
+        "the content's topic is the one that the prompt cluster was most often answered with before the cut",
     ),
 )  # fmt: skip
 
@@ -145,10 +147,14 @@ class Contents:
         of `CONTENT_FEATURES` but `topic_match`; NaN-free.
     defaults : dict
         Value per feature for a content that nothing is known about.
+    cluster_topics : dict
+        Topic of each prompt cluster, as `eventlib.ranking.clusters.Clusters.topics`; a cluster that is not in it is a
+        topic itself.
     """
 
     frame: pd.DataFrame
     defaults: Mapping[str, float]
+    cluster_topics: Mapping[str, str] = field(default_factory=dict)
 
     def latest(self) -> pd.DataFrame:
         """Return the newest version of each content."""
@@ -173,7 +179,8 @@ class Contents:
         values = np.where(np.isnan(values), newest[names].to_numpy(np.float64), values)
         values = np.where(np.isnan(values), np.array([self.defaults[name] for name in names]), values)
         topic = newest["topic"].fillna("").to_numpy(object)
-        match = (topic == cells["prompt_cluster"].to_numpy(object)) & (topic != "")
+        asked = [self.cluster_topics.get(cluster, cluster) for cluster in cells["prompt_cluster"]]
+        match = (topic == np.array(asked, dtype=object)) & (topic != "")
         return np.column_stack([values, match.astype(np.float64)])
 
 
@@ -242,7 +249,7 @@ def _default(frame: pd.DataFrame, feature: Feature) -> float:
 
 def learn_clusters(shows: pd.DataFrame, topics: Mapping[str, str]) -> dict[str, str]:
     """Return the cluster of each prompt: the topic that it was most often answered with before the cut."""
-    return _modal(shows["prompt_id"], shows["content_id"].map(topics).fillna(""))
+    return most_frequent(shows["prompt_id"], topics_of(shows, topics))
 
 
 def assign_clusters(
@@ -252,11 +259,17 @@ def assign_clusters(
 
     A prompt that was not known at the cut is assigned by what its own answer retrieved, never by refitting (S7.7).
     """
-    own = _modal(shows["answer_id"], shows["content_id"].map(topics).fillna(""))
-    return shows["prompt_id"].map(dict(known)).fillna(shows["answer_id"].map(own)).astype(str)
+    own = most_frequent(shows["answer_id"], topics_of(shows, topics))
+    kept = shows["prompt_id"].map(dict(known)).astype(object)  # floats where none is known
+    return kept.fillna(shows["answer_id"].map(own)).astype(str)
 
 
-def _modal(keys: pd.Series[Any], values: pd.Series[Any]) -> dict[str, str]:
+def topics_of(shows: pd.DataFrame, topics: Mapping[str, str]) -> pd.Series[Any]:
+    """Return the topic of the content of each show, "" where unknown."""
+    return shows["content_id"].map(dict(topics)).astype(object).fillna("")
+
+
+def most_frequent(keys: pd.Series[Any], values: pd.Series[Any]) -> dict[str, str]:
     """Return the most frequent value of each key; a known topic before an unknown one, then by name."""
     counted = pd.DataFrame({"key": keys, "value": values}).value_counts().rename("n").reset_index()
     counted["unknown"] = counted["value"] == ""

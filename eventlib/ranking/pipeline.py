@@ -11,6 +11,7 @@ import pandas as pd
 from eventlib.errors import BadCallError
 from eventlib.exposure import MAX_LOG_SE, estimate_exposure
 from eventlib.ranking import judge
+from eventlib.ranking.clusters import find_clusters
 from eventlib.ranking.evaluation import (
     HeldOut,
     Replicates,
@@ -20,13 +21,7 @@ from eventlib.ranking.evaluation import (
     replicate,
 )
 from eventlib.ranking.evidence import Evidence, Learned, gather
-from eventlib.ranking.features import (
-    CELL,
-    Contents,
-    assign_clusters,
-    learn_clusters,
-    read_contents,
-)
+from eventlib.ranking.features import CELL, Contents, read_contents
 from eventlib.ranking.gates import Gate, as_frame, passed
 from eventlib.ranking.impressions import Impressions, read_impressions
 from eventlib.ranking.judge import DEBIASED, NAIVE, SHUFFLED
@@ -40,6 +35,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from eventlib.exposure import Exposure
+    from eventlib.ranking.clusters import Clusters
 
 __all__ = ["Judged", "Options", "Ranking", "Tables", "read_tables", "train_ranking"]
 
@@ -70,6 +66,9 @@ class Options:
         Of trees, replicates and shuffles.
     learner
         "hist" (scikit-learn's trees) or "lightgbm" (`pip install 'eventlib[lightgbm]'`).
+    prompt_clusters
+        File of saved prompt clusters, fitted for training on prompts before the cut, written if it is not there; ""
+        fits them on this log alone.
 
     Raises
     ------
@@ -83,6 +82,7 @@ class Options:
     replicates: int = 200
     seed: int = 0
     learner: str = "hist"
+    prompt_clusters: str = ""
 
     def __post_init__(self) -> None:
         check_learner(self.learner)
@@ -119,6 +119,8 @@ class Judged:
         The same as codes, and the held-out ones.
     contents
         Contents as known at the cut.
+    clusters
+        How prompts are clustered.
     policies, differences
         As `compare_policies` returns them.
     champion
@@ -136,7 +138,7 @@ class Judged:
     held: HeldOut
     draws: Replicates
     contents: Contents
-    clusters: Mapping[str, str]
+    clusters: Clusters
     policies: pd.DataFrame
     differences: pd.DataFrame
     champion: str
@@ -182,6 +184,11 @@ class Ranking:
     def exportable(self) -> bool:
         """A ranker was trained and no gate failed."""
         return self.judged is not None and passed(self.gates)
+
+    @property
+    def clusters_by(self) -> str:
+        """What prompts are clustered by, `text` or `topic`; empty where no ranker was judged."""
+        return self.judged.clusters.by if self.judged else ""
 
     @property
     def clicks(self) -> int | None:
@@ -283,7 +290,7 @@ def train_ranking(
     Raises
     ------
     BadCallError
-        The log has owned engines, but not the one named.
+        The log has owned engines, but not the one named; or the file of prompt clusters may not be used.
     """
     options = options or Options()
     impressions = read_impressions(tables.shows, tables.clicks, tables.answers)
@@ -300,17 +307,17 @@ def train_ranking(
         return Ranking(options, engine, impressions, reason, cut=cut, rows=rows)
     exposure = estimate_exposure(train)
     contents = read_contents(tables.publishes, tables.edits, cut)
-    judged, gates = _judge(train, held, exposure, contents, options, previous)
+    clusters = find_clusters(
+        tables.answers, train, contents.topics(), cut, options.prompt_clusters, options.seed
+    )
+    contents = replace(contents, cluster_topics=clusters.topics)
+    judged, gates = _judge(train, held, exposure, contents, clusters, options, previous)
     return Ranking(options, engine, impressions, "", gates, cut, exposure, judged, rows)
 
 
-def _placed(
-    shows: pd.DataFrame, contents: Contents, clusters: Mapping[str, str], places: list[str]
-) -> pd.DataFrame:
+def _placed(shows: pd.DataFrame, contents: Contents, clusters: Clusters, places: list[str]) -> pd.DataFrame:
     """Keep the shows at places in use, with their place and prompt cluster."""
-    marked = shows.assign(
-        place=place_names(shows), prompt_cluster=assign_clusters(shows, contents.topics(), clusters)
-    )
+    marked = shows.assign(place=place_names(shows), prompt_cluster=clusters.assign(shows, contents.topics()))
     return marked[marked["place"].isin(places)].reset_index(drop=True)
 
 
@@ -329,11 +336,11 @@ def _judge(
     held: pd.DataFrame,
     exposure: Exposure,
     contents: Contents,
+    clusters: Clusters,
     options: Options,
     previous: pd.DataFrame | None,
 ) -> tuple[Judged | None, tuple[Gate, ...]]:
     places, theta = _used_places(exposure)
-    clusters = learn_clusters(train, contents.topics())
     learned, seen = (_placed(part, contents, clusters, places) for part in (train, held))
     share = len(learned) / len(train)
     data = held_out(seen, places) if len(places) > 1 and len(seen) else None

@@ -73,6 +73,7 @@ def caveats(ranking: Ranking) -> list[str]:
         for g in ranking.gates
         if ranking.judged and g.state == "not_applicable"
     ]
+    said += _clustered(ranking)
     removed = ranking.impressions.removed
     owned = sum(removed.values()) - removed["not_owned"] + len(ranking.impressions.frame)
     if owned and removed["no_training_consent"] > 0.2 * owned:
@@ -81,6 +82,21 @@ def caveats(ranking: Ranking) -> list[str]:
             f"{share:.0%} of the shows came from people who do not allow training; they may click otherwise."
         )
     return said
+
+
+def _clustered(ranking: Ranking) -> list[str]:
+    """Say how prompts are clustered where it is not by clusters that are kept and still hold."""
+    if ranking.judged is None:
+        return []
+    clusters = ranking.judged.clusters
+    if clusters.by == "topic":
+        return [
+            f"Prompts are clustered by the topics they were answered with, not by their text: {clusters.told}."
+        ]
+    said = (
+        [] if ranking.options.prompt_clusters else [f"Prompts are clustered by their text: {clusters.told}."]
+    )
+    return said + ([f"{clusters.warning[:1].upper()}{clusters.warning[1:]}."] if clusters.warning else [])
 
 
 def counts(ranking: Ranking) -> pd.DataFrame:

@@ -21,7 +21,7 @@ from eventlib.errors import GateRefusedError
 from eventlib.publish import publish, workplace
 from eventlib.ranking.features import FEATURES, describe_features
 from eventlib.ranking.gates import refusal
-from eventlib.signals import feedback, network
+from eventlib.signals import clusters, feedback, network
 from eventlib.signals.card import write_card
 from eventlib.signals.check import check_signals
 from eventlib.signals.table import REFITS, SIGNAL_SCHEMA, SignalTable, build_signals
@@ -221,6 +221,7 @@ def _write(
         ),
         "feedback/rank_features.jsonl": _lines(feedback.rank_features(signals)),
         "feedback/briefs.jsonl": _lines(feedback.briefs(signals)),
+        **clusters.files(signals.clusters),
     }
     for name, content in written.items():
         (bundle / name).write_bytes(content)
@@ -251,6 +252,7 @@ def _features(signals: SignalTable) -> dict[str, Any]:
         "input": {"name": network.INPUT, "type": "float32", "shape": [None, len(FEATURES)]},
         "output": {"name": network.OUTPUT, "type": "float32", "shape": [None, 1]},
         "features": describe_features(defaults | stated),
+        "prompt_clusters": clusters.listed(signals.clusters, signals.cells),
     }
 
 
@@ -324,7 +326,9 @@ def _manifest(ranking: Ranking, prepared: Prepared, moment: dt.datetime, rows: i
         "policy": run.get("policy"),
         "schema_versions": run.get("schema_versions"),
         "ledger": _ledger(prepared),
-        "options": asdict(ranking.options),
+        "prompt_clusters": clusters.stated(judged.clusters),
+        # where the file lies on this machine is nobody's business
+        "options": asdict(ranking.options) | {"prompt_clusters": Path(ranking.options.prompt_clusters).name},
         "seed": ranking.options.seed,
         "rows": dict(ranking.rows) | {"signals": rows},
         "signal_refits": REFITS,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from eventlib.ranking.clusters import Clusters
     from eventlib.ranking.pipeline import Ranking
 
 __all__ = ["write_card"]
@@ -15,6 +16,16 @@ __all__ = ["write_card"]
 def _code(text: object) -> str:
     """Put text that came with events into Markdown where nothing in it can act."""
     return "`" + str(text).replace("`", "'").replace("\n", " ").replace("|", "/") + "`"
+
+
+def _clusters(clusters: Clusters) -> str:
+    if clusters.text is None:
+        return f"A prompt's cluster is the topic that it was most often answered with, since {_code(clusters.told)}."
+    return (
+        f"Prompts are clustered by their text: `prompt_clusters.json`, fitted on prompts up to "
+        f"{_code(clusters.text.fitted['as_of'])}\nthat allow training. `features.json` holds the label of each cluster's id, "
+        "and the topic that it was most often answered with."
+    )
 
 
 def write_card(ranking: Ranking, manifest: Mapping[str, Any]) -> str:
@@ -41,6 +52,8 @@ Citations shown by {_code(ranking.engine)} from {window["from"]} to {window["cut
 {window["to"]}: {ranking.rows["train"]:,} shows before the cut, {ranking.rows["held_out"]:,} after it. Only events that
 allow training; bots left out. The log had {totals["rows_in"]:,} lines, of which {totals["rows_out"]:,} were kept.
 Who refuses training is not in it, and may click otherwise.
+
+{_clusters(judged.clusters)}
 
 ## Champion: {judged.champion}
 

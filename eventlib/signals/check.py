@@ -15,7 +15,7 @@ import pyarrow as pa
 from eventlib.arrow import read_parquet
 from eventlib.errors import BadCallError
 from eventlib.resources import schemas_dir
-from eventlib.signals import network
+from eventlib.signals import clusters, network
 from eventlib.signals.table import SIGNAL_SCHEMA
 
 if TYPE_CHECKING:
@@ -93,6 +93,7 @@ def check_signals(bundle: str | os.PathLike[str]) -> CheckResult:
         # what has been changed is not read any further
         findings = [*_schemas(folder), *_table(folder)]
     if not any(finding.severity == "error" for finding in findings):
+        findings += [Finding("error", *problem) for problem in clusters.problems(folder)]
         findings += _parity(folder)
     return CheckResult(root, tuple(findings))
 

@@ -98,7 +98,7 @@ def _field(cluster: str) -> str:
 
 
 def briefs(signals: SignalTable) -> list[dict[str, Any]]:
-    """Return what editors may look at: contents whose interval lies below better ones of their own topic.
+    """Return what editors may look at: contents whose interval lies below better ones of their topic and cluster.
 
     `compared` says what those better ones have more or less of: an association to look into, not a promise that
     copying it helps.
@@ -119,7 +119,9 @@ def briefs(signals: SignalTable) -> list[dict[str, Any]]:
                 "evidence": {
                     name: round(float(row[name]), 4) for name in ("signal", "lower", "upper", "n_effective")
                 },
-                "topic": row["prompt_cluster"],
+                "topic": signals.clusters.topic(str(row["prompt_cluster"])),
+                "prompt_cluster": row["prompt_cluster"],
+                "prompt_cluster_label": row["prompt_cluster_label"],
                 "better": list(best["content_id"]),
                 "compared": _compared(row, best, rows),
             }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from eventlib.exposure import conditional_fit, harvest_swaps
 from eventlib.geo.cells import SMALL_CELL
+from eventlib.ranking.clusters import belongs_to
 from eventlib.ranking.evaluation import Z90, place_names
 from eventlib.ranking.features import CELL, read_contents
 from eventlib.ranking.judge import DEBIASED
@@ -20,6 +21,7 @@ from eventlib.ranking.training import LOWEST, fit_ranker
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from eventlib.ranking.clusters import Clusters
     from eventlib.ranking.features import Contents
     from eventlib.ranking.pipeline import Judged, Ranking, Tables
 
@@ -32,6 +34,7 @@ SIGNAL_SCHEMA: Final = pa.schema(
         pa.field("content_version", pa.string(), nullable=False),
         pa.field("engine", pa.string(), nullable=False),
         pa.field("prompt_cluster", pa.string(), nullable=False),
+        pa.field("prompt_cluster_label", pa.string(), nullable=False),
         pa.field("stages", pa.string(), nullable=False),
         pa.field("signal", pa.float64(), nullable=False),
         pa.field("lower", pa.float64(), nullable=False),
@@ -64,11 +67,14 @@ class SignalTable:
         `CELL` of each row.
     design : ndarray of float32, shape (rows, features)
         The model's input for each row.
+    clusters : Clusters
+        How prompts are clustered.
     """
 
     frame: pd.DataFrame
     cells: pd.DataFrame
     design: NDArray[np.float32]
+    clusters: Clusters
 
 
 def build_signals(ranking: Ranking, tables: Tables, as_of: dt.datetime, created: dt.datetime) -> SignalTable:
@@ -89,11 +95,12 @@ def build_signals(ranking: Ranking, tables: Tables, as_of: dt.datetime, created:
     judged = ranking.judged
     assert judged is not None, "signals are built from a trained ranker"
     contents = read_contents(tables.publishes, tables.edits, _micros(as_of) + 1)
+    contents = replace(contents, cluster_topics=judged.clusters.topics)
     cells = _cells(judged, contents)
     design = judged.ranker.design(cells, contents)
     signal = judged.ranker.predict(design)
     half = Z90 * _errors(ranking, judged, cells, contents)
-    evidence = _evidence(judged, cells)
+    evidence, labels = _evidence(judged, cells), judged.clusters.labels
     frame = pd.DataFrame(
         {
             "content_id": cells["content_id"],
@@ -102,6 +109,7 @@ def build_signals(ranking: Ranking, tables: Tables, as_of: dt.datetime, created:
             "prompt_cluster": np.where(
                 cells["prompt_id"] == "", cells["prompt_cluster"], "prompt:" + cells["prompt_id"]
             ),
+            "prompt_cluster_label": [labels.get(name, name) for name in cells["prompt_cluster"]],
             "stages": STAGES,
             "signal": signal,
             "lower": np.clip(signal - half, LOWEST, 1.0),
@@ -112,7 +120,7 @@ def build_signals(ranking: Ranking, tables: Tables, as_of: dt.datetime, created:
             "created_timestamp": created,
         }
     )
-    return SignalTable(frame, cells, design)
+    return SignalTable(frame, cells, design, judged.clusters)
 
 
 def _micros(moment: dt.datetime) -> int:
@@ -123,7 +131,7 @@ def _cells(judged: Judged, contents: Contents) -> pd.DataFrame:
     """List what to score: newest versions in clusters where they were shown or belong, then frequent prompts."""
     newest = contents.latest()[["content_id", "content_version", "topic"]]
     shown = judged.train.cells
-    own = newest.rename(columns={"topic": "prompt_cluster"})[list(CELL[:3])]
+    own = belongs_to(newest, judged.clusters)[list(CELL[:3])]
     pairs = shown[["content_id", "prompt_cluster"]].drop_duplicates()
     seen = pairs.merge(newest[["content_id", "content_version"]], on="content_id")[list(CELL[:3])]
     clusters = pd.concat([own, seen]).drop_duplicates().assign(prompt_id="")
@@ -188,9 +196,10 @@ def _errors(ranking: Ranking, judged: Judged, cells: pd.DataFrame, contents: Con
 
 
 def strongest(signals: pd.DataFrame) -> pd.DataFrame:
-    """Return the signals per prompt cluster with ten people or more behind them, highest first (S7.10)."""
+    """Return the signals per prompt cluster, by its label, with ten people or more behind them, highest first (S7.10)."""
     shown = signals[
         signals["n_effective"].notna() & ~signals["prompt_cluster"].astype(str).str.startswith("prompt:")
     ]
     columns = ["content_id", "content_version", "prompt_cluster", "signal", "lower", "upper", "n_effective"]
+    shown = shown.assign(prompt_cluster=shown["prompt_cluster_label"])
     return shown.sort_values(["signal", "content_id"], ascending=[False, True], ignore_index=True)[columns]

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
 from benchmarks.ranking_worlds import EXPOSURE, HOUR, PLACES, START, TOPICS, World, draw_world, no_edits
-from eventlib.ranking import Options, Ranking, train_ranking
+from eventlib.ranking import Options, Ranking, Tables, train_ranking
 
-__all__ = ["EXPOSURE", "HOUR", "PLACES", "START", "TOPICS", "World", "edits", "simulate", "trained", "world"]
+__all__ = [
+    "ABOUT", "EXPOSURE", "HOUR", "PLACES", "START", "TOPICS", "World", "edits", "simulate", "speaking", "spoken",
+    "trained", "trained_by_text", "world",
+]  # fmt: skip
+
+ABOUT = (
+    "cost", "mending", "lifetime", "in winter", "grants", "for tenants", "noise", "law", "tested", "old ones", "buying",
+    "myths",
+)  # fmt: skip
+"""What each prompt asks of its topic, once it speaks."""
 
 edits = no_edits
 
@@ -28,3 +38,22 @@ def world() -> World:
 def trained() -> Ranking:
     """Return its ranking, trained once."""
     return train_ranking(world().tables, Options(seed=3))
+
+
+def speaking(tables: Tables) -> Tables:
+    """Return tables in which prompts say what they are about: prompt 7 asks of topic 7 mod 3."""
+    number = tables.answers["prompt_id"].str[-2:].astype(int)
+    texts = [f"{TOPICS[q % len(TOPICS)].replace('_', ' ')} {ABOUT[q % len(ABOUT)]}" for q in number]
+    return replace(tables, answers=tables.answers.assign(prompt_text=texts))
+
+
+@cache
+def spoken() -> Tables:
+    """Return the tables of the shared world, speaking."""
+    return speaking(world().tables)
+
+
+@cache
+def trained_by_text() -> Ranking:
+    """Return their ranking, trained once."""
+    return train_ranking(spoken(), Options(seed=3))
