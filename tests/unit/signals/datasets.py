@@ -1,13 +1,19 @@
-"""A prepared dataset's stamp and ledger, as the bundle reads them."""
+"""A prepared dataset's stamp, ledger and frames, as the bundle reads them."""
 
 from __future__ import annotations
 
 import datetime as dt
 from types import SimpleNamespace
 
+import pandas as pd
+
+from eventlib.geo import EVENTS_READ
 from eventlib.ledger import Entry, Ledger
+from eventlib.model import EVENT_COLUMNS
+from eventlib.ranking import Tables
 
 MOMENT = dt.datetime(2026, 11, 1, 3, tzinfo=dt.UTC)
+DAY = dt.timedelta(days=1)
 
 
 def prepared(folder):
@@ -17,4 +23,16 @@ def prepared(folder):
         "schema_versions": {"citation_show": "1-0-0"},
     }  # fmt: skip
     entries = [Entry("read", 9, 8, {"broken_json": 1}), Entry("consent", 8, 8)]
-    return SimpleNamespace(folder=folder / "prepared" / "versions" / "run-1", run=run, ledger=Ledger(entries))
+    return SimpleNamespace(
+        folder=folder / "prepared" / "versions" / "run-1", run=run, ledger=Ledger(entries),
+        events=pd.DataFrame({name: [] for name in EVENT_COLUMNS.names}),
+    )  # fmt: skip
+
+
+def frames(tables: Tables) -> dict[str, pd.DataFrame]:
+    """Return a world's tables as the frames that the GEO analyses read; nobody landed or read in it."""
+    named = {
+        "answer_generate": tables.answers, "citation_show": tables.shows, "citation_click": tables.clicks,
+        "content_publish": tables.publishes, "content_edit": tables.edits,
+    }  # fmt: skip
+    return {name: tables.shows.iloc[:0] for name in EVENTS_READ} | named
