@@ -211,7 +211,9 @@ def _parity(folder: Path) -> Iterator[Finding]:
     rows = read_lines(folder / "golden.jsonl")
     if len(rows) < _LEAST_GOLDEN:
         yield Finding(
-            "note", "golden.jsonl", f"has {len(rows)} rows: fewer than {_LEAST_GOLDEN} signals have ten people"
+            "note",
+            "golden.jsonl",
+            f"has {len(rows)} rows: fewer than {_LEAST_GOLDEN} signals have ten people",
         )
     if not rows:
         return

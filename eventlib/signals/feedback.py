@@ -44,9 +44,13 @@ def wordings(answers: pd.DataFrame) -> pd.DataFrame:
     asked = asked[(asked["prompt_text"] != "") & (asked["person_id"] != "")].drop_duplicates()
     people = asked.groupby(["prompt_id", "prompt_text"]).size().rename("people").reset_index()
     people = people[people["people"] >= SMALL_CELL]
-    people = people[[clean(text) == text for text in people["prompt_text"]]]
+    people = people[people["prompt_text"].map(_harmless).to_numpy(dtype=bool)]
     first = people.sort_values(["prompt_id", "people", "prompt_text"], ascending=[True, False, True])
     return first.drop_duplicates("prompt_id", ignore_index=True)
+
+
+def _harmless(text: str) -> bool:
+    return clean(text) == text
 
 
 def prompt_texts(answers: pd.DataFrame) -> dict[str, str]:

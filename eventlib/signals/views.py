@@ -99,17 +99,16 @@ def changes_said(export: Export) -> str:
     counts = manifest["changes"]["counts"]
     if not counts:
         return f"Since the bundle of {day} nothing moved."
-    told = ", ".join(f"{counts.get(kind, 0)} {words}" for kind, words in _SHORT.items())
+    told = ", ".join(f"{words} {counts.get(kind, 0)}" for kind, words in _SHORT.items())
+    versions = f"contents with another version {counts.get(VERSION_CHANGED, 0)}"
     return (
-        f"Since the bundle of {day}: {told}. A signal moved where it differs by more than 1.96 standard deviations "
-        "of the difference, both taken as independent; they share most of their people, so small moves are not told."
+        f"Since the bundle of {day}: signals that {told}; {versions}. A signal moved where it differs by more than 1.96 "
+        "standard deviations of the difference, both taken as independent; they share most of their people, so small "
+        "moves are not told."
     )
 
 
-_SHORT: Final = {
-    ROSE: "signals rose", FELL: "fell", ADDED: "were added", REMOVED: "were removed",
-    VERSION_CHANGED: "contents have another version",
-}  # fmt: skip
+_SHORT: Final = {ROSE: "rose", FELL: "fell", ADDED: "were added", REMOVED: "were removed"}
 
 
 def pairs_table(export: Export) -> pd.DataFrame:

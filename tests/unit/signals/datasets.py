@@ -35,4 +35,4 @@ def frames(tables: Tables) -> dict[str, pd.DataFrame]:
         "answer_generate": tables.answers, "citation_show": tables.shows, "citation_click": tables.clicks,
         "content_publish": tables.publishes, "content_edit": tables.edits,
     }  # fmt: skip
-    return {name: tables.shows.iloc[:0] for name in EVENTS_READ} | named
+    return dict.fromkeys(EVENTS_READ, tables.shows.iloc[:0]) | named
