@@ -16,7 +16,7 @@ from eventlib.signals import change_counts, changes_said, changes_table, check_s
 from eventlib.signals.changes import FIRST, Previous, changes, read_previous
 from eventlib.signals.table import SIGNAL_SCHEMA
 from tests.unit.ranking.worlds import trained, world
-from tests.unit.signals.datasets import DAY, MOMENT, prepared
+from tests.unit.signals.datasets import DAY, MOMENT, prepared, rewrite
 
 STAMP = {"bundle": "b-1", "manifest_sha256": "0" * 64, "created_at": "2026-10-31T03:00:00.000000+00:00"}
 
@@ -153,27 +153,6 @@ def test_the_same_data_on_the_next_day_move_nothing(tmp_path):
     assert change_counts(second)["changes"].tolist() == [0] * 5
     assert changes_said(second) == "Since the bundle of 01 Nov 2026, 03:00 UTC nothing moved."
     assert check_signals(second.folder).ok
-
-
-def rewrite(bundle, change):
-    """Change a bundle's signals on purpose, with right digests, as another day's data would have."""
-    rows = [json.loads(line) for line in (bundle / "signals.jsonl").read_text().splitlines()]
-    change(rows)
-    (bundle / "signals.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    frame = pd.DataFrame(rows)
-    for name in ("as_of", "event_timestamp", "created_timestamp"):
-        frame[name] = pd.to_datetime(frame[name], format="ISO8601")
-    pq.write_table(
-        pa.Table.from_pandas(frame, SIGNAL_SCHEMA, preserve_index=False), bundle / "signals.parquet"
-    )
-    manifest = json.loads((bundle / "manifest.json").read_text())
-    for name in ("signals.jsonl", "signals.parquet"):
-        content = (bundle / name).read_bytes()
-        manifest["files"][name] = {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
-    (bundle / "manifest.json").write_text(json.dumps(manifest))
 
 
 @pytest.mark.usefixtures("few_refits")
