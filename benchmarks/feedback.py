@@ -21,9 +21,11 @@ import eventlib as el
 from benchmarks.geo_coverage import mean_interval, score_world, settings, true_theta
 from benchmarks.geo_worlds import simulate as simulate_world
 from eventlib.geo import read_frames
+from eventlib.geo.experiments import judge_observed
+from eventlib.geo.observed import observed_stages
 from eventlib.signals.briefs import failing_stages
 from eventlib.signals.preferences import clear_verdicts
-from eventlib.signals.training_evidence import read_evidence
+from eventlib.signals.training_evidence import TrainingEvidence, training_frames
 from eventlib.simulate import simulate
 
 FIRST_LOG: Final = 7_000
@@ -43,7 +45,11 @@ def pairs_of_log(seed: int, events: int) -> tuple[pd.DataFrame, Counter[str], in
         made = simulate(Path(folder) / "log", events=events, seed=seed)
         truth = pd.read_csv(made.truth / "edits.csv").set_index("edit_id")
         frames = read_frames(el.prepare([str(path) for path in made.files]).events)
-    verdicts, left_out = clear_verdicts(read_evidence(frames, ENGINE), ENGINE)
+    kept = training_frames(frames)
+    owned = [one for one in observed_stages(kept) if one.observation == "owned"]
+    judged, placebos, _ = judge_observed(kept, owned)
+    evidence = TrainingEvidence(kept["content_edit"], judged, placebos, None)  # pairs need no score
+    verdicts, left_out = clear_verdicts(evidence, ENGINE)
     rows = [
         {
             "outcome": row["outcome"],
@@ -65,6 +71,7 @@ def pairs(logs: int, events: int) -> None:
         found.append(one)
         left_out += without
         edits += of
+        print(f"seed {seed}, {of} edits, {len(one)} pairs\n{one.round(3).to_string(index=False)}", flush=True)
     whole = pd.concat(found, ignore_index=True)
     print(f"{logs} logs of {events:,} events, {edits} edits: {len(whole)} pairs; without: {dict(left_out)}")
     if not len(whole):
@@ -74,7 +81,6 @@ def pairs(logs: int, events: int) -> None:
     print(f"edits that did nothing: {share(int(whole['null'].sum()), len(whole))}")
     kept = whole[right]
     print(f"margin over the true log ratio, where right: {mean_interval(kept['found'] - kept['true'])} more")
-    print(whole["outcome"].value_counts().to_string())
 
 
 def briefs(worlds: int) -> None:
@@ -102,8 +108,10 @@ def briefs(worlds: int) -> None:
 
 def main(logs: int = 20, worlds: int = 60, events: int = 400_000) -> None:
     """Print both tables."""
-    briefs(worlds)
-    pairs(logs, events)
+    if worlds:
+        briefs(worlds)
+    if logs:
+        pairs(logs, events)
 
 
 if __name__ == "__main__":

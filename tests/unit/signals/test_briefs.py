@@ -25,9 +25,7 @@ def score(rows, people=100):
     for name in ("click", "satisfy"):
         for bound, sign in (("lower", -1), ("upper", 1)):
             frame[f"{name}_{bound}"] = np.exp(frame[name] + sign * 1.645 * frame[f"{name}_sd"])
-        frame = frame.assign(
-            **{f"log_{name}": frame[name], f"observed_{name}": 10.0, f"expected_{name}": 20.0}
-        )
+        frame[f"log_{name}"], frame[f"observed_{name}"], frame[f"expected_{name}"] = frame[name], 10.0, 20.0
     return Score("e", "owned", ("click", "satisfy"), frame.assign(people_click=people))
 
 

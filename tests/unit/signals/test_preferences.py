@@ -192,10 +192,14 @@ def test_the_prompt_is_the_most_asked_that_ten_people_saw_the_page_cited_for():
         ("c1", "p3", "sun", 15),
         ("c1", "p9", "heat", 40),
     ]
-    found = usual_prompts(*shows(seen), wordings)
+    impressions, clusters = shows(seen)
+    found = usual_prompts(impressions, clusters, wordings)
     # p1 had nine people, p3 is of another cluster, nobody may be told how p9 was worded
-    assert found.loc["c1"].tolist() == ["p2", "two", "heat"]
-    assert usual_prompts(*shows(seen[:1]), wordings).empty
+    assert found.to_dict("index") == {
+        "c1": {"prompt_id": "p2", "prompt_text": "two", "prompt_cluster": "heat"}
+    }
+    few, clusters = shows(seen[:1])
+    assert usual_prompts(few, clusters, wordings).empty
 
 
 def answers(texts):
