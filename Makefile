@@ -51,6 +51,7 @@ bench: setup ## measure against peers and limits; prints tables
 	$(BIN)/python -m benchmarks.geo_speed
 	$(BIN)/python -m benchmarks.prompt_clusters
 	$(BIN)/python -m benchmarks.click_models 20
+	$(BIN)/python -m benchmarks.feedback 20 60
 
 lock: $(VENV)/ready ## write requirements.lock anew from pyproject.toml
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header \
