@@ -25,7 +25,7 @@ from eventlib.geo.edit_dates import WEEK, EditRules, edit_calendar, records
 from eventlib.geo.edit_words import edit_sentence
 from eventlib.geo.joint import Member, competing, joint_comparison
 from eventlib.geo.noticed import Noticed
-from eventlib.geo.observed import observed_stages
+from eventlib.geo.observed import Observed, observed_stages
 from eventlib.geo.page_counts import PageCounts, Window, Windows, page_counts, rivalry, windows
 from eventlib.geo.pooling import benjamini_hochberg
 from eventlib.geo.power import POWER_AT, detectable, error_of_change, placebo_p, predicted_power
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from eventlib.geo.stages import Stage
 
-__all__ = ["EditRules", "benjamini_hochberg", "edit_calendar", "judge_all", "judge_edits"]
+__all__ = ["EditRules", "benjamini_hochberg", "edit_calendar", "judge_all", "judge_edits", "judge_observed"]
 
 Bools: TypeAlias = NDArray[np.bool_]
 Floats: TypeAlias = NDArray[np.float64]
@@ -207,10 +207,17 @@ def judge_all(
         As `judge_edits` and `edit_calendar` return them, with `engine` and `observation`; q-values are over a
         report's edits, for each engine, way of observing and outcome.
     """
+    return judge_observed(frames, observed_stages(frames, tau_ms=tau_ms), rules)
+
+
+def judge_observed(
+    frames: Mapping[str, pd.DataFrame], observed: Sequence[Observed], rules: EditRules | None = None
+) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    """Judge every edit on what `observed_stages` returned for these frames; otherwise as `judge_all`."""
     rules = rules or EditRules()
     verdicts, placebos, calendars = [], [], []
     noticed = Noticed.read(frames)
-    for seen in observed_stages(frames, tau_ms=tau_ms):
+    for seen in observed:
         engine, observation, stages = seen.engine, seen.observation, seen.stages
         times = np.concatenate([stage.time_us for stage in stages]) if stages else np.empty(0, dtype=np.int64)
         if not len(times) or not len(frames["content_edit"]):

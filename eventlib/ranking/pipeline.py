@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from eventlib.errors import BadCallError
-from eventlib.exposure import MAX_LOG_SE, estimate_exposure
+from eventlib.exposure import MAX_LOG_SE, find_exposure
 from eventlib.ranking import judge
 from eventlib.ranking.clusters import find_clusters
 from eventlib.ranking.evaluation import (
@@ -66,6 +66,8 @@ class Options:
         Of trees, replicates and shuffles.
     learner
         "hist" (scikit-learn's trees) or "lightgbm" (`pip install 'eventlib[lightgbm]'`).
+    exposure
+        CSV file of a curve from elsewhere, `slot, rank, exposure` and, if known, `log_se`; "" estimates it from the log.
     prompt_clusters
         File of saved prompt clusters, fitted for training on prompts before the cut, written if it is not there; ""
         fits them on this log alone.
@@ -82,6 +84,7 @@ class Options:
     replicates: int = 200
     seed: int = 0
     learner: str = "hist"
+    exposure: str = ""
     prompt_clusters: str = ""
 
     def __post_init__(self) -> None:
@@ -255,8 +258,21 @@ def _split(shows: pd.DataFrame, options: Options) -> tuple[pd.DataFrame, pd.Data
 def _used_places(exposure: Exposure) -> tuple[list[str], NDArray[np.float64]]:
     """Return the places whose error is within the limit, the reference first (S8.2: "at a rank used")."""
     frame = exposure.frame
-    precise = frame[(frame["log_se"] <= MAX_LOG_SE).to_numpy()]
+    # who gives a curve without errors takes it for the truth
+    errors = frame["log_se"].fillna(0.0) if exposure.method == "given" else frame["log_se"]
+    precise = frame[(frame["exposure"].notna() & (errors <= MAX_LOG_SE)).to_numpy()]
     return list(place_names(precise)), precise["exposure"].to_numpy(np.float64)
+
+
+def _given(path: str) -> pd.DataFrame | None:
+    """Read a curve from elsewhere; its columns are checked where it is used."""
+    if not path:
+        return None
+    try:
+        return pd.read_csv(path)
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or str(error).splitlines()[0]
+        raise BadCallError(f"the exposure file {path} cannot be read: {why}") from None
 
 
 def _too_little(train: pd.DataFrame, held: pd.DataFrame) -> str:
@@ -284,8 +300,8 @@ def train_ranking(
     options
         The defaults if None.
     previous
-        Signals of the last bundle, `content_id, prompt_cluster, signal`: a policy that the champion may not be worse
-        than (G1). None if there is none.
+        Signals of the last bundle, `engine, content_id, prompt_cluster, signal`: a policy that the champion may not be
+        worse than (G1); those of other engines are left out. None if there is none.
 
     Raises
     ------
@@ -305,12 +321,14 @@ def train_ranking(
     rows = {"train": len(train), "embargo": len(shows) - len(train) - len(held), "held_out": len(held)}
     if reason := _too_little(train, held):
         return Ranking(options, engine, impressions, reason, cut=cut, rows=rows)
-    exposure = estimate_exposure(train)
+    exposure = find_exposure(train, _given(options.exposure))
     contents = read_contents(tables.publishes, tables.edits, cut)
     clusters = find_clusters(
         tables.answers, train, contents.topics(), cut, options.prompt_clusters, options.seed
     )
     contents = replace(contents, cluster_topics=clusters.topics)
+    if previous is not None:
+        previous = previous[previous["engine"] == engine]
     judged, gates = _judge(train, held, exposure, contents, clusters, options, previous)
     return Ranking(options, engine, impressions, "", gates, cut, exposure, judged, rows)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -85,5 +85,60 @@ later moment may be used with the same model; positions may not.
 - The position model (click = exposure * relevance) is an assumption; gate G2 says how far it was tested.
 - Contents without a history before the cut get the average of what their features suggest.
 - Histories end at the cut and grow old; the bundle has no expiry of its own.
-- There are no preference pairs in `feedback/`: they may come only from edits with a verdict, and none was at hand.
+
+## What is in `feedback/`
+
+{_pairs(manifest["feedback"])}
+
+{_briefs(manifest["feedback"]["briefs"])}
+
+## What changed
+
+{_changes(manifest)}
 """
+
+
+def _pairs(feedback: Mapping[str, Any]) -> str:
+    held, left_out = feedback["pairs"], feedback["edits_left_out"]
+    without = "; ".join(f"{count} {_LEFT_OUT[name]}" for name, count in left_out.items())
+    rest = f" Edits with a verdict that gave none: {without}." if without else ""
+    if not sum(held.values()):
+        return f"There are no preference pairs: they come only from edits with a verdict.{rest}"
+    sides = " and ".join(f"{count} of {name}" for name, count in held.items() if count)
+    return (
+        f"Preference pairs: {sides}. Each is two versions of one page of which an edit's verdict chose one, found on "
+        "people who allow training; `edits.jsonl` says line by line what it rests on. A reference is "
+        f"`content_id@content_version`, to be replaced by that version's text before any tuning.{rest}\n\n"
+        "Found effects are on average larger than true ones, since those that chance favoured are found first: so are "
+        "margins. Few pairs tune nothing; they are there to be collected over months."
+    )
+
+
+_LEFT_OUT: Final = {
+    "judged_jointly": "judged jointly with others",
+    "not_sure": "less sure than .9",
+    "contradicted": "contradicted by another outcome",
+    "versions_unknown": "whose versions are not known",
+    "no_prompt": "without a prompt that ten people asked and saw it cited for",
+}
+
+
+def _briefs(count: int) -> str:
+    if not count:
+        return "There are no briefs: no page surely fails at a stage."
+    return (
+        f"Briefs: {count} pages that surely fail at a stage (cited, clicked, satisfied). What better pages have is an "
+        "association, not a cause."
+    )
+
+
+def _changes(manifest: Mapping[str, Any]) -> str:
+    if manifest["previous"] is None:
+        return f"Nothing was compared: {_code(manifest['changes']['reason'])}."
+    counts = manifest["changes"]["counts"]
+    told = ", ".join(f"{count} `{kind}`" for kind, count in counts.items()) or "nothing moved"
+    return (
+        f"Since {_code(manifest['previous']['bundle'])}: {told}. A signal moved where it differs by more than 1.96 standard "
+        "deviations of the difference, both bundles taken as independent. They share most of their people, so that small "
+        "moves are not told."
+    )

@@ -16,6 +16,7 @@ from eventlib.arrow import read_parquet
 from eventlib.errors import BadCallError
 from eventlib.resources import schemas_dir
 from eventlib.signals import clusters, network
+from eventlib.signals.encoding import read_lines
 from eventlib.signals.table import SIGNAL_SCHEMA
 
 if TYPE_CHECKING:
@@ -34,6 +35,17 @@ REQUIRED: Final = (
     "card.md",
 )
 _LEAST_GOLDEN: Final = 200
+_LINES: Final = {"signals.jsonl": "signal", "golden.jsonl": "golden"}
+_FEEDBACK: Final = {
+    "feedback/judgments.json": "judgments",
+    "feedback/rank_features.jsonl": "rank_features",
+    "feedback/briefs.jsonl": "brief",
+    "feedback/preferences.jsonl": "preference",
+    "feedback/unpaired.jsonl": "unpaired",
+    "feedback/edits.jsonl": "edit",
+}
+SCHEMAS: Final = {"1-0-0": _LINES | {"changes.jsonl": "change_event"} | _FEEDBACK}
+"""Which published schema the lines of a file follow, by the version of the bundle; all are required."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,19 +131,45 @@ def _digests(folder: Path) -> Iterator[Finding]:
             yield Finding("error", name, "was changed: its SHA-256 is not the manifest's")
 
 
-def _validator(name: str) -> jsonschema_rs.Draft202012Validator:
-    schema: dict[str, Any] = orjson.loads((schemas_dir() / "exports" / name / "1-0-0.json").read_bytes())
+def _validator(name: str, version: str = "1-0-0") -> jsonschema_rs.Draft202012Validator:
+    schema: dict[str, Any] = orjson.loads((schemas_dir() / "exports" / name / f"{version}.json").read_bytes())
     # values are masked: a finding is printed, and a bundle from elsewhere may hold anything
     return jsonschema_rs.Draft202012Validator(schema, validate_formats=True, mask="the value")
 
 
 def _schemas(folder: Path) -> Iterator[Finding]:
-    """Manifest, signals and golden rows follow their published schemas."""
+    """Manifest and rows follow their published schemas, those of the bundle's own version."""
     whole = orjson.loads((folder / "manifest.json").read_bytes())
-    yield from _violations("manifest.json", _validator("manifest"), [whole])
-    for name, schema in (("signals.jsonl", "signal"), ("golden.jsonl", "golden")):
-        rows = [orjson.loads(line) for line in (folder / name).read_bytes().splitlines()]
-        yield from _violations(name, _validator(schema), rows)
+    version = whole.get("bundle_version")
+    if version not in SCHEMAS:
+        yield Finding("error", "manifest.json", f"its bundle_version is none of {', '.join(SCHEMAS)}")
+        return
+    yield from _violations("manifest.json", _validator("manifest", version), [whole])
+    for name, schema in SCHEMAS[version].items():
+        yield from _follows(folder / name, name, schema)
+
+
+def _follows(path: Path, name: str, schema: str) -> Iterator[Finding]:
+    """The records of one file are there, and follow their schema."""
+    if not path.is_file():
+        yield Finding("error", name, "is missing")
+        return
+    rows = _read(path)
+    if rows is None:
+        yield Finding("error", name, "does not hold JSON")
+        return
+    yield from _violations(name, _validator(schema), rows)
+    if schema == "change_event":
+        data = [row.get("data") if isinstance(row, dict) else None for row in rows]
+        yield from _violations(name, _validator("change"), data)
+
+
+def _read(path: Path) -> list[Any] | None:
+    """Return the records of a file of JSON lines, or the one of a JSON file; None where that is not what it holds."""
+    try:
+        return read_lines(path) if path.suffix == ".jsonl" else [orjson.loads(path.read_bytes())]
+    except orjson.JSONDecodeError:
+        return None
 
 
 def _violations(
@@ -157,11 +195,12 @@ def _table(folder: Path) -> Iterator[Finding]:
     if table.schema.remove_metadata().names != SIGNAL_SCHEMA.names:
         yield Finding("error", "signals.parquet", f"its columns are not {', '.join(SIGNAL_SCHEMA.names)}")
         return
-    rows = [orjson.loads(line) for line in (folder / "signals.jsonl").read_bytes().splitlines()]
+    rows = _read(folder / "signals.jsonl")
+    if rows is None:
+        return  # said already
     keys = ("content_id", "content_version", "engine", "prompt_cluster", "signal")
-    if [tuple(row[k] for k in keys) for row in rows] != list(
-        zip(*(table[k].to_pylist() for k in keys), strict=True)
-    ):
+    told = [tuple(row.get(k) for k in keys) for row in rows if isinstance(row, dict)]
+    if told != list(zip(*(table[k].to_pylist() for k in keys), strict=True)):
         yield Finding("error", "signals.jsonl", "its rows are not those of signals.parquet")
     bounds = [table[name].to_numpy() for name in ("lower", "signal", "upper")]
     if not ((bounds[0] <= bounds[1]) & (bounds[1] <= bounds[2])).all():
@@ -170,21 +209,28 @@ def _table(folder: Path) -> Iterator[Finding]:
 
 def _parity(folder: Path) -> Iterator[Finding]:
     """The network gives the golden scores for the golden features."""
-    names = [f["name"] for f in orjson.loads((folder / "features.json").read_bytes())["features"]]
-    rows = [orjson.loads(line) for line in (folder / "golden.jsonl").read_bytes().splitlines()]
+    rows = read_lines(folder / "golden.jsonl")
     if len(rows) < _LEAST_GOLDEN:
         yield Finding(
-            "note", "golden.jsonl", f"has {len(rows)} rows: fewer than {_LEAST_GOLDEN} signals exist"
+            "note",
+            "golden.jsonl",
+            f"has {len(rows)} rows: fewer than {_LEAST_GOLDEN} signals have ten people",
         )
     if not rows:
         return
-    design = np.array([[row["features"][name] for name in names] for row in rows], dtype=np.float32)
-    expected = np.array([row["score"] for row in rows])
-    message = _attempt(lambda: network.parity((folder / "model.onnx").read_bytes(), design, expected))
+    message = _attempt(lambda: _apart(folder, rows))
     if isinstance(message, str):
         yield Finding("error", "model.onnx", message)
     elif message > network.TOLERANCE:
         yield Finding("error", "model.onnx", f"its scores are up to {message:.2g} away from the golden ones")
+
+
+def _apart(folder: Path, rows: list[Any]) -> float:
+    """Return how far the network's scores are from the golden ones at most."""
+    names = [f["name"] for f in orjson.loads((folder / "features.json").read_bytes())["features"]]
+    design = np.array([[row["features"][name] for name in names] for row in rows], dtype=np.float32)
+    expected = np.array([row["score"] for row in rows])
+    return network.parity((folder / "model.onnx").read_bytes(), design, expected)
 
 
 def _attempt(run: Callable[[], float]) -> float | str:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from eventlib.ranking.features import Contents
     from eventlib.ranking.pipeline import Judged, Ranking, Tables
 
-__all__ = ["SIGNAL_SCHEMA", "SignalTable", "build_signals", "strongest"]
+__all__ = ["SIGNAL_SCHEMA", "SignalTable", "build_signals", "micros", "strongest"]
 
 _TIME: Final = pa.timestamp("us", tz="UTC")
 SIGNAL_SCHEMA: Final = pa.schema(
@@ -94,7 +94,7 @@ def build_signals(ranking: Ranking, tables: Tables, as_of: dt.datetime, created:
     """
     judged = ranking.judged
     assert judged is not None, "signals are built from a trained ranker"
-    contents = read_contents(tables.publishes, tables.edits, _micros(as_of) + 1)
+    contents = read_contents(tables.publishes, tables.edits, micros(as_of) + 1)
     contents = replace(contents, cluster_topics=judged.clusters.topics)
     cells = _cells(judged, contents)
     design = judged.ranker.design(cells, contents)
@@ -123,7 +123,8 @@ def build_signals(ranking: Ranking, tables: Tables, as_of: dt.datetime, created:
     return SignalTable(frame, cells, design, judged.clusters)
 
 
-def _micros(moment: dt.datetime) -> int:
+def micros(moment: dt.datetime) -> int:
+    """Return a moment as microseconds since 1970."""
     return round(moment.timestamp() * 1_000_000)
 
 

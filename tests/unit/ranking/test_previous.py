@@ -30,7 +30,7 @@ def test_a_last_bundle_that_knew_more_refuses_the_export_and_one_that_knew_less_
     shows = judged.held.frame
     # nobody can know as much as who has seen the clicks to come
     rates = shows.groupby(["content_id", "prompt_id"])["clicked"].mean().reset_index(name="signal")
-    signals = rates.assign(prompt_cluster="prompt:" + rates["prompt_id"])
+    signals = rates.assign(engine="site_assistant", prompt_cluster="prompt:" + rates["prompt_id"])
     knew_more, knew_less = (
         train_ranking(world().tables, Options(seed=3), previous)
         for previous in (signals, signals.assign(signal=-signals["signal"]))

@@ -97,3 +97,73 @@ def test_a_table_with_other_columns_is_found(bundle):
 def test_a_broken_manifest_is_a_finding(bundle, text):
     (bundle / "manifest.json").write_text(text)
     assert errors(bundle) == ["manifest.json: it lists no files with digests"]
+
+
+def replace_lines(bundle, name, rows):
+    (bundle / name).write_text("".join(json.dumps(row) + "\n" for row in rows))
+    sign(bundle, name)
+
+
+PAIR = {"prompt": "p", "chosen": "a", "rejected": "b", "margin": 0.2}
+
+
+@pytest.mark.parametrize(
+    ("name", "row", "said"),
+    [
+        ("feedback/preferences.jsonl", {**PAIR, "margin": -0.2}, "record 1, margin: "),
+        ("feedback/preferences.jsonl", {**PAIR, "season": "x"}, "record 1, the whole: "),
+        ("feedback/unpaired.jsonl", {"prompt": "p", "completion": "a", "label": 1}, "record 1, label: "),
+        ("feedback/edits.jsonl", {"line": 1}, "record 1, the whole: "),
+        ("feedback/briefs.jsonl", {"content_id": "a"}, "record 1, the whole: "),
+        ("feedback/rank_features.jsonl", {"content_id": "a", "signal": {"t": 0}}, "record 1, signal/t: "),
+        ("feedback/rank_features.jsonl", {"content_id": "a", "signal": {"t.u": 0.5}}, "record 1, signal"),
+        ("changes.jsonl", {"specversion": "1.0"}, "record 1, the whole: "),
+    ],
+)
+def test_feedback_and_changes_outside_their_schemas_are_found(bundle, name, row, said):
+    replace_lines(bundle, name, [row])
+    assert errors(bundle)[0].startswith(f"{name}: {said}")
+
+
+def event(**data):
+    figures = {"content_version": "1", "signal": 0.5, "lower": 0.4, "upper": 0.6, "rank": 1}
+    told = {
+        "content_id": "a", "content_version": "1", "prompt_cluster": "t", "engine": "e", "before": None,
+        "after": figures, "moved_by": None,
+    } | data  # fmt: skip
+    return {
+        "specversion": "1.0", "id": "0" * 64, "source": "/signals/e", "type": "eventlib.signal.added", "subject": "a",
+        "time": "2026-11-01T03:00:00.000000+00:00", "datacontenttype": "application/json",
+        "dataschema": "urn:eventlib:schema:exports:change:1-0-0", "data": told,
+    }  # fmt: skip
+
+
+def test_the_data_of_a_change_follow_their_own_schema(bundle):
+    replace_lines(bundle, "changes.jsonl", [event()])
+    assert errors(bundle) == []
+    replace_lines(bundle, "changes.jsonl", [event(), event(moved_by=1.5)])
+    assert errors(bundle)[0].startswith("changes.jsonl: record 2, moved_by: ")
+
+
+@pytest.mark.parametrize(
+    "name", ["golden.jsonl", "feedback/briefs.jsonl", "feedback/judgments.json", "features.json"]
+)
+def test_what_is_no_json_is_a_finding(bundle, name):
+    (bundle / name).write_bytes(b"{\n")
+    sign(bundle, name)
+    (found,) = errors(bundle)
+    assert found.startswith((f"{name}: does not hold JSON", "model.onnx: cannot be run"))
+
+
+def test_a_file_that_the_version_promises_must_be_listed(bundle):
+    (bundle / "changes.jsonl").unlink()
+    manifest = json.loads((bundle / "manifest.json").read_text())
+    del manifest["files"]["changes.jsonl"]
+    (bundle / "manifest.json").write_text(json.dumps(manifest))
+    assert errors(bundle) == ["changes.jsonl: is missing"]
+
+
+def test_a_bundle_of_another_version_is_not_read(bundle):
+    manifest = json.loads((bundle / "manifest.json").read_text()) | {"bundle_version": "9-0-0"}
+    (bundle / "manifest.json").write_text(json.dumps(manifest))
+    assert errors(bundle) == ["manifest.json: its bundle_version is none of 1-0-0"]
