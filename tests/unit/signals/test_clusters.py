@@ -100,14 +100,6 @@ def test_contents_are_scored_for_the_clusters_of_their_topic(by_text):
     assert clusters["prompt_cluster_label"].tolist() == [names[t] for t in topic]
 
 
-def test_briefs_name_the_topic_and_the_cluster(by_text):
-    briefs = rows(by_text.folder / "feedback/briefs.jsonl")
-    assert briefs
-    for brief in briefs:
-        assert brief["topic"] == TOPICS[brief["prompt_cluster_label"]]
-        assert brief["prompt_cluster"].startswith("text_")
-
-
 def test_a_kept_file_goes_into_every_bundle_as_it_is(tmp_path, monkeypatch):
     monkeypatch.setattr("eventlib.signals.table.REFITS", 3)
     kept = tmp_path / "kept.json"
