@@ -50,6 +50,7 @@ def labels(judged: Judged, shows: pd.DataFrame, exposure: Floats) -> tuple[Float
     data = TrainingData(
         cells=pd.DataFrame({"document": np.arange(len(judged.relevance))}),
         levels=np.empty((0, 0), dtype=np.intp),
+        crowded=np.empty((0, 0), dtype=np.bool_),
         features=judged.features.astype(np.float64),
         cell=kept["content_id"].to_numpy(np.intp),
         person=kept["person"].to_numpy(np.intp),

@@ -19,6 +19,7 @@ import pandas as pd
 
 from eventlib.ranking.features import CELL, CONTENT_FEATURES, HISTORY_FEATURES, LEVELS, Contents, history
 from eventlib.ranking.learners import Regressor, fit_regressor
+from eventlib.small_cells import SMALL_CELL
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -49,6 +50,8 @@ class TrainingData:
         `CELL`, one row per cell.
     levels : ndarray of intp, shape (3, cells)
         Code of each cell's key at each of `LEVELS`.
+    crowded : ndarray of bool, shape (3, cells)
+        Whether ten people or more saw the cell's key at each of `LEVELS`.
     features : ndarray of float64, shape (cells, len(CONTENT_FEATURES))
         What is known of the content.
     cell, person, place : ndarray of intp, shape (shows,)
@@ -58,6 +61,7 @@ class TrainingData:
 
     cells: pd.DataFrame
     levels: NDArray[np.intp]
+    crowded: NDArray[np.bool_]
     features: NDArray[np.float64]
     cell: NDArray[np.intp]
     person: NDArray[np.intp]
@@ -76,6 +80,15 @@ class TrainingData:
         return sums.reshape(n, FOLDS)
 
 
+def _crowded(keys: NDArray[np.intp], cell: NDArray[np.intp], person: NDArray[np.intp]) -> NDArray[np.bool_]:
+    """Tell of each cell whether ten people or more saw its key."""
+    seen = np.unique(np.stack([keys[cell], person]), axis=1)[0]
+    enough: NDArray[np.bool_] = (np.bincount(seen, minlength=int(keys.max(initial=-1)) + 1) >= SMALL_CELL)[
+        keys
+    ]
+    return enough
+
+
 @dataclass(frozen=True, slots=True)
 class FittedRanker:
     """A fitted regressor with its calibration and the histories that it serves with.
@@ -87,7 +100,8 @@ class FittedRanker:
     intercept, slope : float
         Calibrated relevance = intercept + slope * the regressor's output, cut to [1e-4, 1].
     histories : DataFrame
-        `content_id, prompt_cluster, prompt_id` and the three histories.
+        `content_id, prompt_cluster, prompt_id` and the three histories. A key that under ten people saw has that of
+        the wider key: signals go out, and would tell what the few clicked (S7.10).
     mean_relevance : float
         Clicks over examined shows of all: the history of an unknown content.
     clipped : int
@@ -145,11 +159,14 @@ def training_data(shows: pd.DataFrame, contents: Contents, places: list[str]) ->
     people = pd.factorize(shows["person"], sort=True)[0]
     # folds by code would follow the order in which people came; a fixed shuffle keeps them alike
     people = np.random.default_rng(0).permutation(people.max(initial=-1) + 1)[people]
+    codings = [np.asarray(cells.groupby(list(keys), sort=True).ngroup(), dtype=np.intp) for keys in LEVELS]
+    cell = codes.get_indexer(pd.MultiIndex.from_frame(shows[list(CELL)]))
     return TrainingData(
         cells=cells,
-        levels=np.stack([cells.groupby(list(keys), sort=True).ngroup().to_numpy(np.intp) for keys in LEVELS]),
+        levels=np.stack(codings),
+        crowded=np.stack([_crowded(keys, cell, people) for keys in codings]),
         features=contents.matrix(cells),
-        cell=codes.get_indexer(pd.MultiIndex.from_frame(shows[list(CELL)])),
+        cell=cell,
         person=people,
         place=pd.Index(places).get_indexer(pd.Index(shows["place"])),
         clicked=shows["clicked"].to_numpy(np.float64),
@@ -224,17 +241,28 @@ def fit_ranker(
         calibration = _calibrate(raw, clicks / examined, examined)
         cross_fitted[rows] = _relevance(raw, *calibration)
     total_c, total_e = sums_c.sum(1, keepdims=True), sums_e.sum(1, keepdims=True)
-    full = history(total_c, total_e, data.levels)[:, 0]
+    overall = float(total_c.sum() / max(total_e.sum(), 1e-9))
+    full = _told(history(total_c, total_e, data.levels)[:, 0], data.crowded, overall)
     served = data.cells[list(LEVELS[-1])].assign(**dict(zip(_HISTORIES, full.T, strict=True)))
     return FittedRanker(
         regressor=regressor,
         intercept=calibration[0],
         slope=calibration[1],
         histories=served.drop_duplicates(ignore_index=True),
-        mean_relevance=float(total_c.sum() / max(total_e.sum(), 1e-9)),
+        mean_relevance=overall,
         clipped=int((data.clicked > clip * exposure[data.place]).sum()),
         cross_fitted=cross_fitted.reshape(sums_e.shape),
     )
+
+
+def _told(full: NDArray[np.float64], crowded: NDArray[np.bool_], overall: float) -> NDArray[np.float64]:
+    """Give cells whose key was seen by under ten people the history of the wider key."""
+    wider = np.full(len(full), overall)
+    told = []
+    for own, enough in zip(full.T, crowded, strict=True):
+        wider = np.where(enough, own, wider)
+        told.append(wider)
+    return np.stack(told, axis=1)
 
 
 def examined_clicks(

@@ -16,8 +16,8 @@ ALL = START + 10**15
 UNSCALED = (0.0, 1.0)  # leaves out the folds that only calibration needs
 
 
-def learn(world, exposure, seed=0, **options):
-    """Train on a whole world with given exposures; return the ranker, its cells' scores and the cells."""
+def learned(world, exposure, seed=0, **options):
+    """Train on a whole world with given exposures; return the ranker, its data and the contents."""
     shows = read_impressions(world.tables.shows, world.tables.clicks, world.tables.answers).frame
     contents = read_contents(world.tables.publishes, world.tables.edits, ALL)
     number = shows["prompt_id"].str[3:].astype(int)
@@ -25,7 +25,12 @@ def learn(world, exposure, seed=0, **options):
         place="inline " + shows["rank"].astype(str), prompt_cluster=[TOPICS[q % len(TOPICS)] for q in number]
     )
     data = training_data(shows, contents, [f"inline {k}" for k in (1, 2, 3, 4)])
-    ranker = fit_ranker(data, exposure, seed=seed, **options)
+    return fit_ranker(data, exposure, seed=seed, **options), data, contents
+
+
+def learn(world, exposure, seed=0, **options):
+    """Train likewise; return the ranker, its cells' features and the cells."""
+    ranker, data, contents = learned(world, exposure, seed, **options)
     return ranker, ranker.design(data.cells, contents), data.cells
 
 
@@ -96,3 +101,17 @@ def test_unknown_cells_get_what_is_known_of_their_wider_ones():
     design = ranker.design(pd.concat([known, known.assign(content_id="nobody")])[list(CELL)], contents)
     assert design[0, -1] == design[0, -2]  # a new prompt has its cluster's history
     assert design[1, -3:] == pytest.approx(ranker.mean_relevance)
+
+
+def test_what_under_ten_people_clicked_is_in_no_served_history():
+    ranker, data, _ = learned(simulate(answers=300, people=40, seed=8), EXPOSURE, calibration=UNSCALED)
+    served = ranker.histories
+    cells = data.cells[list(CELL)].assign(
+        people=[len(np.unique(data.person[data.cell == i])) for i in range(len(data.cells))]
+    )
+    people = served.merge(cells, on=["content_id", "prompt_cluster", "prompt_id"])
+    few = people[people["people"] < 10]
+    assert 10 < len(few) < len(people) - 10
+    assert (few["prompt_history"] == few["cluster_history"]).all()
+    many = people[people["people"] >= 10]
+    assert (many["prompt_history"] != many["cluster_history"]).mean() > 0.9
