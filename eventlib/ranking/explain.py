@@ -147,7 +147,7 @@ def explain(
     Returns
     -------
     explained : DataFrame
-        `content_id, content_version, prompt_cluster, signal, base`, a column per group of `group_columns()` and
+        `content_id, content_version, prompt_cluster` (its label), `signal, base`, a column per group of `group_columns()` and
         `sentence`; highest signal first. `base` is the background's mean signal; the groups' columns add up to
         `signal - base`.
     left_out : int
@@ -172,6 +172,7 @@ def explain(
     explained = cells.loc[kept, list(CELL[:3])].reset_index(drop=True)
     explained = explained.assign(signal=worth[-1], base=worth[0], **dict(zip(groups, parts.T, strict=True)))
     told = _strongest(judged, rows, background.typical, parts, list(groups.values()))
+    explained["prompt_cluster"] = explained["prompt_cluster"].replace(judged.clusters.labels)
     explained["sentence"] = [
         _sentence(float(signal), float(base), part, list(groups), words)
         for signal, base, part, words in zip(worth[-1], worth[0], parts, told, strict=True)

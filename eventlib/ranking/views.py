@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import pandas as pd
 
-from eventlib.exposure import CURVE
+from eventlib.exposure import CURVE, rank_graph
 from eventlib.geo.cells import hide_small_cells
 from eventlib.ranking.checks import calibration_bins
 from eventlib.ranking.evaluation import LOGGING, UNIFORM
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from eventlib.ranking.pipeline import Ranking
 
 __all__ = [
+    "WORDS",
     "calibration_table",
     "caveats",
     "counts",
@@ -28,10 +29,11 @@ __all__ = [
     "loop_guards",
     "policies",
     "removed",
+    "ties",
     "verdict",
 ]
 
-_WORDS: Final = {
+WORDS: Final = {
     LOGGING: "as it was shown",
     "naive": "naive clicks",
     "debiased": "debiased",
@@ -139,6 +141,29 @@ def exposure_table(ranking: Ranking) -> pd.DataFrame:
     return frame.drop(columns=["swap_clicks", "status"]).assign(used=used)
 
 
+def ties(ranking: Ranking) -> pd.DataFrame:
+    """Return which places share pages and prompts before the cut: what the curve rests on, the most clicks first.
+
+    Returns
+    -------
+    DataFrame
+        `place, other, keys` (contents of a prompt shown at both), `clicks` (on these at either), `clicked_first` (share
+        of the clicks at `place`), `people` (who clicked), `tied` (both have an exposure relative to each other).
+    """
+    columns = ["place", "other", "keys", "clicks", "clicked_first", "people", "tied"]
+    shows = ranking.impressions.of(ranking.engine)
+    graph = rank_graph(shows[shows["time_us"] < ranking.cut], engine=ranking.engine) if len(shows) else None
+    if graph is None or graph.empty:
+        return pd.DataFrame(columns=columns)
+    named = graph.assign(
+        place=graph["slot"] + " " + graph["rank"].astype(str),
+        other=graph["slot_b"] + " " + graph["rank_b"].astype(str),
+        clicked_first=graph["clicked_here_share"],
+        tied=graph["component"] > 0,
+    )
+    return named.sort_values(["clicks", "place"], ascending=[False, True], ignore_index=True)[columns]
+
+
 def policies(ranking: Ranking) -> pd.DataFrame:
     """Return `policy, value, lower, upper, gain, gain_lower, gain_upper, moved_answers`, best first.
 
@@ -153,7 +178,7 @@ def policies(ranking: Ranking) -> pd.DataFrame:
     for column, source in (("gain", "difference"), ("gain_lower", "lower"), ("gain_upper", "upper")):
         frame = frame.assign(**{column: frame["policy"].map(over[source])})
     frame = one_canary(frame)
-    named = frame.assign(policy=frame["policy"].map(_WORDS))
+    named = frame.assign(policy=frame["policy"].map(WORDS))
     return named.sort_values("value", ascending=False, ignore_index=True)[columns]
 
 

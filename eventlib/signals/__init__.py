@@ -3,7 +3,14 @@
 from eventlib.signals.bundle import Export, export_signals, last_signals
 from eventlib.signals.check import CheckResult, check_signals
 from eventlib.signals.table import strongest
-from eventlib.signals.views import briefs_table, change_counts, changes_said, changes_table, pairs_table
+from eventlib.signals.views import (
+    briefs_table,
+    change_counts,
+    changes_said,
+    changes_table,
+    export_answers,
+    pairs_table,
+)
 
 __all__ = [
     "CheckResult",
@@ -13,6 +20,7 @@ __all__ = [
     "changes_said",
     "changes_table",
     "check_signals",
+    "export_answers",
     "export_signals",
     "last_signals",
     "pairs_table",

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from eventlib.geo.engagement import Score
     from eventlib.ranking.features import Contents
 
-__all__ = ["briefs", "failing_stages"]
+__all__ = ["briefs", "failing_stages", "what_they_have"]
 
 _SURE: Final = 0.95
 _BETTER_MOST: Final = 5
@@ -169,8 +169,13 @@ def _sentence(row: Mapping[Any, Any], better: Sequence[str], compared: Sequence[
     named = ", ".join(clean_id(name) for name in better)
     if not compared:
         return f"{said} Better there on the same topic: {named}; the features known do not tell them apart."
-    has = "; ".join(_has(one) for one in compared)
+    has = what_they_have(compared)
     return f"{said} Better there on the same topic: {named}. They have {has}: what goes together, not what causes it."
+
+
+def what_they_have(compared: Sequence[Mapping[str, Any]]) -> str:
+    """Say what better pages have more or fewer of, from a brief's `compared`."""
+    return "; ".join(_has(one) for one in compared)
 
 
 def _has(one: Mapping[str, Any]) -> str:
@@ -179,4 +184,8 @@ def _has(one: Mapping[str, Any]) -> str:
     up = one["better_mean"] > one["here"]
     how = ("higher" if up else "lower") if name == "reading_ease" else ("more" if up else "fewer")
     plain = f"{name.removesuffix('_count')}s" if name.endswith("_count") else name.replace("_", " ")
-    return f"{how} {plain} ({one['better_mean']:.3g} against {one['here']:.3g})"
+    return f"{how} {plain} ({_number(one['better_mean'])} against {_number(one['here'])})"
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"

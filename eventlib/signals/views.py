@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 import pandas as pd
 
+from eventlib.masking import clean_id
+from eventlib.signals.briefs import what_they_have
 from eventlib.signals.changes import ADDED, FELL, REMOVED, ROSE, VERSION_CHANGED
 from eventlib.signals.encoding import read_lines
 
 if TYPE_CHECKING:
     from eventlib.signals.bundle import Export
 
-__all__ = ["briefs_table", "change_counts", "changes_said", "changes_table", "pairs_table"]
+__all__ = ["briefs_table", "change_counts", "changes_said", "changes_table", "export_answers", "pairs_table"]
 
 _WORDS: Final = {
     ROSE: "rose", FELL: "fell", ADDED: "was added", REMOVED: "was removed", VERSION_CHANGED: "has another version",
@@ -111,6 +114,20 @@ def changes_said(export: Export) -> str:
 _SHORT: Final = {ROSE: "rose", FELL: "fell", ADDED: "were added", REMOVED: "were removed"}
 
 
+def export_answers(export: Export) -> list[str]:
+    """Return what changed since the last bundle and what feedback goes out, in sentences; empty without a bundle."""
+    if export.folder is None:
+        return []
+    pairs, written = (_lines(export, f"feedback/{name}.jsonl") for name in ("preferences", "briefs"))
+    stages = Counter(str(brief["failing_stage"]) for brief in written)
+    named = ", ".join(f"{stage} {count}" for stage, count in sorted(stages.items()))
+    return [
+        changes_said(export),
+        f"{len(pairs)} preference pairs from edits with a verdict; {len(written)} pages have a brief"
+        + (f", by the stage at which they fail: {named}." if written else "."),
+    ]
+
+
 def pairs_table(export: Export) -> pd.DataFrame:
     """Return what the preference pairs rest on: `content_id, outcome, change, lower, upper, q, p_chosen_better, sentence`."""
     columns = ["content_id", "outcome", "change", "lower", "upper", "q", "p_chosen_better", "sentence"]
@@ -118,10 +135,22 @@ def pairs_table(export: Export) -> pd.DataFrame:
 
 
 def briefs_table(export: Export, most: int = 20) -> pd.DataFrame:
-    """Return the briefs, lowest score first: `content_id, failing_stage, score, lower, upper, people, sentence`."""
-    columns = ["content_id", "failing_stage", "score", "lower", "upper", "people", "sentence"]
+    """Return the briefs, lowest score first, `better` the pages of its topic that are surely better at that stage.
+
+    Returns
+    -------
+    DataFrame
+        `content_id, failing_stage, score, lower, upper, people, better, they_have`.
+    """
+    columns = ["content_id", "failing_stage", "score", "lower", "upper", "people", "better", "they_have"]
     rows = [
-        brief | brief["evidence"] | {"score": brief["evidence"]["theta"]}
+        brief
+        | brief["evidence"]
+        | {
+            "score": brief["evidence"]["theta"],
+            "better": ", ".join(clean_id(str(name)) for name in brief["better"]),
+            "they_have": what_they_have(brief["compared"]),
+        }
         for brief in _lines(export, "feedback/briefs.jsonl")
     ]
     return (
