@@ -547,7 +547,7 @@ def restate(
 def check_signals(
     bundle: Annotated[Path, typer.Argument(help="A signal bundle.", show_default=False, callback=_utf8)],
 ) -> None:
-    """Check a signal bundle: digests, schema, and the model's scores on its golden rows. Exit 3 if it is not sound."""
+    """Check a signal bundle: digests, schema, and the model's scores on its golden rows. Exit 6 if it is not sound."""
     from eventlib.signals import check_signals as run  # noqa: PLC0415  # each command loads what it uses
 
     result = run(bundle)
@@ -555,7 +555,7 @@ def check_signals(
         _say(str(finding))
     _say("The bundle is sound." if result.ok else "The bundle is not sound.")
     if not result.ok:
-        raise typer.Exit(3)
+        raise typer.Exit(6)
 
 
 def _print_what_can_be_shown() -> None:

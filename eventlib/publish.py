@@ -16,7 +16,7 @@ from typing import Final
 
 from eventlib.errors import BadCallError
 
-__all__ = ["alone", "discard", "enough_space", "lasting", "publish", "workplace"]
+__all__ = ["alone", "discard", "enough_space", "lasting", "publish", "publish_once", "workplace"]
 
 _PREFIX: Final = ".work-"
 _FULL: Final = ("No space left", "Disk quota exceeded", "max_temp_directory_size")
@@ -115,6 +115,13 @@ def _sync(path: Path) -> None:
         os.close(descriptor)
 
 
+def _refuse_other(pointer: Path) -> None:
+    if pointer.exists() and not pointer.is_symlink():
+        raise BadCallError(
+            f"{pointer} is no link: eventlib points it at the last good version, so move what is there out of the way"
+        )
+
+
 def publish(made: Path, target: Path, pointer: Path) -> None:
     """Move the finished folder `made` to `target` and point the symlink `pointer` at it, each in one step.
 
@@ -132,10 +139,7 @@ def publish(made: Path, target: Path, pointer: Path) -> None:
     BadCallError
         If something else than a symlink is in the pointer's place; then nothing is published.
     """
-    if pointer.exists() and not pointer.is_symlink():
-        raise BadCallError(
-            f"{pointer} is no link: eventlib points it at the last good version, so move what is there out of the way"
-        )
+    _refuse_other(pointer)
     for path in sorted(made.rglob("*")):
         if path.is_file():
             _sync(path)
@@ -143,6 +147,23 @@ def publish(made: Path, target: Path, pointer: Path) -> None:
     made.chmod(0o755)  # a temporary folder is private
     made.rename(target)
     _sync(target.parent)
+    _point(pointer, target)
+
+
+def publish_once(made: Path, target: Path, pointer: Path) -> None:
+    """Publish like `publish`; where `target` is there already, holding the same, only point at it.
+
+    For folders whose name is of what they hold. Another run may publish the same at the same time.
+    """
+    with alone(pointer.parent):
+        if target.exists():
+            _refuse_other(pointer)
+            _point(pointer, target)
+        else:
+            publish(made, target, pointer)
+
+
+def _point(pointer: Path, target: Path) -> None:
     fresh = pointer.with_name(f"{_PREFIX}{os.getpid()}-{pointer.name}")
     with suppress(FileNotFoundError):
         fresh.unlink()

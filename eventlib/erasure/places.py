@@ -76,9 +76,11 @@ def made_from(places: Iterable[Path], run_ids: Iterable[str]) -> list[Path]:
     found = []
     for file in files_in(places):
         content = _json(file) if file.name in ("manifest.json", "run.json") else None
-        prepared = content.get("prepared") if isinstance(content, dict) else None
+        content = content if isinstance(content, dict) else {}
+        prepared = content.get("prepared")
         if isinstance(prepared, dict) and prepared.get("run_id") in wanted:
-            found.append(file.parent)
+            # a bundle's run stands beside it: the bundle's own bytes are the same whenever it is written
+            found.append((file.parent / str(content.get("bundle", ""))).resolve())
     return found
 
 

@@ -127,7 +127,7 @@ def held_out(frame: pd.DataFrame, places: list[str]) -> HeldOut:
     return HeldOut(
         frame=frame,
         answer=pd.factorize(frame["answer_id"], sort=True)[0],
-        person=pd.factorize(frame["person"], sort=True)[0],
+        person=pd.factorize(frame["person"])[0],
         place=pd.Index(places).get_indexer(pd.Index(frame["place"])),
         clicked=frame["clicked"].to_numpy(np.float64),
         exposure=found / found[0],

@@ -156,7 +156,7 @@ def training_data(shows: pd.DataFrame, contents: Contents, places: list[str]) ->
     """
     cells = shows[list(CELL)].drop_duplicates().sort_values(list(CELL), ignore_index=True)
     codes = pd.MultiIndex.from_frame(cells)
-    people = pd.factorize(shows["person"], sort=True)[0]
+    people = pd.factorize(shows["person"])[0]
     # folds by code would follow the order in which people came; a fixed shuffle keeps them alike
     people = np.random.default_rng(0).permutation(people.max(initial=-1) + 1)[people]
     codings = [np.asarray(cells.groupby(list(keys), sort=True).ngroup(), dtype=np.intp) for keys in LEVELS]

@@ -14,7 +14,7 @@ import pandas as pd
 
 from eventlib.errors import GateRefusedError
 from eventlib.geo import read_frames
-from eventlib.publish import publish, workplace
+from eventlib.publish import publish_once, workplace
 from eventlib.ranking.gates import refusal
 from eventlib.signals.changes import FIRST, read_previous
 from eventlib.signals.check import check_signals
@@ -163,7 +163,8 @@ def export_signals(
     out
         See `destination`.
     created
-        Moment of the export; now if None. The same moment, inputs and earlier bundle give the same bytes.
+        Moment that the bundle speaks of; the dataset's `as_of` if None, so that two runs give the same bytes. When it
+        was written, and from which run, stands in `out/runs/<bundle_id>/run.json`.
     texts
         JSON lines or Parquet with `content_id, content_version, text`, the page bodies that preference pairs are
         made of; relative to the folder of the dataset, as `out` is. Without it pairs hold references.
@@ -179,12 +180,13 @@ def export_signals(
     none, no_files = _empty(), pd.DataFrame({"file": [], "bytes": [], "sha256": []})
     if ranking.reason:
         return Export(None, none, no_files, asked=False, reason=ranking.reason)
-    root, moment = destination(prepared, out), created or dt.datetime.now(dt.UTC)
+    root = destination(prepared, out)
     if not ranking.exportable:
         reason = refusal(ranking.gates)
-        _write_refusal(root, ranking, prepared, moment)
+        _write_refusal(root, ranking, prepared)
         return Export(None, none, no_files, asked=True, reason=reason)
     as_of = _as_of(prepared, ranking)
+    moment = created or as_of
     sources = Sources(
         ranking, tables, prepared, build_signals(ranking, tables, as_of, moment),
         read_frames(prepared.events) if frames is None else frames,
@@ -196,8 +198,8 @@ def export_signals(
         files = write_bundle(bundle, sources)
         digest = hashlib.sha256((bundle / "manifest.json").read_bytes()).hexdigest()
         target = root / "versions" / f"{moment.astimezone(dt.UTC):%Y%m%dT%H%M%S%fZ}-{digest[:8]}"
-        if not target.exists():
-            publish(bundle, target, root / "current")
+        _write_run(root, made, target, prepared)
+        publish_once(bundle, target, root / "current")
     (root / REFUSED).unlink(missing_ok=True)
     return Export(target, sources.signals.frame, files, asked=True, reason="")
 
@@ -213,9 +215,21 @@ def _as_of(prepared: Prepared, ranking: Ranking) -> dt.datetime:
     return dt.datetime.fromtimestamp(int(ranking.impressions.frame["time_us"].max()) / 1e6, dt.UTC)
 
 
-def _write_refusal(root: Path, ranking: Ranking, prepared: Prepared, moment: dt.datetime) -> None:
+def _write_run(root: Path, made: Path, target: Path, prepared: Prepared) -> None:
+    """Write beside the bundles when one was written, and from which run: an erasure finds it by that."""
     told = {
-        "refused_at": moment.isoformat(),
+        "bundle": os.path.relpath(target, root / "runs" / target.name),
+        "written_at": dt.datetime.now(dt.UTC).isoformat(),
+        "prepared": {"run_id": prepared.run.get("run_id")},
+    }
+    (made / "run.json").write_bytes(as_json(told))
+    (root / "runs" / target.name).mkdir(parents=True, exist_ok=True)
+    (made / "run.json").replace(root / "runs" / target.name / "run.json")
+
+
+def _write_refusal(root: Path, ranking: Ranking, prepared: Prepared) -> None:
+    told = {
+        "refused_at": dt.datetime.now(dt.UTC).isoformat(),
         "engine": ranking.engine,
         "prepared_run_id": prepared.run.get("run_id"),
         "reason": refusal(ranking.gates),

@@ -77,7 +77,6 @@ def manifest(
             "to": stamp(last),
         },
         "prepared": {
-            "run_id": run.get("run_id"),
             "row_digest": run.get("row_digest"),
             "inputs": [{"file": Path(i["file"]).name, "sha256": i["sha256"]} for i in run.get("inputs", [])],
         },

@@ -1,4 +1,4 @@
-"""Whole logs that must not lead to an export: each is refused by its gate, exit 6, and nothing but the reason is left."""
+"""Whole logs through the command line: what must not be exported ends with 6, what may is the same bytes twice."""
 
 from __future__ import annotations
 
@@ -82,13 +82,13 @@ CASES: dict[str, tuple[float, Callable[[Events], Events], float, str]] = {
 """Swap noise of the world, what becomes of its log, the share held out, the gate that refuses."""
 
 
-def _report(events: Events, tmp_path: Path, parameter: str) -> subprocess.CompletedProcess[str]:
+def _report(events: Events, tmp_path: Path, parameter: str, **variables: str) -> subprocess.CompletedProcess[str]:
     log, key = tmp_path / "log.ndjson", tmp_path / "key"
     log.write_bytes(b"".join(orjson.dumps(one) + b"\n" for one in events))
     key.write_text(KEY)
     prepare(log, key=key).save(tmp_path / "prepared")
     at = ["--prepared", str(tmp_path / "prepared"), "--out", str(tmp_path / "reports")]
-    return run("report", "07_export_signals", *at, "-p", f"out={tmp_path / 'signals'}", "-p", parameter)
+    return run("report", "07_export_signals", *at, "-p", f"out={tmp_path / 'signals'}", "-p", parameter, **variables)
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -101,3 +101,29 @@ def test_a_log_that_must_not_be_exported_ends_with_6_and_leaves_the_reason_only(
     assert gate in [g["gate"] for g in told["gates"] if g["state"] == "failed"]
     assert gate in told["reason"]
     assert not list((tmp_path / "reports").glob("*/latest"))
+
+
+def test_two_clean_runs_write_the_same_bytes(logs, tmp_path):
+    written = []
+    for seed in ("1", "2"):
+        folder = tmp_path / seed
+        folder.mkdir()
+        result = _report(logs(0.8), folder, "seed=3", PYTHONHASHSEED=seed)
+        assert result.returncode == 0, result.stderr
+        bundle = (folder / "signals" / "current").resolve()
+        files = sorted(path for path in bundle.rglob("*") if path.is_file())
+        written.append({path.relative_to(bundle).as_posix(): path.read_bytes() for path in files} | {"": bundle.name})
+    assert len(written[0]) > 12
+    assert written[0] == written[1]
+
+
+def test_a_damaged_bundle_ends_the_check_with_6(logs, tmp_path):
+    result = _report(logs(0.8), tmp_path, "seed=3")
+    assert result.returncode == 0, result.stderr
+    bundle = (tmp_path / "signals" / "current").resolve()
+    assert run("check-signals", tmp_path / "signals").returncode == 0
+    with (bundle / "signals.jsonl").open("ab") as file:
+        file.write(b"{}")
+    found = run("check-signals", tmp_path / "signals")
+    assert found.returncode == 6
+    assert "signals.jsonl: was changed" in found.stdout

@@ -408,7 +408,11 @@ def test_a_second_erasure_lists_what_was_made_before_the_first(runs: Runs) -> No
     before = runs.prepare([runs.log(people)], runs.tmp / "data")
     bundle = runs.tmp / "signals" / "versions" / "b-1"
     bundle.mkdir(parents=True)
-    (bundle / "manifest.json").write_bytes(orjson.dumps({"prepared": {"run_id": before.run["run_id"]}}))
+    record = runs.tmp / "signals" / "runs" / "b-1" / "run.json"
+    record.parent.mkdir(parents=True)
+    record.write_bytes(
+        orjson.dumps({"bundle": "../../versions/b-1", "prepared": {"run_id": before.run["run_id"]}})
+    )
     first = runs.erase(before, "user_id:u-1", search=[runs.tmp / "signals"])
     second = runs.erase(first.prepared, "user_id:u-2", search=[runs.tmp / "signals"])
     assert (first.stale, second.stale) == ([bundle], [bundle])

@@ -135,7 +135,11 @@ def test_golden_rows_name_every_feature(exported):
 
 def test_the_manifest_says_what_it_came_from(exported):
     manifest = json.loads((exported.folder / "manifest.json").read_text())
-    assert manifest["prepared"]["run_id"] == "run-1"
+    record = json.loads((exported.folder.parents[1] / "runs" / exported.folder.name / "run.json").read_text())
+    assert record["prepared"]["run_id"] == "run-1"
+    assert (
+        exported.folder.parents[1] / "runs" / exported.folder.name / record["bundle"]
+    ).resolve() == exported.folder
     assert manifest["champion"] in trained().champion_words
     assert manifest["ledger"]["rows_in"] == 9
     assert [gate["gate"] for gate in manifest["gates"]] == ["G1", "G2", "G3", "G4", "G5", "G6"]
