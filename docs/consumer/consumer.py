@@ -8,8 +8,11 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import re
 import sys
+import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -80,6 +83,48 @@ class Signals:
         """Return the signal for this very prompt if there is one, else for its cluster, else the default."""
         by_cluster = self._known.get((content_id, cluster), self.unknown)
         return float(self._known.get((content_id, f"prompt:{prompt_id}"), by_cluster))
+
+
+class Prompts:
+    """Which prompt cluster a text belongs to, by the bundle's own clusters; a bundle by topic has none of texts.
+
+    Words of letters and digits only: enough for scripts with spaces. Texts are compared as `prompt_clusters.json` does:
+    words and pairs of neighbours, and pieces of three and four letters, which count twice.
+    """
+
+    def __init__(self, bundle: Path) -> None:
+        path = bundle / "prompt_clusters.json"
+        self._file: Row = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {"clusters": []}
+        listed = json.loads((bundle / "features.json").read_text(encoding="utf-8"))["prompt_clusters"][
+            "clusters"
+        ]
+        self._ids = {row["label"]: row["id"] for row in listed}
+
+    def cluster(self, text: str) -> str:
+        """Return the id of the nearest cluster, `other` where none is near, `unknown` of a text without a word."""
+        words = re.findall(r"[^\W_]+", unicodedata.normalize("NFKC", text).casefold())
+        if not words:
+            return "unknown"
+        terms = {*words, *map(" ".join, pairwise(words))}
+        pieces = {word[i : i + n] for word in words for n in (3, 4) for i in range(len(word) - n + 1)}
+        by_word, by_piece = self._weigh(terms, "words"), self._weigh(pieces, "pieces")
+
+        def similarity(cluster: Row) -> float:
+            total = sum(weight * cluster["words"].get(term, 0.0) for term, weight in by_word.items())
+            total += 2 * sum(weight * cluster["pieces"].get(piece, 0.0) for piece, weight in by_piece.items())
+            return float(total) / math.sqrt(5 if by_piece else 1)
+
+        near = max(self._file["clusters"], key=similarity, default=None)
+        if near is None or similarity(near) < self._file["threshold"]:
+            return "other"
+        return str(self._ids.get(near["label"], "other"))
+
+    def _weigh(self, terms: Iterable[str], kind: str) -> dict[str, float]:
+        weights = (
+            {term: self._file[kind].get(term, self._file["unseen"]) for term in terms} if self._ids else {}
+        )
+        length = math.sqrt(sum(weight**2 for weight in weights.values())) or 1.0
+        return {term: weight / length for term, weight in weights.items()}
 
 
 def rerank(results: Sequence[Row], signals: Signals, cluster: str, prompt_id: str = "") -> list[Row]:

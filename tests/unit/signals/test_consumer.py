@@ -13,7 +13,7 @@ import pytest
 
 from eventlib.signals import change_counts, changes_table, check_signals, export_signals, pairs_table
 from eventlib.signals.training_evidence import TrainingEvidence
-from tests.unit.ranking.worlds import trained, world
+from tests.unit.ranking.worlds import spoken, trained, trained_by_text, world
 from tests.unit.signals.datasets import DAY, MOMENT, prepared, rewrite
 
 CONSUMER = Path(__file__).parents[3] / "docs" / "consumer" / "consumer.py"
@@ -207,3 +207,22 @@ print(json.dumps([consumer.preference_rows(bundle, one), consumer.preference_row
     assert without == [[], []]
     assert (both[0][0]["chosen"], both[0][0]["rejected"]) == ("New.", "Old.")
     assert [row["completion"] for row in both[1]] == ["New.", "Old."]
+
+
+def test_new_prompts_get_the_cluster_that_training_gives_them(tmp_path):
+    export = export_signals(
+        trained_by_text(), spoken(), prepared(tmp_path), tmp_path / "signals", created=MOMENT
+    )
+    asked = [
+        "repair of old solar panels", "Heat pumps: what do they cost?", "wall insulation for tenants", "zebra", "", "myths",
+    ]  # fmt: skip
+    script = f"print(json.dumps([consumer.Prompts(bundle).cluster(text) for text in {asked!r}]))"
+    judged = trained_by_text().judged
+    assert judged is not None
+    clusters = judged.clusters.text
+    assert clusters is not None
+    names = dict(zip(clusters.labels, clusters.ids, strict=True))
+    prompts = pd.DataFrame({"prompt_id": list(map(str, range(len(asked)))), "prompt_text": asked})
+    expected = [names.get(label, label) for label in clusters.assign(prompts)["prompt_cluster"]]
+    assert len(set(expected)) == 5
+    assert run(tmp_path, script, export.folder) == expected
