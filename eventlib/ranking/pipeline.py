@@ -25,7 +25,7 @@ from eventlib.ranking.features import CELL, Contents, read_contents
 from eventlib.ranking.gates import Gate, as_frame, passed
 from eventlib.ranking.impressions import Impressions, read_impressions
 from eventlib.ranking.judge import DEBIASED, NAIVE, SHUFFLED
-from eventlib.ranking.learners import check_learner
+from eventlib.ranking.options import Options
 from eventlib.ranking.previous import previous_scores
 from eventlib.ranking.training import FittedRanker, TrainingData, fit_ranker, training_data
 
@@ -46,49 +46,6 @@ LEAST_CLICKS: Final = 200
 
 SHUFFLES: Final = 4
 """Canaries of shuffled labels."""
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """How a ranker is trained and judged.
-
-    Attributes
-    ----------
-    engine
-        The engine to rank for; "" takes the owned engine with the most clicks.
-    evaluation_share
-        Last share of the shows, by time, that is held out.
-    embargo_hours
-        Left out between the two: session timeout and the window in which a click may still come (S8.4).
-    replicates
-        Bootstrap replicates over people.
-    seed
-        Of trees, replicates and shuffles.
-    learner
-        "hist" (scikit-learn's trees) or "lightgbm" (`pip install 'eventlib[lightgbm]'`).
-    exposure
-        CSV file of a curve from elsewhere, `slot, rank, exposure` and, if known, `log_se`; "" estimates it from the log.
-    prompt_clusters
-        File of saved prompt clusters, fitted for training on prompts before the cut, written if it is not there; ""
-        fits them on this log alone.
-
-    Raises
-    ------
-    BadCallError
-        Another learner, or one that is not installed.
-    """
-
-    engine: str = ""
-    evaluation_share: float = 0.35
-    embargo_hours: float = 24.5
-    replicates: int = 200
-    seed: int = 0
-    learner: str = "hist"
-    exposure: str = ""
-    prompt_clusters: str = ""
-
-    def __post_init__(self) -> None:
-        check_learner(self.learner)
 
 
 @dataclass(frozen=True, slots=True)
