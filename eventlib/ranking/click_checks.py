@@ -140,7 +140,7 @@ def clicks_above(frame: pd.DataFrame) -> pd.DataFrame:
     Parameters
     ----------
     frame
-        Impressions; "above" is a lower rank of the same answer and slot.
+        Impressions; "above" is a lower rank of the same answer and slot. What shares a rank has the same above it.
     """
     ordered = frame.reset_index(drop=True).sort_values(["answer_id", "slot", "rank"], kind="stable")
     lists = ordered.groupby(["answer_id", "slot"], sort=False)
@@ -152,7 +152,14 @@ def clicks_above(frame: pd.DataFrame) -> pd.DataFrame:
         ordered["rank"] - last.ffill().groupby([ordered["answer_id"], ordered["slot"]], sort=False).shift()
     )
     found = pd.DataFrame({"above": above.clip(upper=_MOST_ABOVE), "distance": distance})
-    return found.sort_index()
+    return _as_first_of_rank(found, ordered).sort_index()
+
+
+def _as_first_of_rank(found: pd.DataFrame, ordered: pd.DataFrame) -> pd.DataFrame:
+    """Give shows at the same rank of a list what the first of them has: nobody is above themselves."""
+    again = ordered.duplicated(["answer_id", "slot", "rank"]).to_numpy(dtype=bool)
+    first = np.maximum.accumulate(np.where(again, 0, np.arange(len(ordered))))
+    return found.iloc[first].set_axis(found.index)
 
 
 def browsing_trends(swaps: Swaps, above: pd.DataFrame, person: Codes) -> tuple[Trend, Trend]:

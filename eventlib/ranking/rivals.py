@@ -57,10 +57,14 @@ def click_models(found: Ranking) -> pd.DataFrame:
 
 
 def _lists(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return shows as the click models take them; places of different slots are lists of their own."""
+    """Return shows as the click models take them; places of different slots are lists of their own.
+
+    So is what stands at a rank that the list has already: a list has each rank once.
+    """
+    again = frame.groupby(["answer_id", "slot", "rank"], sort=False).cumcount().astype(str)
     return pd.DataFrame(
         {
-            "session": frame["answer_id"] + "\x1f" + frame["slot"],
+            "session": frame["answer_id"] + "\x1f" + frame["slot"] + "\x1f" + again,
             "item": frame["content_id"] + "\x1f" + frame["prompt_id"],
             "rank": frame["rank"],
             "place": frame["place"],

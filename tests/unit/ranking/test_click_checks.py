@@ -102,3 +102,27 @@ def test_a_log_that_cannot_tell_has_no_power():
     swaps = harvest_swaps(empty)
     assert trust_trend(swaps, np.empty(0), np.empty(0), none, none).power == 0.0
     assert Trend.of(float("nan"), float("nan")).found is False
+
+
+def test_what_shares_a_rank_is_not_above_each_other():
+    frame = pd.DataFrame(
+        {
+            "answer_id": "a",
+            "slot": "inline",
+            "rank": [1, 2, 2, 2, 3],
+            "clicked": [True, True, False, True, False],
+        }
+    )
+    found = clicks_above(frame)
+    assert found["above"].tolist() == [0, 1, 1, 1, 3]
+    assert found["distance"].tolist()[1:] == [1, 1, 1, 1]
+    assert np.isnan(found["distance"][0])
+
+
+def test_a_rank_that_an_answer_has_twice_does_not_hide_the_distance():
+    world = draw_world(1, answers=9_000, kind="browsing", mood=0.4)
+    shows = read_impressions(world.tables.shows, world.tables.clicks, world.tables.answers).frame
+    shows = shows.assign(rank=shows["rank"].clip(lower=2))
+    swaps, person = harvest_swaps(shows), pd.factorize(shows["person"])[0]
+    distance, above = browsing_trends(swaps, clicks_above(shows), person)
+    assert np.isfinite([distance.estimate, distance.sd, above.estimate, above.sd]).all()
