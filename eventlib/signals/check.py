@@ -141,7 +141,7 @@ def _schemas(folder: Path) -> Iterator[Finding]:
     """Manifest and rows follow their published schemas, those of the bundle's own version."""
     whole = orjson.loads((folder / "manifest.json").read_bytes())
     version = whole.get("bundle_version")
-    if version not in SCHEMAS:
+    if not isinstance(version, str) or version not in SCHEMAS:
         yield Finding("error", "manifest.json", f"its bundle_version is none of {', '.join(SCHEMAS)}")
         return
     yield from _violations("manifest.json", _validator("manifest", version), [whole])
@@ -195,10 +195,13 @@ def _table(folder: Path) -> Iterator[Finding]:
     if table.schema.remove_metadata().names != SIGNAL_SCHEMA.names:
         yield Finding("error", "signals.parquet", f"its columns are not {', '.join(SIGNAL_SCHEMA.names)}")
         return
+    if wrong := [f.name for f in SIGNAL_SCHEMA if table.schema.field(f.name).type != f.type]:
+        yield Finding("error", "signals.parquet", f"these columns have another type: {', '.join(wrong)}")
+        return
     rows = _read(folder / "signals.jsonl")
     if rows is None:
         return  # said already
-    keys = ("content_id", "content_version", "engine", "prompt_cluster", "signal")
+    keys = [f.name for f in SIGNAL_SCHEMA if not pa.types.is_timestamp(f.type)]
     told = [tuple(row.get(k) for k in keys) for row in rows if isinstance(row, dict)]
     if told != list(zip(*(table[k].to_pylist() for k in keys), strict=True)):
         yield Finding("error", "signals.jsonl", "its rows are not those of signals.parquet")

@@ -54,6 +54,32 @@ def test_missing_and_added_files_are_found(bundle):
     assert errors(bundle) == ["golden.jsonl: is missing", "extra.pkl: is not in the manifest"]
 
 
+@pytest.mark.parametrize("value", ["x", [1.0], {"a": 1}, None])
+@pytest.mark.parametrize("name", ["lower", "signal", "n_effective", "content_id"])
+def test_columns_of_another_type_are_named(bundle, name, value):
+    table = pq.read_table(bundle / "signals.parquet")
+    other = pa.array([value] * len(table)) if name != "content_id" else pa.array(range(len(table)))
+    at = table.column_names.index(name)
+    pq.write_table(table.set_column(at, name, other), bundle / "signals.parquet")
+    sign(bundle, "signals.parquet")
+    assert f"signals.parquet: these columns have another type: {name}" in errors(bundle)
+
+
+def test_figures_that_differ_between_the_two_tables_are_found(bundle):
+    table = pq.read_table(bundle / "signals.parquet")
+    at = table.column_names.index("exposure")
+    pq.write_table(table.set_column(at, "exposure", pa.array([1.0] * len(table))), bundle / "signals.parquet")
+    sign(bundle, "signals.parquet")
+    assert "signals.jsonl: its rows are not those of signals.parquet" in errors(bundle)
+
+
+@pytest.mark.parametrize("version", [[], {}, None, 3])
+def test_a_version_of_another_type_is_no_version(bundle, version):
+    manifest = json.loads((bundle / "manifest.json").read_text())
+    (bundle / "manifest.json").write_text(json.dumps(manifest | {"bundle_version": version}))
+    assert errors(bundle)[0] == "manifest.json: its bundle_version is none of 1-0-0"
+
+
 def test_a_link_is_no_file_of_the_bundle(bundle, tmp_path):
     shutil.move(bundle / "card.md", tmp_path / "card.md")
     (bundle / "card.md").symlink_to(tmp_path / "card.md")
