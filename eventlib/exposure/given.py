@@ -22,6 +22,8 @@ from eventlib.exposure.swaps import Floats, People, Swaps, code_places, one_engi
 __all__ = ["given_exposure"]
 
 _NEEDED: Final = ("slot", "rank", "exposure")
+_WIDEST: Final = 1e6
+"""Nobody looks at one place a million times as often as at another: a slip of the pen, and weights would overflow."""
 _COLUMNS: Final = (*_NEEDED, "log_se")
 
 
@@ -109,7 +111,9 @@ def _checked(frame: pd.DataFrame) -> pd.DataFrame:
     rank = _numbers(frame, "rank")
     _refuse((rank < 1) | (rank != np.floor(rank)) | (rank > 1e6), "rank", "a whole number from 1")
     table["rank"], table["exposure"] = rank.astype(np.int64), _numbers(frame, "exposure")
-    _refuse(table["exposure"].to_numpy() <= 0, "exposure", "positive")
+    given = table["exposure"].to_numpy()
+    _refuse(given <= 0, "exposure", "positive")
+    _refuse(given < given.max() / _WIDEST, "exposure", f"at least a {_WIDEST:,.0f}th of the largest")
     if "log_se" in frame:
         table["log_se"] = _numbers(frame, "log_se")
         _refuse(table["log_se"].to_numpy() < 0, "log_se", "0 or more")

@@ -210,14 +210,12 @@ def connection(exposure: Exposure, places: list[str], share: float, held: HeldOu
     """Judge whether swaps connect the places in use, with an error of log exposure within the limit (G4, S8.2)."""
     asks, threshold = "exposure of the places in use", "error of log exposure at most .10, half of the shows"
     frame = exposure.frame
-    worst = (
-        float(frame.loc[(frame["log_se"] <= MAX_LOG_SE).to_numpy(), "log_se"].max()) if len(places) else None
-    )
+    worst = _worst_error(exposure) if len(places) else None
     if len(places) < 2 or share < LEAST_SHARE:
         least = frame.loc[(frame["log_se"] > MAX_LOG_SE).to_numpy(), "log_se"].min()
         why = "; ".join(exposure.reasons) or "no second place is known well enough"
         reason = f"only {len(places)} places with {share:.0%} of the shows can be used: {why}"
-        return Gate("G4", asks, "failed", float(least), threshold, reason)
+        return Gate("G4", asks, "failed", None if np.isnan(least) else float(least), threshold, reason)
     if held is None or not held.connected:
         return Gate(
             "G4", asks, "failed", worst, threshold, "clicked swaps do not connect the places after the cut"
@@ -227,8 +225,29 @@ def connection(exposure: Exposure, places: list[str], share: float, held: HeldOu
         if share < 1
         else ""
     )
-    reason = f"{len(places)} places are connected by swaps, with errors up to {worst:.3f}{left_out}"
+    errors = (
+        "without errors: that it is exact is an assumption"
+        if worst is None
+        else f"with errors up to {worst:.3f}"
+    )
+    reason = f"{len(places)} places {_KNOWN[exposure.method]}, {errors}{left_out}"
     return Gate("G4", asks, "passed", worst, threshold, reason)
+
+
+_KNOWN: Final = {
+    "harvested": "are connected by swaps",
+    "randomised": "were drawn at random",
+    "given": "have the exposure that was given",
+}
+"""How the exposure of places is known, by method."""
+
+
+def _worst_error(exposure: Exposure) -> float | None:
+    """Return the largest error within the limit; None of a curve that was given without errors."""
+    errors = exposure.frame["log_se"]
+    if exposure.method == "given" and errors.iloc[1:].isna().all():
+        return None
+    return float(errors[(errors <= MAX_LOG_SE).to_numpy()].max())
 
 
 def _perplexity(found: Perplexity) -> Gate:

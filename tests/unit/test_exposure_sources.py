@@ -280,6 +280,8 @@ def test_the_error_of_the_reference_is_in_all_others():
         (CURVE.drop(columns="rank"), "needs the columns rank"),
         (CURVE.assign(logse=0.1), "unknown column of a given exposure 'logse'. Did you mean 'log_se'"),
         (CURVE.assign(exposure=[1.0, 0.0, 0.2]), "exposure of the given exposure must be positive; 1 of 3"),
+        (CURVE.assign(exposure=[1.0, 1e308, 0.2]), "must be at least a 1,000,000th of the largest; 2 of 3"),
+        (CURVE.assign(exposure=[1.0, 1e-320, 0.2]), "must be at least a 1,000,000th of the largest; 1 of 3"),
         (CURVE.assign(exposure=[1.0, np.inf, 0.2]), "must be a finite number; 1 of 3"),
         (CURVE.assign(exposure=["1", "half", "0.2"]), "must be a finite number; 1 of 3"),
         (CURVE.assign(rank=[1, 2, 2.5]), "rank of the given exposure must be a whole number from 1; 1 of 3"),

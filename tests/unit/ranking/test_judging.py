@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from eventlib.exposure import estimate_exposure
+from eventlib.exposure import estimate_exposure, find_exposure
 from eventlib.ranking import Gate, judge
 from eventlib.ranking.checks import (
     Calibration,
@@ -18,6 +18,7 @@ from eventlib.ranking.checks import (
     perplexity,
 )
 from eventlib.ranking.click_checks import ClickChecks, Trend
+from eventlib.ranking.evaluation import held_out, place_names
 from eventlib.ranking.evidence import Evidence
 from eventlib.ranking.gates import as_frame, passed, refusal
 from eventlib.ranking.impressions import read_impressions
@@ -152,6 +153,37 @@ def test_g4_refuses_what_is_known_too_poorly():
     assert gate.figure is not None
     assert gate.figure > 0.10
     assert "only 1 places with 25% of the shows" in gate.reason
+
+
+def shows_of_a_world():
+    world = simulate(answers=3000)
+    return read_impressions(world.tables.shows, world.tables.clicks, world.tables.answers).frame
+
+
+@pytest.mark.parametrize(
+    ("errors", "figure", "said"),
+    [
+        (None, None, "have the exposure that was given, without errors: that it is exact is an assumption"),
+        ([0.0, 0.02, 0.03, 0.04], 0.04, "have the exposure that was given, with errors up to 0.040"),
+    ],
+)
+def test_g4_says_that_a_curve_was_given_and_does_not_speak_of_swaps(errors, figure, said):
+    shows = shows_of_a_world()
+    curve = pd.DataFrame({"slot": "inline", "rank": [1, 2, 3, 4], "exposure": [1.0, 0.6, 0.4, 0.3]})
+    curve = curve if errors is None else curve.assign(log_se=errors)
+    places = [f"inline {rank}" for rank in (1, 2, 3, 4)]
+    held = held_out(shows.assign(place=place_names(shows), prompt_cluster=""), places)
+    gate = judge.connection(find_exposure(shows, curve), places, 1.0, held)
+    assert gate.state == "passed"
+    assert gate.figure == pytest.approx(figure)
+    assert gate.reason == f"4 places {said}"
+
+
+def test_g4_has_no_figure_where_no_error_is_known():
+    shows = shows_of_a_world().assign(person="p-1")
+    gate = judge.connection(find_exposure(shows), ["inline 1"], 0.25, None)
+    assert gate.state == "failed"
+    assert gate.figure is None
 
 
 def test_a_refusal_names_gate_figure_and_threshold_and_an_empty_list_is_no_approval():

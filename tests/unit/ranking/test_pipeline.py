@@ -10,7 +10,7 @@ import pytest
 
 from eventlib.columns import microseconds
 from eventlib.errors import BadCallError
-from eventlib.ranking import Options, train_ranking, views
+from eventlib.ranking import Options, rivals, train_ranking, views
 from tests.unit.ranking.worlds import EXPOSURE, HOUR, simulate, trained, world
 
 
@@ -100,6 +100,37 @@ def test_places_known_too_poorly_refuse_the_export_by_g4():
 def test_an_unknown_engine_is_named():
     with pytest.raises(BadCallError, match=r"unknown engine 'site_asistant'\. Did you mean 'site_assistant'"):
         train_ranking(simulate(answers=50).tables, Options(engine="site_asistant"))
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("evaluation_share", 0.0), ("evaluation_share", 1.0), ("evaluation_share", -1.0), ("evaluation_share", float("nan")),
+        ("evaluation_share", "much"), ("embargo_hours", -24.0), ("embargo_hours", float("nan")), ("embargo_hours", float("inf")),
+        ("replicates", 1), ("replicates", True), ("seed", -1), ("seed", 1.5), ("seed", 2**40),
+    ],
+)  # fmt: skip
+def test_figures_out_of_their_range_are_refused_by_name(name, value):
+    with pytest.raises(BadCallError, match=f"{name} must be a .*number"):
+        Options(**{name: value})
+
+
+def test_an_embargo_longer_than_the_log_leaves_nothing_to_ask():
+    found = train_ranking(simulate(answers=900).tables, Options(embargo_hours=1_000_000))
+    assert "0 after it" in found.reason
+
+
+def test_a_tracker_that_repeats_ranks_is_trained_and_its_click_models_are_compared():
+    tables = simulate(answers=5000).tables
+    doubled = tables.shows["position"].where(tables.shows["position"] != 2, 1)
+    found = train_ranking(
+        replace(tables, shows=tables.shows.assign(position=doubled)), Options(replicates=20)
+    )
+    assert found.judged is not None
+    assert np.isfinite(found.judged.evidence.checks.distance.estimate)
+    models = rivals.click_models(found)
+    assert len(models) == 4
+    assert np.isfinite(models["perplexity"]).all()
 
 
 def test_search_logs_are_ranked_like_answers():
