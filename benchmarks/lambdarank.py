@@ -56,6 +56,7 @@ def labels(judged: Judged, shows: pd.DataFrame, exposure: Floats) -> tuple[Float
         person=kept["person"].to_numpy(np.intp),
         place=kept["rank"].to_numpy(np.intp) - 1,
         clicked=kept["clicked"].to_numpy(np.float64),
+        counted=kept["person"].to_numpy(np.int64),
     )
     examined, clicks = examined_clicks(data, exposure, np.ones(len(kept)))
     return examined.sum(axis=1), clicks.sum(axis=1)

@@ -11,7 +11,7 @@ from eventlib.exposure.harvested import estimate_exposure
 from eventlib.exposure.likelihood import conditional_fit
 from eventlib.exposure.pairs import all_pairs
 from eventlib.exposure.randomised import estimate_randomised
-from eventlib.exposure.swaps import KEY, Swaps, harvest_swaps
+from eventlib.exposure.swaps import KEY, People, Swaps, harvest_swaps
 from eventlib.shown import shown_citations
 
 __all__ = [
@@ -20,6 +20,7 @@ __all__ = [
     "MAX_LOG_SE",
     "Agreement",
     "Exposure",
+    "People",
     "Swaps",
     "agreement",
     "all_pairs",

@@ -191,7 +191,7 @@ def _shown_cells(judged: Judged) -> pd.DataFrame:
 def _enough_people(judged: Judged, cells: pd.DataFrame) -> NDArray[np.bool_]:
     """Tell which cells' clusters were seen by enough people, so that no history tells of a few."""
     data = judged.train
-    seen = data.cells.iloc[data.cell][_PAIR].assign(person=data.person)
+    seen = data.cells.iloc[data.cell][_PAIR].assign(person=data.counted)
     people = seen.groupby(_PAIR, sort=True)["person"].nunique().reset_index()
     hidden = small_cells(people["person"].to_numpy(), people["content_id"].to_numpy(dtype=object))
     shown = pd.MultiIndex.from_frame(people.loc[~hidden, _PAIR])

@@ -116,15 +116,15 @@ HISTORY_FEATURES: Final = (
     Feature(
         "content_history", "clicks per examined show, per show if the champion is naive",
         "citation_show, citation_click before the cut", None,
-        "clicks over examined shows of the content, shrunk to the average of all; that average under ten people",
+        "clicks over examined shows of the content, shrunk to the average of all; that average where it would tell of under ten people",
     ),
     Feature(
         "cluster_history", "clicks per examined show", "citation_show, citation_click before the cut", None,
-        "the same within the prompt cluster, shrunk to content_history; equal to it under ten people",
+        "the same within the prompt cluster, shrunk to content_history; equal to it where it would tell of under ten people",
     ),
     Feature(
         "prompt_history", "clicks per examined show", "citation_show, citation_click before the cut", None,
-        "the same for the prompt itself, shrunk to cluster_history; equal to it for a new prompt, or under ten people",
+        "the same for the prompt itself, shrunk to cluster_history; equal to it for a new prompt, and where it would tell of under ten",
     ),
 )  # fmt: skip
 

@@ -13,7 +13,7 @@ import pandas as pd
 
 from eventlib.columns import flags, texts
 from eventlib.errors import BadCallError
-from eventlib.exposure import shown_citations
+from eventlib.exposure import People, shown_citations
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -75,7 +75,9 @@ class Impressions:
 
     def counts(self) -> pd.DataFrame:
         """Return `engine, answers, shows, clicks, people` per owned engine, most clicks first."""
-        counted = self.frame.groupby("engine", sort=True).agg(
+        # in counts of people, all who have neither person nor device are one (decision 0055)
+        frame = self.frame.assign(person=People.of(self.frame).counted)
+        counted = frame.groupby("engine", sort=True).agg(
             answers=("answer_id", "nunique"),
             shows=("citation_id", "size"),
             clicks=("clicked", "sum"),

@@ -17,11 +17,14 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import pandas as pd
 
+from eventlib.exposure import People
 from eventlib.ranking.features import CELL, CONTENT_FEATURES, HISTORY_FEATURES, LEVELS, Contents, history
 from eventlib.ranking.learners import Regressor, fit_regressor
 from eventlib.small_cells import SMALL_CELL
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
 __all__ = ["CLIP", "FOLDS", "FittedRanker", "TrainingData", "examined_clicks", "fit_ranker", "training_data"]
@@ -51,11 +54,14 @@ class TrainingData:
     levels : ndarray of intp, shape (3, cells)
         Code of each cell's key at each of `LEVELS`.
     crowded : ndarray of bool, shape (3, cells)
-        Whether ten people or more saw the cell's key at each of `LEVELS`.
+        Whether the cell's key at each of `LEVELS` may be told: ten people or more saw it, and what it leaves of the wider
+        key is not of fewer either.
     features : ndarray of float64, shape (cells, len(CONTENT_FEATURES))
         What is known of the content.
     cell, person, place : ndarray of intp, shape (shows,)
         Codes of each show.
+    counted : ndarray of int64, shape (shows,)
+        Code of who is counted for small cells: as `person`, but all answers with neither person nor device are one.
     clicked : ndarray of float64, shape (shows,)
     """
 
@@ -67,6 +73,7 @@ class TrainingData:
     person: NDArray[np.intp]
     place: NDArray[np.intp]
     clicked: NDArray[np.float64]
+    counted: NDArray[np.int64]
 
     @property
     def fold(self) -> NDArray[np.intp]:
@@ -80,13 +87,43 @@ class TrainingData:
         return sums.reshape(n, FOLDS)
 
 
-def _crowded(keys: NDArray[np.intp], cell: NDArray[np.intp], person: NDArray[np.intp]) -> NDArray[np.bool_]:
-    """Tell of each cell whether ten people or more saw its key."""
-    seen = np.unique(np.stack([keys[cell], person]), axis=1)[0]
-    enough: NDArray[np.bool_] = (np.bincount(seen, minlength=int(keys.max(initial=-1)) + 1) >= SMALL_CELL)[
-        keys
-    ]
-    return enough
+def _crowded(
+    keys: NDArray[np.intp], wider: NDArray[np.intp], cell: NDArray[np.intp], person: NDArray[np.intp]
+) -> NDArray[np.bool_]:
+    """Tell of each cell whether its key may be told: ten people saw it, and no few are left of the wider key without it.
+
+    Where the keys of a wider one that are not told were seen by one to nine people, what they clicked is the wider
+    key's less that of all others; the next smallest is not told either (S7.10).
+    """
+    key, who = np.unique(np.stack([keys[cell], person]), axis=1)
+    people = np.bincount(key, minlength=int(keys.max(initial=-1)) + 1)
+    parent = np.zeros(len(people), dtype=np.intp)
+    parent[keys] = wider
+    enough = people >= SMALL_CELL
+    hidden = ~enough[key]
+    left = np.bincount(
+        np.unique(np.stack([parent[key[hidden]], who[hidden]]), axis=1)[0],
+        minlength=int(wider.max(initial=-1)) + 1,
+    )
+    short = (left > 0) & (left < SMALL_CELL)
+    order = np.lexsort((people, parent))
+    rest = order[enough[order] & short[parent[order]]]
+    enough[rest[np.unique(parent[rest], return_index=True)[1]]] = False
+    told: NDArray[np.bool_] = enough[keys]
+    return told
+
+
+def _crowded_levels(
+    levels: Sequence[NDArray[np.intp]], cell: NDArray[np.intp], person: NDArray[np.intp]
+) -> NDArray[np.bool_]:
+    """Tell it at each of `LEVELS`, shape (3, cells); a key of one that is not told is not told either."""
+    wider, above = np.zeros_like(levels[0]), np.ones(len(levels[0]), dtype=np.bool_)
+    told = []
+    for keys in levels:
+        above = above & _crowded(keys, wider, cell, person)
+        told.append(above)
+        wider = keys
+    return np.stack(told)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,8 +137,8 @@ class FittedRanker:
     intercept, slope : float
         Calibrated relevance = intercept + slope * the regressor's output, cut to [1e-4, 1].
     histories : DataFrame
-        `content_id, prompt_cluster, prompt_id` and the three histories. A key that under ten people saw has that of
-        the wider key: signals go out, and would tell what the few clicked (S7.10).
+        `content_id, prompt_cluster, prompt_id` and the three histories. A key that may not be told has that of the
+        wider key: signals go out, and would tell what the few clicked (S7.10).
     mean_relevance : float
         Clicks over examined shows of all: the history of an unknown content.
     clipped : int
@@ -161,15 +198,17 @@ def training_data(shows: pd.DataFrame, contents: Contents, places: list[str]) ->
     people = np.random.default_rng(0).permutation(people.max(initial=-1) + 1)[people]
     codings = [np.asarray(cells.groupby(list(keys), sort=True).ngroup(), dtype=np.intp) for keys in LEVELS]
     cell = codes.get_indexer(pd.MultiIndex.from_frame(shows[list(CELL)]))
+    counted = People.of(shows).counted
     return TrainingData(
         cells=cells,
         levels=np.stack(codings),
-        crowded=np.stack([_crowded(keys, cell, people) for keys in codings]),
+        crowded=_crowded_levels(codings, cell, counted.astype(np.intp)),
         features=contents.matrix(cells),
         cell=cell,
         person=people,
         place=pd.Index(places).get_indexer(pd.Index(shows["place"])),
         clicked=shows["clicked"].to_numpy(np.float64),
+        counted=counted,
     )
 
 
@@ -256,7 +295,7 @@ def fit_ranker(
 
 
 def _told(full: NDArray[np.float64], crowded: NDArray[np.bool_], overall: float) -> NDArray[np.float64]:
-    """Give cells whose key was seen by under ten people the history of the wider key."""
+    """Give cells whose key may not be told the history of the wider key."""
     wider = np.full(len(full), overall)
     told = []
     for own, enough in zip(full.T, crowded, strict=True):

@@ -189,9 +189,9 @@ def with_few(content: str, people: int, cluster: str = "") -> Ranking:
         half = mine & (np.arange(len(cells)) % 2 == 0)
         cells = cells.assign(prompt_cluster=cells["prompt_cluster"].mask(half, cluster))
         mine = half
-    few = np.where(mine[data.cell], data.person % people, data.person)
+    few = np.where(mine[data.cell], data.counted % people, data.counted)
     return replace(
-        trained(), judged=replace(judged(), train=replace(data, cells=cells, person=few.astype(np.intp)))
+        trained(), judged=replace(judged(), train=replace(data, cells=cells, counted=few.astype(np.int64)))
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pandas as pd
 import pytest
 
 from eventlib.errors import BadCallError
@@ -64,3 +65,13 @@ def test_engines_are_counted_apart():
 def test_missing_columns_are_named():
     with pytest.raises(BadCallError, match="needs the columns observation"):
         read_impressions(small().shows.drop(columns="observation"), small().clicks)
+
+
+def test_answers_with_neither_person_nor_device_count_as_one():
+    tables = simulate(answers=50, people=20, days=10).tables
+    nobody = {
+        name: pd.array([None] * len(tables.shows), dtype="string") for name in ("person_id", "anonymous_id")
+    }
+    found = read_impressions(tables.shows.assign(**nobody), tables.clicks, tables.answers)
+    assert found.counts()["people"].tolist() == [1]
+    assert found.frame["person"].nunique() == 50
