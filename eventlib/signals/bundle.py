@@ -15,13 +15,14 @@ import pandas as pd
 from eventlib.errors import GateRefusedError
 from eventlib.geo import read_frames
 from eventlib.publish import publish_once, workplace
+from eventlib.ranking.features import read_contents
 from eventlib.ranking.gates import refusal
 from eventlib.signals.changes import FIRST, read_previous
 from eventlib.signals.check import check_signals
 from eventlib.signals.encoding import as_json
 from eventlib.signals.files import Sources, write_bundle
 from eventlib.signals.page_texts import NO_TEXTS, read_page_texts
-from eventlib.signals.table import SIGNAL_SCHEMA, build_signals
+from eventlib.signals.table import SIGNAL_SCHEMA, build_signals, micros
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,6 +33,10 @@ if TYPE_CHECKING:
 __all__ = ["Export", "destination", "export_signals", "last_signals"]
 
 REFUSED: Final = "refused.json"
+_NO_CONTENT: Final = (
+    "no content is known: signals are of contents with a content_publish or content_edit that allows training, and this "
+    "log has none"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +157,7 @@ def export_signals(
     """Publish a bundle under `out/versions/<bundle_id>/` with `out/current` pointing at it, or write why not.
 
     A refusal publishes no bundle and leaves an earlier one as it is; `out/refused.json` names the gates and their
-    figures until an export succeeds. Without a trained ranker nothing is written at all.
+    figures until an export succeeds. Without a trained ranker, or a known content, nothing is written at all.
 
     Parameters
     ----------
@@ -187,6 +192,8 @@ def export_signals(
         return Export(None, none, no_files, asked=True, reason=reason)
     as_of = _as_of(prepared, ranking)
     moment = created or as_of
+    if read_contents(tables.publishes, tables.edits, micros(as_of) + 1).frame.empty:
+        return Export(None, none, no_files, asked=False, reason=_NO_CONTENT)
     sources = Sources(
         ranking, tables, prepared, build_signals(ranking, tables, as_of, moment),
         read_frames(prepared.events) if frames is None else frames,

@@ -218,6 +218,17 @@ def test_too_little_evidence_writes_nothing_and_raises_nothing(tmp_path):
     assert list(export.findings["message"]) == ["there is no bundle to check"]
 
 
+def test_where_no_content_is_known_nothing_is_written_and_the_reason_says_so(tmp_path):
+    tables = replace(world().tables, publishes=world().tables.publishes.iloc[:0])
+    export = export_signals(
+        trained(), tables, prepared(tmp_path), created=MOMENT, frames=frames(world().tables)
+    )
+    assert export.folder is None
+    assert not export.refused
+    assert export.reason.startswith("no content is known")
+    assert not (tmp_path / "signals").exists()
+
+
 def test_bundles_go_beside_the_dataset_whatever_the_working_folder(tmp_path, monkeypatch):
     monkeypatch.chdir("/")
     data = prepared(tmp_path)
