@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 import orjson
 import pandas as pd
 
-from eventlib.errors import GateRefusedError
+from eventlib.errors import BadCallError, GateRefusedError
 from eventlib.geo import read_frames
 from eventlib.publish import publish_once, workplace
 from eventlib.ranking.features import read_contents
@@ -179,7 +179,8 @@ def export_signals(
     Raises
     ------
     BadCallError
-        The file of texts cannot be used; or something else than a link is where `current` goes.
+        The file of texts cannot be used; `out` cannot be written to; or something else than a link is where `current`
+        goes.
     """
     page_texts = read_page_texts(_beside(prepared, texts)) if os.fspath(texts) else NO_TEXTS
     none, no_files = _empty(), pd.DataFrame({"file": [], "bytes": [], "sha256": []})
@@ -188,12 +189,14 @@ def export_signals(
     root = destination(prepared, out)
     if not ranking.exportable:
         reason = refusal(ranking.gates)
+        _make(root)
         _write_refusal(root, ranking, prepared)
         return Export(None, none, no_files, asked=True, reason=reason)
     as_of = _as_of(prepared, ranking)
     moment = created or as_of
     if read_contents(tables.publishes, tables.edits, micros(as_of) + 1).frame.empty:
         return Export(None, none, no_files, asked=False, reason=_NO_CONTENT)
+    _make(root)
     sources = Sources(
         ranking, tables, prepared, build_signals(ranking, tables, as_of, moment),
         read_frames(prepared.events) if frames is None else frames,
@@ -209,6 +212,16 @@ def export_signals(
         publish_once(bundle, target, root / "current")
     (root / REFUSED).unlink(missing_ok=True)
     return Export(target, sources.signals.frame, files, asked=True, reason="")
+
+
+def _make(root: Path) -> None:
+    """Make the folder of the bundles, before an export takes its time."""
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BadCallError(f"out: {root} cannot be made: {error.strerror}") from error
+    if not os.access(root, os.W_OK | os.X_OK):
+        raise BadCallError(f"out: {root} cannot be written to")
 
 
 def _empty() -> pd.DataFrame:

@@ -229,6 +229,18 @@ def test_where_no_content_is_known_nothing_is_written_and_the_reason_says_so(tmp
     assert not (tmp_path / "signals").exists()
 
 
+def test_a_file_where_the_folder_of_bundles_goes_is_named(tmp_path):
+    (tmp_path / "signals").write_text("")
+    with pytest.raises(BadCallError, match=r"out: .*signals cannot be made: File exists"):
+        export_signals(trained(), world().tables, prepared(tmp_path), created=MOMENT)
+
+
+def test_a_folder_that_cannot_be_written_to_is_named(tmp_path, monkeypatch):
+    monkeypatch.setattr("eventlib.signals.bundle.os.access", lambda *_: False)
+    with pytest.raises(BadCallError, match="out: .*signals cannot be written to"):
+        export_signals(trained(), world().tables, prepared(tmp_path), created=MOMENT)
+
+
 def test_bundles_go_beside_the_dataset_whatever_the_working_folder(tmp_path, monkeypatch):
     monkeypatch.chdir("/")
     data = prepared(tmp_path)
