@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import pandas as pd
 
+from eventlib.columns import analysable, microseconds, texts
 from eventlib.errors import BadCallError
 from eventlib.exposure import MAX_LOG_SE, find_exposure
 from eventlib.ranking import judge
@@ -23,7 +24,7 @@ from eventlib.ranking.evaluation import (
 from eventlib.ranking.evidence import Evidence, Learned, gather
 from eventlib.ranking.features import CELL, Contents, read_contents
 from eventlib.ranking.gates import Gate, as_frame, passed
-from eventlib.ranking.impressions import Impressions, read_impressions
+from eventlib.ranking.impressions import Impressions, allows_training, read_impressions
 from eventlib.ranking.judge import DEBIASED, NAIVE, SHUFFLED
 from eventlib.ranking.options import Options
 from eventlib.ranking.previous import previous_scores
@@ -176,7 +177,7 @@ class Ranking:
     def held_times(self) -> pd.Series[Any]:
         """When the held-out shows happened."""
         times = self.impressions.of(self.engine)["time_us"]
-        after = self.cut + round(self.options.embargo_hours * HOUR_US)
+        after = self.cut + _embargo(self.options)
         return _moments(times[times >= after] if self.cut else times.head(0))
 
     @property
@@ -208,8 +209,19 @@ def _split(shows: pd.DataFrame, options: Options) -> tuple[pd.DataFrame, pd.Data
     """Split by time: before the cut, and after the embargo that follows it."""
     times = shows["time_us"].to_numpy()
     cut = int(np.quantile(times, 1 - options.evaluation_share, method="lower"))
-    after = cut + round(options.embargo_hours * HOUR_US)
-    return shows[times < cut], shows[times >= after], cut
+    return shows[times < cut], shows[times >= cut + _embargo(options)], cut
+
+
+def _embargo(options: Options) -> int:
+    """Return the embargo in microseconds."""
+    return round(options.embargo_hours * HOUR_US)
+
+
+def _known_in_time(train: pd.DataFrame, clicks: pd.DataFrame, end: int) -> pd.DataFrame:
+    """Take clicks that came when the held-out part had begun from the shows before the cut: nobody knew them (S8.4)."""
+    allowed = analysable(clicks[allows_training(clicks)])
+    known = texts(allowed[microseconds(allowed) < end], "citation_id")
+    return train.assign(clicked=train["clicked"] & train["citation_id"].isin(known))
 
 
 def _used_places(exposure: Exposure) -> tuple[list[str], NDArray[np.float64]]:
@@ -275,6 +287,7 @@ def train_ranking(
             options, engine, impressions, f"no citation {which}was shown to people who allow training"
         )
     train, held, cut = _split(shows, options)
+    train = _known_in_time(train, tables.clicks, cut + _embargo(options))
     rows = {"train": len(train), "embargo": len(shows) - len(train) - len(held), "held_out": len(held)}
     if reason := _too_little(train, held):
         return Ranking(options, engine, impressions, reason, cut=cut, rows=rows)

@@ -120,6 +120,25 @@ def test_an_embargo_longer_than_the_log_leaves_nothing_to_ask():
     assert "0 after it" in found.reason
 
 
+def test_clicks_that_came_in_the_held_out_part_train_nothing():
+    tables = simulate(answers=3000).tables
+    on_time = train_ranking(tables, Options(replicates=20))
+    assert on_time.judged is not None
+    shows = tables.shows.set_index("citation_id")["event_time"]
+    end = pd.Timestamp(on_time.cut, unit="us", tz="UTC") + pd.Timedelta(hours=on_time.options.embargo_hours)
+    late = tables.clicks["citation_id"].str.endswith("-0")
+    times = tables.clicks["event_time"].mask(late, end + pd.Timedelta(hours=1))
+    found = train_ranking(
+        replace(tables, clicks=tables.clicks.assign(event_time=times)), Options(replicates=20)
+    )
+    before = tables.clicks["citation_id"].map(shows) < pd.Timestamp(on_time.cut, unit="us", tz="UTC")
+    assert found.judged is None or found.judged.train.clicked.sum() == (before & ~late).sum()
+    assert found.exposure is not None
+    clicks = found.exposure.frame.set_index("rank")["clicks"]
+    assert clicks[1] == 0
+    assert clicks.sum() == (before & ~late).sum()
+
+
 def test_a_tracker_that_repeats_ranks_is_trained_and_its_click_models_are_compared():
     tables = simulate(answers=5000).tables
     doubled = tables.shows["position"].where(tables.shows["position"] != 2, 1)

@@ -237,7 +237,7 @@ def test_a_file_where_the_folder_of_bundles_goes_is_named(tmp_path):
 
 def test_a_folder_that_cannot_be_written_to_is_named(tmp_path, monkeypatch):
     monkeypatch.setattr("eventlib.signals.bundle.os.access", lambda *_: False)
-    with pytest.raises(BadCallError, match="out: .*signals cannot be written to"):
+    with pytest.raises(BadCallError, match=r"out: .*signals cannot be written to"):
         export_signals(trained(), world().tables, prepared(tmp_path), created=MOMENT)
 
 
