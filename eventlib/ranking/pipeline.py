@@ -10,7 +10,7 @@ import pandas as pd
 
 from eventlib.columns import analysable, microseconds, texts
 from eventlib.errors import BadCallError
-from eventlib.exposure import MAX_LOG_SE, find_exposure
+from eventlib.exposure import MAX_LOG_SE, People, find_exposure
 from eventlib.ranking import judge
 from eventlib.ranking.clusters import find_clusters
 from eventlib.ranking.evaluation import (
@@ -29,6 +29,7 @@ from eventlib.ranking.judge import DEBIASED, NAIVE, SHUFFLED
 from eventlib.ranking.options import Options
 from eventlib.ranking.previous import previous_scores
 from eventlib.ranking.training import FittedRanker, TrainingData, fit_ranker, training_data
+from eventlib.small_cells import SMALL_CELL
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -153,9 +154,9 @@ class Ranking:
 
     @property
     def clicks(self) -> int | None:
-        """Clicks on the engine's shows that may train; None where it showed nothing."""
+        """Clicks on the engine's shows that may train; None where under ten people were shown any (S7.10)."""
         shows = self.impressions.of(self.engine)
-        return int(shows["clicked"].sum()) if len(shows) else None
+        return None if _few(shows) else int(shows["clicked"].sum())
 
     @property
     def judged_shows(self) -> int:
@@ -210,6 +211,11 @@ def _split(shows: pd.DataFrame, options: Options) -> tuple[pd.DataFrame, pd.Data
     times = shows["time_us"].to_numpy()
     cut = int(np.quantile(times, 1 - options.evaluation_share, method="lower"))
     return shows[times < cut], shows[times >= cut + _embargo(options)], cut
+
+
+def _few(shows: pd.DataFrame) -> bool:
+    """Tell whether under ten people were shown these; answers with neither person nor device count as one (0055)."""
+    return len(np.unique(People.of(shows).counted)) < SMALL_CELL
 
 
 def _embargo(options: Options) -> int:
@@ -286,6 +292,9 @@ def train_ranking(
         return Ranking(
             options, engine, impressions, f"no citation {which}was shown to people who allow training"
         )
+    if _few(shows):
+        why = f"citations of {engine} were shown to fewer than {SMALL_CELL} people who allow training"
+        return Ranking(options, engine, impressions, why)
     train, held, cut = _split(shows, options)
     train = _known_in_time(train, tables.clicks, cut + _embargo(options))
     rows = {"train": len(train), "embargo": len(shows) - len(train) - len(held), "held_out": len(held)}

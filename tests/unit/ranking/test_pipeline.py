@@ -120,6 +120,27 @@ def test_an_embargo_longer_than_the_log_leaves_nothing_to_ask():
     assert "0 after it" in found.reason
 
 
+@pytest.mark.parametrize("person", ["p-{i}", None])
+def test_of_fewer_than_ten_people_nothing_is_told(person):
+    tables = simulate(answers=900).tables
+    of_answer = {
+        answer: person and person.format(i=i % 9) for i, answer in enumerate(tables.answers["answer_id"])
+    }
+
+    def few(frame):
+        who = pd.array([of_answer[answer] for answer in frame["answer_id"]], dtype="string")
+        return frame.assign(person_id=who, anonymous_id=who)
+
+    found = train_ranking(
+        replace(tables, shows=few(tables.shows), clicks=few(tables.clicks), answers=few(tables.answers))
+    )
+    assert found.reason == (
+        "citations of site_assistant were shown to fewer than 10 people who allow training"
+    )
+    assert found.clicks is None
+    assert views.counts(found).empty
+
+
 def test_clicks_that_came_in_the_held_out_part_train_nothing():
     tables = simulate(answers=3000).tables
     on_time = train_ranking(tables, Options(replicates=20))
