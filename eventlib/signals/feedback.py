@@ -90,11 +90,12 @@ def judgments(signals: SignalTable, queries: Mapping[str, str], name: str) -> di
 def rank_features(signals: SignalTable) -> list[dict[str, Any]]:
     """Return one document update per content: `signal` as a strictly positive rank_features object per cluster."""
     rows = signals.frame[(signals.cells["prompt_id"] == "").to_numpy()]
+    fields = _fields(rows["prompt_cluster"])
     return [
         {
             "content_id": str(content),
             "signal": {
-                _field(cluster): round(float(value), 6)
+                fields[cluster]: round(float(value), 6)
                 for cluster, value in zip(group["prompt_cluster"], group["signal"], strict=True)
             },
         }
@@ -102,6 +103,17 @@ def rank_features(signals: SignalTable) -> list[dict[str, Any]]:
     ]
 
 
+def _fields(clusters: pd.Series[str]) -> dict[str, str]:
+    """Name each cluster as a field: dots would nest, an empty name is refused; no two have one name."""
+    fields: dict[str, str] = {}
+    # those that keep their names come first
+    for cluster in sorted(set(clusters), key=lambda name: (_field(name) != name, name)):
+        name = _field(cluster)
+        while name in fields.values():
+            name += "_"
+        fields[cluster] = name
+    return fields
+
+
 def _field(cluster: str) -> str:
-    """Name a cluster as a field: dots would nest, an empty name is refused."""
     return cluster.replace(".", "_") or "other"

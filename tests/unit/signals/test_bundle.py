@@ -9,15 +9,18 @@ import sys
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
 from eventlib.errors import BadCallError, GateRefusedError
 from eventlib.ranking import Gate, Options, train_ranking
+from eventlib.ranking.clusters import Clusters
 from eventlib.ranking.features import FEATURES
 from eventlib.signals import check_signals, export_signals, strongest
 from eventlib.signals.bundle import destination
-from eventlib.signals.table import SIGNAL_SCHEMA
+from eventlib.signals.feedback import rank_features
+from eventlib.signals.table import SIGNAL_SCHEMA, SignalTable
 from tests.unit.ranking.worlds import simulate, trained, world
 from tests.unit.signals.datasets import MOMENT, frames, prepared
 
@@ -179,6 +182,20 @@ def test_feedback_is_in_the_forms_that_engines_import(exported):
 def refused():
     failed = Gate("G3", "enough evidence", "failed", 212.0, "at least 500", "212 effective clicks")
     return replace(trained(), gates=(*trained().gates[:2], failed))
+
+
+def test_no_two_clusters_are_one_field():
+    clusters = ["a.b", "a_b", "", "other", "x.y"]
+    table = SignalTable(
+        frame=pd.DataFrame(
+            {"content_id": "c", "prompt_cluster": clusters, "signal": [0.1, 0.2, 0.3, 0.4, 0.5]}
+        ),
+        cells=pd.DataFrame({"prompt_id": [""] * 5}),
+        design=np.empty((5, 0), dtype=np.float32),
+        clusters=Clusters("topic", "", {}),
+    )
+    (row,) = rank_features(table)
+    assert row["signal"] == {"a_b_": 0.1, "a_b": 0.2, "other_": 0.3, "other": 0.4, "x_y": 0.5}
 
 
 def test_a_refused_export_leaves_no_bundle_but_a_reason(tmp_path):
