@@ -56,6 +56,7 @@ bench: setup ## measure against peers and limits; prints tables
 	$(BIN)/python -m benchmarks.scoring
 	$(BIN)/python -m benchmarks.lambdarank 5
 	$(BIN)/python -m benchmarks.feedback 20 60
+	$(BIN)/python -m benchmarks.signal_intervals 16 3
 
 lock: $(VENV)/ready ## write requirements.lock anew from pyproject.toml
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header \

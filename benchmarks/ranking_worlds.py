@@ -58,6 +58,10 @@ class World:
         Contents that each prompt may cite.
     relevance : ndarray of float64, shape (prompts, contents)
         Of a person of average mood; NaN where never cited.
+    typical : ndarray of float64, shape (contents,)
+        Mean log odds of a click over the prompts that there could be.
+    between : float
+        Their standard deviation from prompt to prompt.
     """
 
     tables: Tables
@@ -70,6 +74,8 @@ class World:
     mood: float
     contents: int
     randomised: float
+    typical: Floats
+    between: float
 
     @property
     def relevance(self) -> Floats:
@@ -173,7 +179,7 @@ def draw_clicks(kind: str, g: Floats, trust: float, rng: np.random.Generator) ->
 def draw_world(
     seed: int, *, kind: str = "position", answers: int = 7000, contents: int = 36, prompts: int = 12,
     kappa: float = 0.3, noise: float = 0.8, trust: float = 0.0, people: int = 700, mood: float = 0.0, days: int = 60,
-    spread: float = 0.9, randomised: float = 0.0,
+    spread: float = 0.9, randomised: float = 0.0, jump: float = 0.0, log: int | None = None,
 ) -> World:  # fmt: skip
     """Draw answers of four citations each.
 
@@ -191,6 +197,10 @@ def draw_world(
         Of relevance, on the scale of log odds.
     randomised
         Share of answers whose places are drawn at random, with their `propensity` logged.
+    jump
+        What is added to the log odds of a click on every tenth page, its usual places left as they are.
+    log
+        Seed of the log alone; None goes on with that of the world.
     """
     rng = np.random.default_rng(seed)
     topic = np.arange(contents) % len(TOPICS)
@@ -198,16 +208,22 @@ def draw_world(
     pool = np.stack(
         [_pool(np.flatnonzero(topic == p % len(TOPICS)), p // len(TOPICS)) for p in range(prompts)]
     )
-    logit = -0.6 + spread * (0.8 * quality[pool] + 0.6 * rng.normal(size=pool.shape))
+    typical, between = -0.6 + spread * 0.8 * quality, spread * 0.6
+    logit = typical[pool] + between * rng.normal(size=pool.shape)
     standard = (logit - logit.mean(1, keepdims=True)) / logit.std(1, keepdims=True)
     usual = kappa * standard + np.sqrt(1 - kappa**2) * rng.normal(size=pool.shape)
-    bare = World(no_tables(), kind, pool, logit, usual, noise, trust, mood, contents, randomised)
-    prompt, cited = bare.answers(answers, rng)
-    cited, drawn = bare.shuffled(cited, rng) if randomised else (cited, np.zeros(answers, dtype=np.bool_))
-    reader = rng.integers(0, people, answers)
-    moods = mood * rng.normal(size=people)
-    clicked = draw_clicks(kind, bare.chances(prompt, cited, moods[reader]), trust, rng)
-    times = np.sort(rng.integers(0, days * 24 * HOUR, answers)) + START
+    jumped = jump * (np.arange(contents) % 10 == 0)
+    logit, typical = logit + jumped[pool], typical + jumped
+    bare = World(
+        no_tables(), kind, pool, logit, usual, noise, trust, mood, contents, randomised, typical, between
+    )
+    logged = rng if log is None else np.random.default_rng(log)
+    prompt, cited = bare.answers(answers, logged)
+    cited, drawn = bare.shuffled(cited, logged) if randomised else (cited, np.zeros(answers, dtype=np.bool_))
+    reader = logged.integers(0, people, answers)
+    moods = mood * logged.normal(size=people)
+    clicked = draw_clicks(kind, bare.chances(prompt, cited, moods[reader]), trust, logged)
+    times = np.sort(logged.integers(0, days * 24 * HOUR, answers)) + START
     person = np.array([f"p-{i:06d}" for i in reader], dtype=object)
     page = pool[prompt[:, None], cited]
     tables = _tables(times, person, prompt, page, clicked, drawn, _publishes(quality, topic, rng))

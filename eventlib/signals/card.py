@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from eventlib.signals.spread import FEW_CELLS
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from eventlib.ranking.clusters import Clusters
     from eventlib.ranking.pipeline import Ranking
+    from eventlib.signals.spread import Spread
 
 __all__ = ["write_card"]
 
@@ -28,8 +31,8 @@ def _clusters(clusters: Clusters) -> str:
     )
 
 
-def write_card(ranking: Ranking, manifest: Mapping[str, Any]) -> str:
-    """Return `card.md` for an exported ranking and its manifest."""
+def write_card(ranking: Ranking, manifest: Mapping[str, Any], spread: Spread) -> str:
+    """Return `card.md` for an exported ranking, its manifest, and what the intervals of its signals hold."""
     judged = ranking.judged
     assert judged is not None
     window, totals = manifest["training_window"], manifest["ledger"]
@@ -76,8 +79,9 @@ A gate that is not applicable could not be asked with this log; it is no approva
 
 `model.onnx` takes float32 rows in the order of `features.json` and returns the signal; `golden.jsonl` holds rows to
 test that with. `signals.parquet` holds the signal of every known content, per prompt cluster; rows `prompt:…` are for
-single prompts. `lower` and `upper` bound 90 %, by {manifest["signal_refits"]} refits on resampled people. Features of a
-later moment may be used with the same model; positions may not.
+single prompts. Features of a later moment may be used with the same model; positions may not.
+
+{_intervals(manifest["signal_refits"], spread)}
 
 ## What it cannot do
 
@@ -96,6 +100,22 @@ later moment may be used with the same model; positions may not.
 
 {_changes(manifest)}
 """
+
+
+def _intervals(refits: int, spread: Spread) -> str:
+    few = " and ".join(
+        f"{share.cells} for {name}"
+        for name, share in (("known prompts", spread.prompt), ("new prompts", spread.cluster))
+        if share.cells < FEW_CELLS
+    )
+    found = "cells of content and prompt that were shown after the cut"
+    known = f" Few {found} tell of it ({few}): intervals are mostly a guess, and wide." if few else ""
+    return (
+        "`lower` and `upper` bound the true signal in 90 %: of a row `prompt:…` for that prompt, of any other for a prompt of the "
+        f"cluster that was not seen before. They hold what other people would have changed ({refits} refits), and how far "
+        f"clicks after the cut ({found}: {spread.prompt.cells} known, {spread.cluster.cells} treated as new) are from "
+        f"signals: what shrinkage and trees take, and how prompts differ.{known} They do not hold a wrong click model."
+    )
 
 
 def _pairs(feedback: Mapping[str, Any]) -> str:
@@ -139,6 +159,6 @@ def _changes(manifest: Mapping[str, Any]) -> str:
     told = ", ".join(f"{count} `{kind}`" for kind, count in counts.items()) or "nothing moved"
     return (
         f"Since {_code(manifest['previous']['bundle'])}: {told}. A signal moved where it differs by more than 1.96 standard "
-        "deviations of the difference, both bundles taken as independent. They share most of their people, so that small "
+        "deviations of the difference by sampling alone, both bundles taken as independent. They share most of their people, so that small "
         "moves are not told."
     )

@@ -1,9 +1,11 @@
 """What changed since the last bundle, told as CloudEvents: for caches, search engines and editors to act on (S9).
 
 A signal moved where it differs by more than 1.96 standard deviations of the difference of two independent
-estimates; each one's comes from its 90 % bounds. Bundles of following days share most of their people, so that
-their difference varies less than that: what is told has moved, and small moves are not told. The same data give
-the same signals, and nothing moves.
+estimates. These are of sampling alone, not the intervals': what shrinkage takes from a content it takes from both
+bundles. The new bundle's come from its refits; the earlier bundle's, which it does not hold, are the new one's by the
+evidence of each: a variance falls as one over the examined shows. Bundles of following days share most of their
+people, so that their difference varies less than that: what is told has moved, and small moves are not told. The
+same data give the same signals, and nothing moves.
 
 Source: CloudEvents 1.0.2, JSON event format.
 """
@@ -19,7 +21,6 @@ import numpy as np
 import orjson
 import pandas as pd
 
-from eventlib.ranking.evaluation import Z90
 from eventlib.signals.check import check_signals
 from eventlib.signals.encoding import read_lines, stamp
 from eventlib.signals.table import SIGNAL_SCHEMA
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Mapping
     from pathlib import Path
+
+    from numpy.typing import NDArray
 
 __all__ = [
     "ADDED",
@@ -111,7 +114,11 @@ def _none(reason: str) -> Previous:
 
 
 def changes(
-    previous: Previous, signals: pd.DataFrame, engine: str, created: dt.datetime
+    previous: Previous,
+    signals: pd.DataFrame,
+    sampling: NDArray[np.float64],
+    engine: str,
+    created: dt.datetime,
 ) -> list[dict[str, Any]]:
     """Return what changed, a CloudEvent each, by content and prompt cluster; none without an earlier bundle.
 
@@ -124,42 +131,40 @@ def changes(
         As `read_previous` returns it.
     signals
         Rows of the new bundle, columns of `SIGNAL_SCHEMA`.
+    sampling
+        Standard deviation of each of them over refits on resampled people, shape (rows,).
     engine, created
         Of the new bundle.
     """
     if previous.stamp is None:
         return []
-    both = _matched(previous.rows, signals)
+    both = _matched(previous.rows, signals, sampling)
     told = [*_versions(both), *_signals(both)]
     told.sort(key=lambda one: (one[1]["content_id"], one[1]["prompt_cluster"] or "", one[0]))
     origin = previous.stamp["manifest_sha256"]
     return [_event(kind, data | {"engine": engine}, origin, created) for kind, data in told]
 
 
-def _matched(before: pd.DataFrame, after: pd.DataFrame) -> pd.DataFrame:
+def _matched(before: pd.DataFrame, after: pd.DataFrame, sampling: NDArray[np.float64]) -> pd.DataFrame:
     """Return each signal's row in both bundles, with what kind of change it is ("" for none)."""
-    both = _ranked(before).merge(
-        _ranked(after), on=_KEY, how="outer", suffixes=("_before", "_after"), sort=True
-    )
+    new = _ranked(after).assign(sd=sampling)
+    both = _ranked(before).merge(new, on=_KEY, how="outer", suffixes=("_before", "_after"), sort=True)
     there = {side: both[f"signal_{side}"].notna().to_numpy() for side in _SIDES}
     known = both["n_effective_before"].notna() & both["n_effective_after"].notna()
     moved = (both["signal_after"] - both["signal_before"]).to_numpy(np.float64)
-    sure = np.abs(moved) > _MOVED_FROM * np.hypot(both["sd_before"], both["sd_after"])
+    evidence = both["exposure_after"] / both["exposure_before"]
+    sure = np.abs(moved) > _MOVED_FROM * both["sd"] * np.sqrt(1 + evidence)
     kinds = [~there["before"], ~there["after"], known & sure & (moved > 0), known & sure & (moved < 0)]
     kind = np.select([np.asarray(one, dtype=bool) for one in kinds], [ADDED, REMOVED, ROSE, FELL], default="")
     return both.assign(kind=kind, moved_by=moved)
 
 
 def _ranked(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return the figures compared, as floats, with `rank` in the cluster and the standard deviation.
-
-    A bound that was clipped is nearer than the other; the wider side tells the deviation.
-    """
-    names = ["signal", "lower", "upper", "n_effective"]
+    """Return the figures compared, as floats, with `rank` in the cluster."""
+    names = ["signal", "lower", "upper", "n_effective", "exposure"]
     frame = rows[[*_KEY, "content_version"]].join(rows[names].astype(np.float64))
     rank = frame.groupby("prompt_cluster")["signal"].rank(method="min", ascending=False)
-    wider = np.maximum(frame["upper"] - frame["signal"], frame["signal"] - frame["lower"])
-    return frame.assign(rank=rank, sd=wider / Z90)
+    return frame.assign(rank=rank)
 
 
 def _signals(both: pd.DataFrame) -> list[tuple[str, dict[str, Any]]]:

@@ -72,7 +72,7 @@ class Sources:
 def write_bundle(bundle: Path, sources: Sources) -> pd.DataFrame:
     """Write every file into a folder and return `file, bytes, sha256` of all but the manifest."""
     ranking, signals = sources.ranking, sources.signals
-    told = changes(sources.previous, signals.frame, ranking.engine, sources.moment)
+    told = changes(sources.previous, signals.frame, signals.sampling, ranking.engine, sources.moment)
     evidence = read_evidence(sources.frames, ranking.engine)
     pairs, written = _pairs(sources, evidence), _briefs(sources, evidence)
     _write_table(bundle / "signals.parquet", signals.frame)
@@ -83,7 +83,7 @@ def write_bundle(bundle: Path, sources: Sources) -> pd.DataFrame:
         (bundle / name).write_bytes(one)
     also = what_changed(sources.previous, told) | what_feedback(pairs, sources.page_texts, len(written))
     whole = manifest(ranking, sources.prepared, sources.moment, len(signals.frame), also)
-    (bundle / "card.md").write_text(write_card(ranking, whole), encoding="utf-8")
+    (bundle / "card.md").write_text(write_card(ranking, whole, signals.spread), encoding="utf-8")
     whole["files"] = digests(bundle)
     (bundle / "manifest.json").write_bytes(as_json(whole))
     return pd.DataFrame([{"file": name} | entry for name, entry in whole["files"].items()])

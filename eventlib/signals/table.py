@@ -13,17 +13,22 @@ import pyarrow as pa
 from eventlib.exposure import conditional_fit, harvest_swaps
 from eventlib.geo.cells import SMALL_CELL
 from eventlib.ranking.clusters import belongs_to
-from eventlib.ranking.evaluation import Z90, place_names
+from eventlib.ranking.evaluation import place_names
 from eventlib.ranking.features import CELL, read_contents
 from eventlib.ranking.judge import DEBIASED
-from eventlib.ranking.training import LOWEST, fit_ranker
+from eventlib.ranking.training import fit_ranker
+from eventlib.signals.spread import bounds, find_spread, held_cells, people_behind
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
     from numpy.typing import NDArray
 
     from eventlib.ranking.clusters import Clusters
     from eventlib.ranking.features import Contents
     from eventlib.ranking.pipeline import Judged, Ranking, Tables
+    from eventlib.ranking.training import FittedRanker
+    from eventlib.signals.spread import Spread
 
 __all__ = ["SIGNAL_SCHEMA", "SignalTable", "build_signals", "micros", "strongest"]
 
@@ -69,12 +74,18 @@ class SignalTable:
         The model's input for each row.
     clusters : Clusters
         How prompts are clustered.
+    sampling : ndarray of float64, shape (rows,)
+        Standard deviation of each signal over refits on resampled people.
+    spread : Spread
+        What intervals hold beside it.
     """
 
     frame: pd.DataFrame
     cells: pd.DataFrame
     design: NDArray[np.float32]
     clusters: Clusters
+    sampling: NDArray[np.float64]
+    spread: Spread
 
 
 def build_signals(ranking: Ranking, tables: Tables, as_of: dt.datetime, created: dt.datetime) -> SignalTable:
@@ -99,8 +110,17 @@ def build_signals(ranking: Ranking, tables: Tables, as_of: dt.datetime, created:
     cells = _cells(judged, contents)
     design = judged.ranker.design(cells, contents)
     signal = judged.ranker.predict(design)
-    half = Z90 * _errors(ranking, judged, cells, contents)
     evidence, labels = _evidence(judged, cells), judged.clusters.labels
+    held = held_cells(judged)
+    new = held.cells.assign(prompt_id="")
+    asked = [(cells, contents), (held.cells, judged.contents), (new, judged.contents)]
+    scores, *of_held = _refitted(ranking, judged, asked)
+    sampling = scores.var(axis=0, ddof=1)
+    spread = find_spread(judged, ranking.options, held, (of_held[0], of_held[1]))
+    # what few people saw counts for nothing here, since bounds would tell how much it was (S7.10)
+    examined = np.nan_to_num(evidence["exposure"])
+    variances = [share.variance(signal, sampling, examined) for share in (spread.cluster, spread.prompt)]
+    lower, upper = bounds(signal, np.where(cells["prompt_id"] == "", *variances))
     frame = pd.DataFrame(
         {
             "content_id": cells["content_id"],
@@ -112,15 +132,15 @@ def build_signals(ranking: Ranking, tables: Tables, as_of: dt.datetime, created:
             "prompt_cluster_label": [labels.get(name, name) for name in cells["prompt_cluster"]],
             "stages": STAGES,
             "signal": signal,
-            "lower": np.clip(signal - half, LOWEST, 1.0),
-            "upper": np.clip(signal + half, LOWEST, 1.0),
+            "lower": lower,
+            "upper": upper,
             **evidence,
             "as_of": as_of,
             "event_timestamp": dt.datetime.fromtimestamp(ranking.cut / 1e6, dt.UTC),
             "created_timestamp": created,
         }
     )
-    return SignalTable(frame, cells, design, judged.clusters)
+    return SignalTable(frame, cells, design, judged.clusters, np.sqrt(sampling), spread)
 
 
 def micros(moment: dt.datetime) -> int:
@@ -136,23 +156,10 @@ def _cells(judged: Judged, contents: Contents) -> pd.DataFrame:
     pairs = shown[["content_id", "prompt_cluster"]].drop_duplicates()
     seen = pairs.merge(newest[["content_id", "content_version"]], on="content_id")[list(CELL[:3])]
     clusters = pd.concat([own, seen]).drop_duplicates().assign(prompt_id="")
-    frequent = _people(judged, ["content_id", "prompt_cluster", "prompt_id"])
+    frequent = people_behind(judged, ["content_id", "prompt_cluster", "prompt_id"])
     frequent = frequent[(frequent["people"] >= SMALL_CELL) & ~frequent["prompt_id"].str.startswith("answer:")]
     prompts = frequent.merge(newest[["content_id", "content_version"]], on="content_id")[list(CELL)]
     return pd.concat([clusters, prompts]).sort_values(list(CELL), ignore_index=True)
-
-
-def _people(judged: Judged, keys: list[str]) -> pd.DataFrame:
-    """Return `people`, their effective number and the exposure behind each key, from the shows before the cut."""
-    data = judged.train
-    shows = data.cells.iloc[data.cell][keys].reset_index(drop=True)
-    shows = shows.assign(person=data.person, e=judged.theta[data.place])
-    by_person = shows.groupby([*keys, "person"], sort=True)["e"].sum().reset_index()
-    by_person["square"] = by_person["e"] ** 2
-    sums = by_person.groupby(keys, sort=True).agg(
-        people=("e", "size"), e=("e", "sum"), square=("square", "sum")
-    )
-    return sums.assign(n_effective=sums["e"] ** 2 / sums["square"]).reset_index()
 
 
 def _evidence(judged: Judged, cells: pd.DataFrame) -> dict[str, NDArray[np.float64]]:
@@ -162,38 +169,47 @@ def _evidence(judged: Judged, cells: pd.DataFrame) -> dict[str, NDArray[np.float
         (["content_id", "prompt_cluster"], (cells["prompt_id"] == "").to_numpy()),
         (["content_id", "prompt_cluster", "prompt_id"], (cells["prompt_id"] != "").to_numpy()),
     ):
-        people = _people(judged, keys)
+        people = people_behind(judged, keys)
         known = people[people["people"] >= SMALL_CELL].set_index(keys)[["n_effective", "e"]]
         values = known.reindex(pd.MultiIndex.from_frame(cells.loc[rows, keys])).to_numpy(np.float64)
         found["n_effective"][rows], found["exposure"][rows] = values.T
     return found
 
 
-def _errors(ranking: Ranking, judged: Judged, cells: pd.DataFrame, contents: Contents) -> NDArray[np.float64]:
-    """Return the standard deviation of each signal over refits on resampled people, exposure refitted too."""
+def _refits(ranking: Ranking, judged: Judged) -> Iterator[tuple[FittedRanker, float]]:
+    """Refit the champion on resampled people, exposure too; with what its output is then worth on that exposure's scale."""
     data, ranker = judged.train, judged.ranker
     rng = np.random.default_rng(ranking.options.seed + 2)
     people = int(data.person.max(initial=-1)) + 1
     swaps = harvest_swaps(judged.learned)
     order = [list(place_names(swaps.positions)).index(name) for name in judged.places]
-    scores = np.empty((REFITS, len(cells)))
-    for i in range(REFITS):
+    shows = np.bincount(data.place, minlength=len(judged.places))
+    for _ in range(REFITS):
         weights = rng.multinomial(people, np.full(people, 1 / people)).astype(np.float64)[data.person]
-        theta = np.ones(len(judged.places))
-        if judged.champion == DEBIASED:
-            fitted, _ = conditional_fit(*swaps.matrices(weights), ridge=1e-6)
-            theta = np.exp(fitted[order] - fitted[order[0]])
+        fitted, _ = conditional_fit(*swaps.matrices(weights), ridge=1e-6)
+        theta = np.exp(fitted[order] - fitted[order[0]])
+        debiased = judged.champion == DEBIASED
         refit = fit_ranker(
             data,
-            theta,
+            theta if debiased else np.ones_like(theta),
             seed=ranking.options.seed,
             weights=weights,
             calibration=(ranker.intercept, ranker.slope),
             learner=ranking.options.learner,
         )
-        scores[i] = refit.predict(refit.design(cells, contents))
-    spread: NDArray[np.float64] = scores.std(axis=0, ddof=1)
-    return spread
+        # the naive ranker learns without exposure, but was calibrated on it
+        yield refit, 1.0 if debiased else float(shows @ judged.theta / (shows @ theta))
+
+
+def _refitted(
+    ranking: Ranking, judged: Judged, asked: Sequence[tuple[pd.DataFrame, Contents]]
+) -> list[NDArray[np.float64]]:
+    """Return what each refit says of some lists of cells, shape (REFITS, cells) each."""
+    scores: list[NDArray[np.float64]] = [np.empty((REFITS, len(cells))) for cells, _ in asked]
+    for i, (refit, factor) in enumerate(_refits(ranking, judged)):
+        for score, (cells, contents) in zip(scores, asked, strict=True):
+            score[i] = factor * refit.predict(refit.design(cells, contents))
+    return scores
 
 
 def strongest(signals: pd.DataFrame) -> pd.DataFrame:

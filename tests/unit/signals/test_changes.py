@@ -11,7 +11,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from eventlib.ranking.evaluation import Z90
 from eventlib.signals import change_counts, changes_said, changes_table, check_signals, export_signals
 from eventlib.signals.changes import FIRST, Previous, changes, read_previous
 from eventlib.signals.table import SIGNAL_SCHEMA
@@ -22,32 +21,31 @@ STAMP = {"bundle": "b-1", "manifest_sha256": "0" * 64, "created_at": "2026-10-31
 
 
 def signals(rows):
-    """Return a signal table: rows are content, version, cluster, signal, standard deviation, people."""
+    """Return a signal table and its deviations: rows are content, version, cluster, signal, deviation, people."""
     frame = pd.DataFrame(
         rows, columns=["content_id", "content_version", "prompt_cluster", "signal", "sd", "n_effective"]
     )
-    half = Z90 * frame.pop("sd")
+    sampling = frame.pop("sd").to_numpy()
     frame = frame.assign(
-        engine="e", lower=frame["signal"] - half, upper=frame["signal"] + half, exposure=frame["n_effective"]
+        engine="e",
+        lower=frame["signal"] - 0.2,
+        upper=frame["signal"] + 0.2,
+        exposure=2 * frame["n_effective"],
     )
-    return frame.reindex(columns=SIGNAL_SCHEMA.names)
+    return frame.reindex(columns=SIGNAL_SCHEMA.names), sampling
 
 
 def compared(before, after, engine="e"):
-    return changes(Previous(STAMP, signals(before), ""), signals(after), engine, MOMENT)
+    return changes(Previous(STAMP, signals(before)[0], ""), *signals(after), engine, MOMENT)
 
 
 def kinds(events):
     return [(event["subject"], event["type"]) for event in events]
 
 
-def test_a_signal_moved_beyond_1_96_deviations_of_the_difference():
-    limit = 1.96 * np.hypot(0.03, 0.04)
-    before = [
-        ("a", "1", "t", 0.4, 0.03, 50.0),
-        ("b", "1", "t", 0.4, 0.03, 50.0),
-        ("c", "1", "t", 0.4, 0.03, 50.0),
-    ]
+def test_a_signal_moved_beyond_1_96_deviations_of_the_difference_however_wide_its_interval_is():
+    limit = 1.96 * 0.04 * np.sqrt(2)
+    before = [(name, "1", "t", 0.4, 0.01, 50.0) for name in "abc"]
     after = [
         ("a", "1", "t", 0.4 + 1.01 * limit, 0.04, 50.0),
         ("b", "1", "t", 0.4 + 0.99 * limit, 0.04, 50.0),
@@ -56,10 +54,10 @@ def test_a_signal_moved_beyond_1_96_deviations_of_the_difference():
     assert kinds(compared(before, after)) == [("a", "eventlib.signal.rose"), ("c", "eventlib.signal.fell")]
 
 
-def test_a_clipped_bound_does_not_make_a_signal_surer():
-    before, after = signals([("a", "1", "t", 0.02, 0.1, 50.0)]), signals([("a", "1", "t", 0.2, 0.01, 50.0)])
-    clipped = before.assign(lower=0.01)
-    assert changes(Previous(STAMP, clipped, ""), after, "e", MOMENT) == []
+@pytest.mark.parametrize(("people", "told"), [(400.0, 1), (50.0, 1), (12.0, 0)])
+def test_an_earlier_bundle_of_less_evidence_is_less_sure(people, told):
+    before, after = [("a", "1", "t", 0.4, 0.04, people)], [("a", "1", "t", 0.4 + 0.13, 0.04, 50.0)]
+    assert len(compared(before, after)) == told
 
 
 def test_an_event_tells_before_after_and_by_how_much():
@@ -72,7 +70,7 @@ def test_an_event_tells_before_after_and_by_how_much():
     assert event["time"] == "2026-11-01T03:00:00.000000+00:00"
     assert event["specversion"] == "1.0"
     assert event["data"]["before"] == {
-        "content_version": "1", "signal": 0.3, "lower": 0.3 - Z90 * 0.01, "upper": 0.3 + Z90 * 0.01, "rank": 2,
+        "content_version": "1", "signal": 0.3, "lower": 0.3 - 0.2, "upper": 0.3 + 0.2, "rank": 2,
     }  # fmt: skip
     assert event["data"]["after"]["rank"] == 1
     assert event["data"]["moved_by"] == pytest.approx(0.3)
@@ -111,8 +109,8 @@ def test_ids_are_the_same_for_the_same_and_differ_otherwise():
     before, after = [("a", "1", "t", 0.3, 0.01, 50.0)], [("a", "1", "t", 0.6, 0.01, 50.0)]
     (first,), (second,) = compared(before, after), compared(before, after)
     assert first == second
-    other = Previous(STAMP | {"manifest_sha256": "1" * 64}, signals(before), "")
-    (third,) = changes(other, signals(after), "e", MOMENT)
+    other = Previous(STAMP | {"manifest_sha256": "1" * 64}, signals(before)[0], "")
+    (third,) = changes(other, *signals(after), "e", MOMENT)
     assert third["id"] != first["id"]
 
 
@@ -220,7 +218,7 @@ def test_a_damaged_bundle_is_named_and_not_compared(exported, tmp_path, kind, sa
     found = read_previous(root, trained().engine)
     assert found.stamp is None
     assert said in found.reason
-    assert changes(found, exported.signals, "e", MOMENT) == []
+    assert changes(found, exported.signals, np.zeros(len(exported.signals)), "e", MOMENT) == []
 
 
 @pytest.mark.usefixtures("few_refits")
