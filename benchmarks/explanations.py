@@ -21,7 +21,7 @@ from scipy.stats import t as student
 
 import eventlib as el
 from benchmarks.measure import machine
-from eventlib.geo.cells import clustered_share
+from eventlib.cells import clustered_share
 from eventlib.ranking import Options, Ranking, read_tables, train_ranking
 from eventlib.ranking.drift import SURE, drift, stability
 from eventlib.ranking.explain import BACKGROUND, draw_background, group_columns

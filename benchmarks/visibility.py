@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from eventlib.geo.cells import clustered_share
+from eventlib.cells import clustered_share
 from eventlib.geo.sentences import CITATION, split_sentences
 from eventlib.geo.visibility import SPECS, word_shares
 

@@ -34,7 +34,10 @@ app = typer.Typer(
 
 _INTERRUPTED: Final = 130
 _PATIENCE: Final = 10.0  # seconds that an interrupted run has to clear away what it was making
-_EXIT_CODES: Final = "Exit codes: 0 done, 2 bad call, 3 data refused, 4 a notebook failed, 5 a kernel died, 6 a gate refused the export, or a bundle is not sound."
+_EXIT_CODES: Final = (
+    "Exit codes: 0 done, 2 bad call, 3 data refused, 4 a notebook failed, 5 a kernel died, 6 a gate refused the export, "
+    "or a bundle is not sound."
+)
 
 
 def _utf8(path: Path | None) -> Path | None:

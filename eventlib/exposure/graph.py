@@ -10,9 +10,9 @@ import pandas as pd
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components, minimum_spanning_tree
 
+from eventlib.cells import hide_small_cells
 from eventlib.exposure.curve import name_places
 from eventlib.exposure.swaps import KEY, Bools, Floats, Ints, People, Swaps, harvest_swaps, one_engine
-from eventlib.geo.cells import hide_small_cells
 from eventlib.small_cells import SMALL_CELL
 
 __all__ = ["joined_places", "rank_graph", "weakest_tie"]

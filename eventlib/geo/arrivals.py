@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from eventlib.cells import hide_small_cells
 from eventlib.columns import analysable, numbers, persons, texts
-from eventlib.geo.cells import hide_small_cells
 from eventlib.geo.traffic import classify_agent
 
 if TYPE_CHECKING:

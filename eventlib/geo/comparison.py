@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from eventlib.geo.cells import SMALL_CELL
+from eventlib.cells import SMALL_CELL
 from eventlib.geo.edit_dates import WEEK
 from eventlib.geo.page_counts import PageCounts, Window, Windows, at_most_one
 

@@ -18,8 +18,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from eventlib.cells import SMALL_CELL
 from eventlib.errors import BadCallError
-from eventlib.geo.cells import SMALL_CELL
 from eventlib.geo.comparison import Comparison, compare, single_pages
 from eventlib.geo.edit_dates import WEEK, EditRules, edit_calendar, records
 from eventlib.geo.edit_words import edit_sentence

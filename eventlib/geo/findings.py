@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy.stats import t as student
 
+from eventlib.cells import SMALL_CELL, clustered_share
 from eventlib.columns import analysable, texts
-from eventlib.geo.cells import SMALL_CELL, clustered_share
 from eventlib.geo.edit_words import OUTCOMES, edit_sentence
 from eventlib.geo.pooling import FEWEST_POOLED, pooled_effect
 from eventlib.geo.tables import verdict_sentences

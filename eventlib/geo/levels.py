@@ -12,9 +12,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from eventlib.cells import SMALL_CELL, clustered_share, hide_small_cells, small_cells
 from eventlib.columns import analysable, days, persons, prompt_days, texts
 from eventlib.geo.arrivals import landings
-from eventlib.geo.cells import SMALL_CELL, clustered_share, hide_small_cells, small_cells
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

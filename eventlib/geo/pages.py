@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import pandas as pd
 
+from eventlib.cells import SMALL_CELL
 from eventlib.columns import analysable, microseconds, persons, texts
-from eventlib.geo.cells import SMALL_CELL
 from eventlib.geo.engagement import Score, score_engine
 from eventlib.masking import clean, clean_id
 from eventlib.quality.verdict import percent

@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from eventlib.cells import clustered_share, hide_small_cells
 from eventlib.columns import analysable, microseconds, numbers, persons, texts
 from eventlib.errors import BadCallError
-from eventlib.geo.cells import clustered_share, hide_small_cells
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

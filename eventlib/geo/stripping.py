@@ -19,16 +19,16 @@ import numpy as np
 import pandas as pd
 from scipy.special import ndtri
 
+from eventlib.cells import SMALL_CELL, clustered_share, hide_small_cells
 from eventlib.columns import analysable, microseconds, persons, texts
 from eventlib.errors import BadCallError
 from eventlib.geo.arrivals import landings
-from eventlib.geo.cells import SMALL_CELL, clustered_share, hide_small_cells
 from eventlib.geo.satisfaction import engine_visits, heartbeat_ms, satisfaction_bounds
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from eventlib.geo.cells import Floats
+    from eventlib.cells import Floats
 
 __all__ = [
     "ASSUMPTION",

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from eventlib.cells import SMALL_CELL, clustered_share, hide_small_cells, small_cells
 from eventlib.columns import analysable
 from eventlib.exposure import CURVE, shown_citations
 from eventlib.geo import visibility
-from eventlib.geo.cells import SMALL_CELL, clustered_share, hide_small_cells, small_cells
 from eventlib.geo.engagement import NO_STAGE, Score
 from eventlib.geo.visibility import page_visibility
 

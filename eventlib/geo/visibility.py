@@ -21,10 +21,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from eventlib.cells import clustered_share
 from eventlib.columns import analysable, numbers, prompt_days, texts
 from eventlib.errors import BadCallError
 from eventlib.geo.candidates import listed_contents
-from eventlib.geo.cells import clustered_share
 from eventlib.geo.sentences import CITATION, WORD, split_sentences
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import pandas as pd
 
-from eventlib.geo.cells import clustered_share
+from eventlib.cells import clustered_share
 from eventlib.journeys.pairs import DRAWS, around, columns_of, without_second
 from eventlib.journeys.visits import ARRIVALS, NOUNS
 from eventlib.journeys.waiting import time_to_convert, waits

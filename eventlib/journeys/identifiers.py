@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from eventlib.geo.cells import SMALL_CELL, merge_small_bands, small_cells
+from eventlib.cells import SMALL_CELL, merge_small_bands, small_cells
 
 __all__ = ["group_sizes", "refusals"]
 

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from eventlib.geo.cells import hide_small_cells, small_cells
+from eventlib.cells import hide_small_cells, small_cells
 from eventlib.journeys.visits import codes, paths_of, unit_of
 from eventlib.small_cells import SMALL_CELL, protect
 

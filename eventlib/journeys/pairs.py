@@ -14,7 +14,7 @@ import pandas as pd
 from scipy import sparse
 from scipy.special import ndtri
 
-from eventlib.geo.cells import clustered_share, small_cells
+from eventlib.cells import clustered_share, small_cells
 from eventlib.small_cells import SMALL_CELL
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 import pandas as pd
 
-from eventlib.geo.cells import SMALL_CELL, hide_small_cells
+from eventlib.cells import SMALL_CELL, hide_small_cells
 
 if TYPE_CHECKING:
     from eventlib.people.known import Known, Ratio

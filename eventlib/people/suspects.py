@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import pandas as pd
 
-from eventlib.geo.cells import SMALL_CELL
+from eventlib.cells import SMALL_CELL
 from eventlib.graph import Limits
 from eventlib.intervals import wilson
 from eventlib.people.known import Known

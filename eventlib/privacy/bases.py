@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pandas as pd
 
-from eventlib.geo.cells import SMALL_CELL
+from eventlib.cells import SMALL_CELL
 from eventlib.model import PURPOSES
 from eventlib.privacy.segments import about_people
 from eventlib.privacy.stamped import days_between, terms

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import pandas as pd
 
+from eventlib.cells import SMALL_CELL, clustered_share, hide_small_cells
 from eventlib.errors import BadCallError
-from eventlib.geo.cells import SMALL_CELL, clustered_share, hide_small_cells
 from eventlib.intervals import wilson
 from eventlib.model import PURPOSES
 from eventlib.privacy.segments import SEGMENTS, about_people, segment_of

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from eventlib import geo
-from eventlib.geo.cells import SMALL_CELL
+from eventlib.cells import SMALL_CELL
 from eventlib.geo.satisfaction import engine_visits
 from eventlib.privacy.bias import clustered
 from eventlib.privacy.segments import about_people, segment_of

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import pandas as pd
 
-from eventlib.geo.cells import SMALL_CELL, hide_small_cells, merge_small_bands
+from eventlib.cells import SMALL_CELL, hide_small_cells, merge_small_bands
 
 if TYPE_CHECKING:
     from eventlib.ledger import Ledger

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from eventlib.geo.cells import SMALL_CELL
+from eventlib.cells import SMALL_CELL
 from eventlib.quality.account import meaning
 from eventlib.quality.coverage import channel_coverage, hidden, reported_actions
 from eventlib.quality.loss import lost, sequence_gaps

@@ -8,8 +8,8 @@ import numpy as np
 import orjson
 import pandas as pd
 
+from eventlib.cells import SMALL_CELL, clustered_share, hide_small_cells
 from eventlib.errors import BadCallError
-from eventlib.geo.cells import SMALL_CELL, clustered_share, hide_small_cells
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

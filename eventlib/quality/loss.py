@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import numpy as np
 import pandas as pd
 
-from eventlib.geo.cells import SMALL_CELL, clustered_share
+from eventlib.cells import SMALL_CELL, clustered_share
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -7,7 +7,7 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
-from eventlib.geo.cells import hide_small_cells
+from eventlib.cells import hide_small_cells
 
 __all__ = ["clock_offsets", "clock_summary", "delay_percentiles", "delays", "late_by_day", "offset_bands"]
 

@@ -25,8 +25,6 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.stats import norm
 
-from eventlib.ranking.evaluation import Z95
-
 if TYPE_CHECKING:
     from eventlib.exposure import Swaps
 
@@ -46,6 +44,9 @@ Codes: TypeAlias = NDArray[np.intp]
 TRUST_TREND: Final = 0.3
 """A click model with trust bias .2 at rank 1 (falling as 1/rank) shows about this trend where it is called none."""
 
+CERTAIN: Final = float(norm.isf(0.05 / 2 / 3))
+"""Standard deviations from which a trend is certain: three are asked, and one false alarm in twenty is for all together."""
+
 MATERIAL: Final = 0.1
 """A trend that is certain but smaller moves the value of an order by less than its own error; it is told, not refused."""
 
@@ -61,7 +62,7 @@ class Trend:
     estimate, sd
         Both NaN where nothing in the log could tell.
     power
-        Chance of finding a trend of .3 at 95 %.
+        Chance of finding a trend of .3.
     """
 
     estimate: float
@@ -73,13 +74,13 @@ class Trend:
         """Return a trend with its power; a trend without information has none."""
         if not np.isfinite(sd) or sd <= 0:
             return cls(np.nan, np.nan, 0.0)
-        power = norm.cdf(TRUST_TREND / sd - Z95) + norm.cdf(-TRUST_TREND / sd - Z95)
+        power = norm.cdf(TRUST_TREND / sd - CERTAIN) + norm.cdf(-TRUST_TREND / sd - CERTAIN)
         return cls(estimate, sd, float(power))
 
     @property
     def certain(self) -> bool:
-        """The 95 % interval leaves 0 out."""
-        return bool(abs(self.estimate) > Z95 * self.sd)
+        """It is not 0, with 95 % certainty over all that is asked."""
+        return bool(abs(self.estimate) > CERTAIN * self.sd)
 
     @property
     def found(self) -> bool:

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from eventlib.geo.cells import small_cells
+from eventlib.cells import small_cells
 from eventlib.ranking.features import CELL, FEATURES, HISTORY_FEATURES
 from eventlib.ranking.judge import NAIVE
 from eventlib.ranking.shapley import coalition_values, shapley_values

@@ -19,8 +19,8 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
+from eventlib.cells import SMALL_CELL
 from eventlib.exposure import harvest_swaps
-from eventlib.geo.cells import SMALL_CELL
 from eventlib.ranking.drift import ALARM_AT, LOOK_AT, SCORE, drift
 from eventlib.ranking.evaluation import Z90
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from eventlib.exposure import MAX_LOG_SE
 from eventlib.ranking.checks import Calibration, Perplexity
-from eventlib.ranking.click_checks import TRUST_TREND, ClickChecks
+from eventlib.ranking.click_checks import CERTAIN, TRUST_TREND, ClickChecks
 from eventlib.ranking.evaluation import LOGGING, UNIFORM, Z95, HeldOut
 from eventlib.ranking.gates import Gate, State
 
@@ -184,7 +184,7 @@ def _trend_words(checks: ClickChecks) -> str:
         "distance of the last click": checks.distance,
         "clicks above": checks.above,
     }
-    told = [f"{name} {t.estimate:+.2f} ± {1.96 * t.sd:.2f}" for name, t in named.items() if t.power]
+    told = [f"{name} {t.estimate:+.2f} ± {CERTAIN * t.sd:.2f}" for name, t in named.items() if t.power]
     return "trends: " + (", ".join(told) or "none could be asked")
 
 

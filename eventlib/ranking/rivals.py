@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import pandas as pd
 
-from eventlib.geo.cells import SMALL_CELL
+from eventlib.cells import SMALL_CELL
 from eventlib.ranking.checks import perplexity
 from eventlib.ranking.clicks import PositionBasedModel, SimplifiedDBN, UserBrowsingModel
 from eventlib.ranking.evaluation import Z90

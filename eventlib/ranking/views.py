@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import pandas as pd
 
+from eventlib.cells import hide_small_cells
 from eventlib.exposure import CURVE, rank_graph
-from eventlib.geo.cells import hide_small_cells
 from eventlib.ranking.checks import calibration_bins
 from eventlib.ranking.evaluation import LOGGING, UNIFORM
 from eventlib.ranking.guards import loop_guards

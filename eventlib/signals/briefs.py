@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import ndtr
 
-from eventlib.geo.cells import small_cells
+from eventlib.cells import small_cells
 from eventlib.masking import clean_id
 from eventlib.ranking.evaluation import Z90
 from eventlib.ranking.features import CONTENT_FEATURES

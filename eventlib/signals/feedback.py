@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from eventlib.cells import SMALL_CELL
 from eventlib.columns import texts
-from eventlib.geo.cells import SMALL_CELL
 from eventlib.masking import clean
 from eventlib.ranking.impressions import allows_training
 

@@ -12,7 +12,7 @@ import pandas as pd
 import pyarrow as pa
 
 from eventlib.arrow import write_parquet
-from eventlib.geo.cells import hide_small_cells
+from eventlib.cells import hide_small_cells
 from eventlib.ranking.features import FEATURES, describe_features, read_contents
 from eventlib.signals import clusters, feedback, network
 from eventlib.signals.briefs import briefs

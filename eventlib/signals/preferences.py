@@ -22,8 +22,8 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import pandas as pd
 
+from eventlib.cells import SMALL_CELL
 from eventlib.columns import texts
-from eventlib.geo.cells import SMALL_CELL
 from eventlib.geo.edit_dates import records
 from eventlib.geo.stages import STAGES
 from eventlib.masking import clean

@@ -31,7 +31,6 @@ from eventlib.ranking.evaluation import Z90
 from eventlib.ranking.features import CELL, LEVELS, PRIOR_EXPOSURE
 from eventlib.ranking.judge import DEBIASED
 from eventlib.ranking.training import LOWEST, fit_ranker
-from eventlib.small_cells import SMALL_CELL
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -167,20 +166,24 @@ def bounds(
 def people_behind(judged: Judged, keys: Sequence[str], kept: NDArray[np.bool_] | None = None) -> pd.DataFrame:
     """Return `people`, their effective number and the exposure `e` behind each key, from the shows before the cut.
 
+    `told` says which keys may be told of: ten people or more are behind them, and as many behind what is left of the wider
+    key (S7.10).
+
     Parameters
     ----------
     keys
-        Columns of `CELL`.
+        One of `LEVELS`.
     kept
         Which shows count, shape (shows,); all if None.
     """
     data = judged.train
     shows = data.cells.iloc[data.cell][list(keys)].reset_index(drop=True)
-    shows = shows.assign(person=data.person, e=judged.theta[data.place])
+    told = data.crowded[len(keys) - 1][data.cell]
+    shows = shows.assign(person=data.counted, e=judged.theta[data.place], told=told)
     shows = shows if kept is None else shows[kept]
-    by_person = shows.groupby([*keys, "person"], sort=True)["e"].sum().reset_index()
+    by_person = shows.groupby([*keys, "told", "person"], sort=True)["e"].sum().reset_index()
     by_person["square"] = by_person["e"] ** 2
-    sums = by_person.groupby(list(keys), sort=True).agg(
+    sums = by_person.groupby([*keys, "told"], sort=True).agg(
         people=("e", "size"), e=("e", "sum"), square=("square", "sum")
     )
     return sums.assign(n_effective=sums["e"] ** 2 / sums["square"]).reset_index()
@@ -189,10 +192,10 @@ def people_behind(judged: Judged, keys: Sequence[str], kept: NDArray[np.bool_] |
 def _history_behind(
     judged: Judged, level: int, cells: pd.DataFrame, kept: NDArray[np.bool_] | None = None
 ) -> NDArray[np.float64]:
-    """Return the examined shows behind each cell's key at a level; none where fewer than ten people saw it."""
+    """Return the examined shows behind each cell's key at a level; none where the key may not be told of."""
     keys = list(LEVELS[level])
     people = people_behind(judged, keys, kept)
-    told = people[people["people"] >= SMALL_CELL].set_index(keys)["e"]
+    told = people[people["told"]].set_index(keys)["e"]
     found: NDArray[np.float64] = told.reindex(pd.MultiIndex.from_frame(cells[keys])).to_numpy(np.float64)
     return np.nan_to_num(found)
 

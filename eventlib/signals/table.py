@@ -11,7 +11,6 @@ import pandas as pd
 import pyarrow as pa
 
 from eventlib.exposure import conditional_fit, harvest_swaps
-from eventlib.geo.cells import SMALL_CELL
 from eventlib.ranking.clusters import belongs_to
 from eventlib.ranking.evaluation import place_names
 from eventlib.ranking.features import CELL, read_contents
@@ -157,7 +156,7 @@ def _cells(judged: Judged, contents: Contents) -> pd.DataFrame:
     seen = pairs.merge(newest[["content_id", "content_version"]], on="content_id")[list(CELL[:3])]
     clusters = pd.concat([own, seen]).drop_duplicates().assign(prompt_id="")
     frequent = people_behind(judged, ["content_id", "prompt_cluster", "prompt_id"])
-    frequent = frequent[(frequent["people"] >= SMALL_CELL) & ~frequent["prompt_id"].str.startswith("answer:")]
+    frequent = frequent[frequent["told"] & ~frequent["prompt_id"].str.startswith("answer:")]
     prompts = frequent.merge(newest[["content_id", "content_version"]], on="content_id")[list(CELL)]
     return pd.concat([clusters, prompts]).sort_values(list(CELL), ignore_index=True)
 
@@ -170,7 +169,7 @@ def _evidence(judged: Judged, cells: pd.DataFrame) -> dict[str, NDArray[np.float
         (["content_id", "prompt_cluster", "prompt_id"], (cells["prompt_id"] != "").to_numpy()),
     ):
         people = people_behind(judged, keys)
-        known = people[people["people"] >= SMALL_CELL].set_index(keys)[["n_effective", "e"]]
+        known = people[people["told"]].set_index(keys)[["n_effective", "e"]]
         values = known.reindex(pd.MultiIndex.from_frame(cells.loc[rows, keys])).to_numpy(np.float64)
         found["n_effective"][rows], found["exposure"][rows] = values.T
     return found

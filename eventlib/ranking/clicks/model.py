@@ -44,7 +44,7 @@ class ClickModel(ABC):
     `clicked`. Rows may come in any order. All methods raise `BadCallError` for a missing column, nulls, a rank that
     is no whole number from 1, two shows at one rank of a session, or no rows.
 
-    Nothing here knows people: who shows a relevance to others hides those of fewer than ten (`eventlib.geo.cells`).
+    Nothing here knows people: who shows a relevance to others hides those of fewer than ten (`eventlib.cells`).
     """
 
     relevance_: dict[Any, float]

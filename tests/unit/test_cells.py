@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from eventlib.geo.cells import clustered_share, hide_small_cells
+from eventlib.cells import clustered_share, hide_small_cells
 
 CELLS = pd.DataFrame({"engine": ["a", "a", "a", "b", "b"], "people": [3, 12, 40, 15, 20]})
 
