@@ -36,7 +36,8 @@ def signals(rows):
 
 
 def compared(before, after, engine="e"):
-    return changes(Previous(STAMP, signals(before)[0], ""), *signals(after), engine, MOMENT)
+    rows, sampling = signals(after)
+    return changes(Previous(STAMP, signals(before)[0], ""), rows, sampling, engine, MOMENT)
 
 
 def kinds(events):
@@ -110,7 +111,8 @@ def test_ids_are_the_same_for_the_same_and_differ_otherwise():
     (first,), (second,) = compared(before, after), compared(before, after)
     assert first == second
     other = Previous(STAMP | {"manifest_sha256": "1" * 64}, signals(before)[0], "")
-    (third,) = changes(other, *signals(after), "e", MOMENT)
+    rows, sampling = signals(after)
+    (third,) = changes(other, rows, sampling, "e", MOMENT)
     assert third["id"] != first["id"]
 
 

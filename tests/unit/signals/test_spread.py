@@ -34,7 +34,7 @@ def held_out(seed, cells, own, examined=60.0):
 
 
 def found(held, signal, history=1e9):
-    return find_share(held, signal, np.tile(signal, (3, 1)), np.full(len(signal), history))
+    return find_share(held, signal, np.tile(signal, (3, 1)), np.broadcast_to(history, len(signal)))
 
 
 @pytest.mark.parametrize("own", [0.01, 0.05, 0.15])
@@ -44,16 +44,14 @@ def test_the_spread_of_known_cells_is_found(own):
 
 
 def test_thin_histories_have_a_spread_of_their_own():
-    (known, signal), (thin, other) = held_out(1, 400, 0.01), held_out(2, 400, 0.2)
-    both = HeldCells(
-        known.cells, *(np.concatenate(pair) for pair in zip(
-            (known.examined, known.rate, known.exposure), (thin.examined, thin.rate, thin.exposure), strict=True
-        )), 1.0,
-    )  # fmt: skip
-    share = find_share(
-        both, np.concatenate([signal, other]), np.tile(np.concatenate([signal, other]), (3, 1)),
-        np.repeat([1e9, 0.0], 400),
-    )  # fmt: skip
+    (known, one), (thin, other) = held_out(1, 400, 0.01), held_out(2, 400, 0.2)
+    both = replace(
+        known,
+        examined=np.concatenate([known.examined, thin.examined]),
+        rate=np.concatenate([known.rate, thin.rate]),
+        exposure=np.concatenate([known.exposure, thin.exposure]),
+    )
+    share = found(both, np.concatenate([one, other]), np.repeat([1e9, 0.0], 400))
     assert share.own == pytest.approx(0.01, abs=0.006)
     assert share.own + share.thin == pytest.approx(0.2, abs=0.05)
 
@@ -65,8 +63,7 @@ def test_an_error_of_exposure_common_to_all_is_not_spread():
 
 
 def test_without_cells_intervals_are_as_wide_as_the_prior():
-    none = HeldCells(pd.DataFrame(), *np.zeros((3, 0)), 1.0)
-    share = find_share(none, np.zeros(0), np.zeros((3, 0)), np.zeros(0))
+    share = found(HeldCells(pd.DataFrame(), np.zeros(0), np.zeros(0), np.zeros(0), 1.0), np.zeros(0))
     assert share.cells == 0 < FEW_CELLS
     assert share.own == pytest.approx(np.mean(np.linspace(0, 0.75, 31) ** 2))
     lower, upper = bounds(np.array([0.3]), share.variance(*np.array([[0.3], [0.0], [1e9]])))
@@ -100,6 +97,7 @@ def test_evidence_narrows_a_row_and_none_is_the_widest():
 
 def test_cells_are_summed_over_exposure():
     judged = trained().judged
+    assert judged is not None
     held = held_cells(judged)
     assert held.examined.sum() == pytest.approx(judged.theta[judged.held.place].sum())
     assert (held.rate * held.examined).sum() == pytest.approx(judged.held.clicked.sum())
@@ -108,6 +106,7 @@ def test_cells_are_summed_over_exposure():
 
 def test_people_behind_can_leave_shows_out():
     judged = trained().judged
+    assert judged is not None
     kept = np.arange(len(judged.train.cell)) % 2 == 0
     whole, half = people_behind(judged, ["content_id"]), people_behind(judged, ["content_id"], kept)
     assert (half["people"].to_numpy() < whole["people"].to_numpy()).all()
