@@ -149,9 +149,10 @@ def micros(moment: dt.datetime) -> int:
 
 def _cells(judged: Judged, contents: Contents) -> pd.DataFrame:
     """List what to score: newest versions in clusters where they were shown or belong, then frequent prompts."""
-    newest = contents.latest()[["content_id", "content_version", "topic"]]
+    known = contents.latest()[["content_id", "content_version", "topic"]]
+    newest = pd.concat([known, _unpublished(judged, known["content_id"])], ignore_index=True)
     shown = judged.train.cells
-    own = belongs_to(newest, judged.clusters)[list(CELL[:3])]
+    own = belongs_to(known, judged.clusters)[list(CELL[:3])]
     pairs = shown[["content_id", "prompt_cluster"]].drop_duplicates()
     seen = pairs.merge(newest[["content_id", "content_version"]], on="content_id")[list(CELL[:3])]
     clusters = pd.concat([own, seen]).drop_duplicates().assign(prompt_id="")
@@ -159,6 +160,14 @@ def _cells(judged: Judged, contents: Contents) -> pd.DataFrame:
     frequent = frequent[frequent["told"] & ~frequent["prompt_id"].str.startswith("answer:")]
     prompts = frequent.merge(newest[["content_id", "content_version"]], on="content_id")[list(CELL)]
     return pd.concat([clusters, prompts]).sort_values(list(CELL), ignore_index=True)
+
+
+def _unpublished(judged: Judged, known: pd.Series[str]) -> pd.DataFrame:
+    """Return the contents that were shown but whose publishing was never told, in the version shown last."""
+    shown = judged.learned[~judged.learned["content_id"].isin(known)].drop_duplicates(
+        "content_id", keep="last"
+    )
+    return shown[["content_id", "content_version"]].assign(topic="")
 
 
 def _evidence(judged: Judged, cells: pd.DataFrame) -> dict[str, NDArray[np.float64]]:

@@ -20,6 +20,7 @@ from eventlib.ranking.features import FEATURES
 from eventlib.signals import check_signals, export_signals, strongest
 from eventlib.signals.bundle import destination
 from eventlib.signals.feedback import rank_features
+from eventlib.signals.spread import Share, Spread
 from eventlib.signals.table import SIGNAL_SCHEMA, SignalTable
 from tests.unit.ranking.worlds import simulate, trained, world
 from tests.unit.signals.datasets import MOMENT, frames, prepared
@@ -200,6 +201,8 @@ def test_no_two_clusters_are_one_field():
         cells=pd.DataFrame({"prompt_id": [""] * 5}),
         design=np.empty((5, 0), dtype=np.float32),
         clusters=Clusters("topic", "", {}),
+        sampling=np.zeros(5),
+        spread=Spread(Share(0.0, 0.0, 1.0, 0), Share(0.0, 0.0, 1.0, 0)),
     )
     (row,) = rank_features(table)
     assert row["signal"] == {"a_b_": 0.1, "a_b": 0.2, "other_": 0.3, "other": 0.4, "x_y": 0.5}
@@ -279,3 +282,14 @@ def test_bundles_go_beside_the_dataset_whatever_the_working_folder(tmp_path, mon
 def test_there_must_be_a_bundle_to_check(tmp_path):
     with pytest.raises(BadCallError, match=r"no manifest\.json"):
         check_signals(tmp_path)
+
+
+def test_a_content_that_was_shown_but_never_published_has_a_signal(tmp_path):
+    tables = world().tables
+    some = tables.publishes[~tables.publishes["content_id"].isin(["c-000", "c-001"])]
+    few = replace(tables, publishes=some)
+    ranking = train_ranking(few, Options(seed=3))
+    assert ranking.exportable
+    frame = export_signals(ranking, few, prepared(tmp_path), created=MOMENT).signals
+    assert {"c-000", "c-001"} <= set(frame["content_id"])
+    assert frame["signal"].notna().all()
