@@ -37,6 +37,9 @@ __all__ = ["run_reports"]
 
 PATH_PARAMETERS: Final = ("prepared", "out")
 
+_NAMED: Final = {kind.__name__: kind for kind in (GateRefusedError, BadCallError)}
+"""Errors of a notebook that stay what they are: a refusal, and a parameter that cannot be."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Task:
@@ -147,7 +150,7 @@ def _execute(task: _Task, run: _Run, target: Path, on_cell: Callable[..., None])
             on_cell_executed=on_cell,
         )
     except papermill.PapermillExecutionError as error:
-        kind = GateRefusedError if error.ename == GateRefusedError.__name__ else NotebookFailedError
+        kind = _NAMED.get(str(error.ename), NotebookFailedError)
         said = clean(str(error.evalue))  # it may quote an event
         raise kind(f"{task.name}: {error.ename} in cell {error.exec_count}: {said}") from error
     except CellTimeoutError:
@@ -279,8 +282,8 @@ def _failure_of(future: Future[Path]) -> list[EventlibError]:
 
 
 def _raise_worst(errors: Sequence[EventlibError]) -> None:
-    """Raise one error that names all: a dead kernel before a failed notebook before a refusal."""
-    order = (KernelDiedError, NotebookFailedError, GateRefusedError)
+    """Raise one error that names all: a dead kernel, a failed notebook, a parameter that cannot be, a refusal."""
+    order = (KernelDiedError, NotebookFailedError, BadCallError, GateRefusedError)
     worst = min(errors, key=lambda error: order.index(type(error)))
     raise type(worst)("\n".join([str(worst), *(str(error) for error in errors if error is not worst)]))
 

@@ -94,12 +94,17 @@ def test_parameters_reach_the_notebook_as_annotated(tmp_path, run):
             6,
         ),
         (
+            'from eventlib.errors import BadCallError\nraise BadCallError("days is -1")',
+            BadCallError,
+            2,
+        ),
+        (
             "import plotly.graph_objects as go\ngo.Figure().show(renderer='plotly_mimetype')",
             NotebookFailedError,
             4,
         ),
     ],
-    ids=["a cell fails", "the kernel dies", "a gate refuses", "a figure would not be on the page"],
+    ids=["a cell fails", "the kernel dies", "a gate refuses", "a parameter cannot be", "a figure would not be on the page"],
 )
 def test_a_failure_keeps_the_last_good_report_and_the_evidence(tmp_path, run, cell, error, exit_code):
     path = notebook(tmp_path / "try.ipynb", "good = 1")
