@@ -57,6 +57,8 @@ bench: setup ## measure against peers and limits; prints tables
 	$(BIN)/python -m benchmarks.lambdarank 5
 	$(BIN)/python -m benchmarks.feedback 20 60
 	$(BIN)/python -m benchmarks.signal_intervals 16 3
+	$(BIN)/python -m benchmarks.gates 20
+	$(BIN)/python -m benchmarks.ranking_clusters 2
 
 lock: $(VENV)/ready ## write requirements.lock anew from pyproject.toml
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header \
