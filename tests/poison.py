@@ -169,7 +169,7 @@ def poisoned_reports() -> dict[str, Path]:
     )
     data = prepare(log, key=at / "key", policy=policy, plain_identifiers=True).save(at / "prepared")
     (at / "given.yaml").write_text(json.dumps({"steps": ["page_view", "citation_click", _NAME]}))
-    given = {"out": str(at / "signals"), "replicates": "20"}
+    given = {"out": str(at / "signals"), "replicates": "20", "seed": "1"}  # a seed with which no gate refuses
     with suppress(GateRefusedError):
         run_reports(None, data, at / "reports", given, [at / "given.yaml"], quiet=True)
     return {path.parent.name: path.resolve() for path in (at / "reports").glob("*/latest")}

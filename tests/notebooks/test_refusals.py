@@ -70,12 +70,31 @@ def _shuffled(events: Events) -> Events:
     return made
 
 
+def _unswapped(events: Events) -> Events:
+    """Each page has one place for a prompt, whoever asks: other shows of it, and the clicks on them, never were."""
+    prompts = {
+        one["properties"]["answer_id"]: one["properties"].get("prompt_id")
+        for one in events
+        if one.get("event_name") == "answer_generate"
+    }
+    place: dict[tuple[object, ...], tuple[object, ...]] = {}
+    kept: set[str] = set()
+    for one in events:
+        if one.get("event_name") == "citation_show":
+            p = one["properties"]
+            where = (p.get("slot"), p["position"])
+            if place.setdefault((p.get("engine"), prompts.get(p["answer_id"]), p["content_id"]), where) == where:
+                kept.add(p["citation_id"])
+    seen = {"citation_show", "citation_click"}
+    return [one for one in events if one.get("event_name") not in seen or one["properties"]["citation_id"] in kept]
+
+
 def _whole(events: Events) -> Events:
     return events
 
 
 CASES: dict[str, tuple[float, Callable[[Events], Events], float, str]] = {
-    "no swaps": (0.0, _whole, 0.35, "G4"),
+    "no swaps": (0.8, _unswapped, 0.35, "G4"),
     "shuffled labels": (0.8, _shuffled, 0.35, "G1"),
     "a tiny effective sample": (0.8, _whole, 0.1, "G3"),
 }
