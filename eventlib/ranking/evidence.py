@@ -126,6 +126,6 @@ def _leaks(
 ) -> tuple[Leak, ...]:
     data, theta = learned.data, learned.theta
     newest = learned.contents.latest().set_index("content_id")[list(FEATURES)]
-    before = missed(learned.frame["content_id"], data.clicked, theta[data.place], crossed)
+    before = missed(learned.frame["content_id"], data.clicked, theta[data.place], crossed, data.fold)
     after = missed(held.frame["content_id"], held.clicked, theta[held.place], relevance)
     return find_leaks(newest, before, after)

@@ -117,8 +117,8 @@ def _canaries(differences: pd.DataFrame, leaks: tuple[Leak, ...]) -> list[str]:
             "evaluation is not to be trusted"
         )
     doubts += [
-        f"{leak.feature} knows what came after the cut: it goes with what the ranker missed after it (correlation "
-        f"{leak.after:.2f}), not with what it missed before ({leak.before:.2f})"
+        f"{leak.feature} knows what came after the cut: from its lowest to its highest, the relevance that the ranker "
+        f"missed rises by {leak.after:.2f} after the cut, and by {leak.before:.2f} before it"
         for leak in leaks
     ]
     return doubts

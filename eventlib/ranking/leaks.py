@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import pandas as pd
-from scipy.stats import norm
+from scipy.stats import t
 
 from eventlib.ranking.features import CONTENT_FEATURES
 
@@ -34,7 +34,13 @@ FEATURES: Final = tuple(feature.name for feature in CONTENT_FEATURES if feature.
 
 @dataclass(frozen=True, slots=True)
 class Leak:
-    """A feature that goes with later clicks only: its correlations with what the ranker missed before and after."""
+    """A feature that goes with later clicks only.
+
+    Attributes
+    ----------
+    before, after
+        What it says, from its lowest to its highest, of the relevance that the ranker missed.
+    """
 
     feature: str
     before: float
@@ -46,21 +52,26 @@ def missed(
     clicked: NDArray[np.float64],
     theta: NDArray[np.float64],
     relevance: NDArray[np.float64],
+    fold: NDArray[np.intp] | None = None,
 ) -> pd.DataFrame:
-    """Return by content what the ranker missed: clicks over examined shows less its relevance.
+    """Return what the ranker missed: clicks over examined shows less its relevance.
 
     Parameters
     ----------
     content, clicked, theta, relevance
         One entry per show: content id, 0 or 1, exposure of its place, what the ranker says of it.
+    fold
+        Whose clicks they are, where each fold has a ranker of its own: what one fold's people clicked by chance is known
+        to the others' rankers, so that folds must not be put together.
 
     Returns
     -------
     DataFrame
-        `missed, relevance, examined`, index content id.
+        `missed, relevance, examined`, index content id, a row per content and fold.
     """
     columns = {"clicks": clicked, "expected": theta * relevance, "examined": theta}
-    sums = pd.DataFrame(columns).groupby(content.to_numpy(), sort=True).sum()
+    folds = np.zeros(len(clicked), dtype=np.intp) if fold is None else fold
+    sums = pd.DataFrame(columns).groupby([content.to_numpy(), folds], sort=True).sum().droplevel(1)
     return pd.DataFrame(
         {
             "missed": (sums["clicks"] - sums["expected"]) / sums["examined"],
@@ -78,38 +89,43 @@ def find_leaks(features: pd.DataFrame, before: pd.DataFrame, after: pd.DataFrame
     features
         One column per feature of `FEATURES`, index content id.
     before, after
-        As `missed` returns them, `before` by relevance from other people than the clicks.
+        As `missed` returns them, `before` by fold, by relevance from other people than the clicks.
 
     Returns
     -------
     tuple of Leak
         Empty where nothing leaks, and where there are too few contents to tell.
     """
-    both = before.index.intersection(after.index).intersection(features.index)
-    enough = (before.loc[both, "examined"] >= LEAST_EXAMINED) & (
-        after.loc[both, "examined"] >= LEAST_EXAMINED
-    )
-    both = both[enough.to_numpy()]
+    both = _often_seen(before).intersection(_often_seen(after)).intersection(features.index)
     if len(both) < LEAST_CONTENTS:
         return ()
-    before, after = before.loc[both], after.loc[both]
-    found = []
+    before, after = before[before.index.isin(both)], after.loc[both]
     varied = [
         name for name in features.columns if features.loc[both, name].min() < features.loc[both, name].max()
     ]
+    found = []
     for name in varied:
-        value = features.loc[both, name].rank().to_numpy(np.float64)
-        early, late = (_beyond(value, part) for part in (before, after))
-        z = (np.arctanh(late) - np.arctanh(early)) / np.sqrt(2 / (len(both) - 4))
-        found.append((z, Leak(name, float(early), float(late))))
-    limit = norm.isf(FALSE_ALARMS / max(len(varied), 1))
+        value = features.loc[both, name].rank(pct=True)
+        (early, early_sd), (late, late_sd) = (_beyond(value, part) for part in (before, after))
+        found.append(((late - early) / np.hypot(early_sd, late_sd), Leak(name, early, late)))
+    limit = t.isf(FALSE_ALARMS / max(len(varied), 1), len(both) - 3)
     return tuple(leak for z, leak in sorted(found, key=lambda pair: -pair[0]) if z > limit)
 
 
-def _beyond(value: NDArray[np.float64], part: pd.DataFrame) -> float:
-    """Correlate a feature with what was missed, both beyond what predicted relevance says of them."""
-    design = np.column_stack([np.ones(len(part)), part["relevance"]])
-    columns = np.column_stack([value, part["missed"].rank()])
-    left = columns - design @ np.linalg.lstsq(design, columns, rcond=None)[0]
-    spread = np.sqrt((left**2).sum(axis=0).prod())
-    return float(np.clip(left[:, 0] @ left[:, 1] / spread, -0.999, 0.999)) if spread > 0 else 0.0
+def _often_seen(part: pd.DataFrame) -> pd.Index:
+    examined = part.groupby(level=0)["examined"].sum()
+    return examined.index[examined >= LEAST_EXAMINED]
+
+
+def _beyond(value: pd.Series[float], part: pd.DataFrame) -> tuple[float, float]:
+    """Regress what was missed on a feature beside predicted relevance; return the slope and its error by content."""
+    x = np.column_stack([np.ones(len(part)), part["relevance"], value.reindex(part.index)])
+    weight = part["examined"].to_numpy(np.float64)
+    bread = np.linalg.pinv((x * weight[:, None]).T @ x, hermitian=True)
+    slopes = bread @ (x * weight[:, None]).T @ part["missed"].to_numpy(np.float64)
+    left = part["missed"].to_numpy(np.float64) - x @ slopes
+    content = np.unique(part.index, return_inverse=True)[1]
+    scores = np.stack([np.bincount(content, weight * left * column) for column in x.T], axis=1)
+    contents = len(scores)
+    error = bread @ (scores.T @ scores) @ bread * contents / max(contents - x.shape[1], 1)
+    return float(slopes[-1]), float(np.sqrt(error[-1, -1]))

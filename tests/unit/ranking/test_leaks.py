@@ -32,7 +32,7 @@ def test_the_chance_of_later_clicks_in_a_feature_is_a_leak():
     features = pd.DataFrame({"honest": quality + unsaid, "popularity": unsaid + chance[1]}, before.index)
     (leak,) = find_leaks(features, before, after)
     assert leak.feature == "popularity"
-    assert leak.after > 0.9 > leak.before
+    assert leak.after > 1.4 * leak.before
 
 
 def test_honest_features_are_seldom_called_leaks():
