@@ -76,7 +76,7 @@ _LEAF: Final[dict[str, Any]] = {
 @singledispatch
 def _trees(regressor: Regressor) -> onnx.NodeProto:
     """Return the trees as a node from `INPUT` to `_RAW`."""
-    raise NotImplementedError(f"no ONNX form of {type(regressor).__name__}")  # every learner has one below
+    raise TypeError(f"no ONNX form of {type(regressor).__name__}")  # every learner has one below
 
 
 @_trees.register
