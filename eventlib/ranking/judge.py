@@ -117,7 +117,10 @@ def _canaries(differences: pd.DataFrame, leaks: tuple[Leak, ...]) -> list[str]:
             "evaluation is not to be trusted"
         )
     doubts += [
-        f"{leak.feature} knows what came after the cut: from its lowest to its highest, the relevance that the ranker "
+        f"{leak.feature} knows what came after the cut: it goes with later clicks by {leak.after:.4f}, and no feature known "
+        f"before could by more than {leak.before:.2f}"
+        if leak.copy
+        else f"{leak.feature} knows what came after the cut: from its lowest to its highest, the relevance that the ranker "
         f"missed rises by {leak.after:.2f} after the cut, and by {leak.before:.2f} before it"
         for leak in leaks
     ]

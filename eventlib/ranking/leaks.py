@@ -4,6 +4,9 @@ What a feature says of a content beyond its predicted relevance may go with what
 known before the cut, it goes with what was missed before the cut as much as with what was missed after it. A feature
 that was filled in later from later clicks, such as a popularity that a content system writes back into its metadata,
 goes with the chance of the later clicks alone, since that is what it was made of.
+
+And no feature that was known before can go with later clicks more closely than pages differ: part of what they earned
+was chance. One that does was made of them. This sees a plain copy among few pages, too.
 """
 
 from __future__ import annotations
@@ -29,6 +32,9 @@ LEAST_CONTENTS: Final = 12
 FALSE_ALARMS: Final = 0.01
 """Chance that a log without a leak is refused for one, over all features together."""
 
+_CLOSEST: Final = 0.9999
+"""Correlations are cut here: nearer to 1 rounding decides."""
+
 FEATURES: Final = tuple(feature.name for feature in CONTENT_FEATURES if feature.name != "topic_match")
 
 
@@ -39,12 +45,14 @@ class Leak:
     Attributes
     ----------
     before, after
-        What it says, from its lowest to its highest, of the relevance that the ranker missed.
+        What it says, from its lowest to its highest, of the relevance that the ranker missed; or, of a `copy`, the largest
+        correlation with later clicks that a feature could have, and its own.
     """
 
     feature: str
     before: float
     after: float
+    copy: bool = False
 
 
 def missed(
@@ -67,9 +75,14 @@ def missed(
     Returns
     -------
     DataFrame
-        `missed, relevance, examined`, index content id, a row per content and fold.
+        `missed, relevance, examined, shows, clicks`, index content id, a row per content and fold.
     """
-    columns = {"clicks": clicked, "expected": theta * relevance, "examined": theta}
+    columns = {
+        "clicks": clicked,
+        "expected": theta * relevance,
+        "examined": theta,
+        "shows": np.ones(len(clicked)),
+    }
     folds = np.zeros(len(clicked), dtype=np.intp) if fold is None else fold
     sums = pd.DataFrame(columns).groupby([content.to_numpy(), folds], sort=True).sum().droplevel(1)
     return pd.DataFrame(
@@ -77,6 +90,8 @@ def missed(
             "missed": (sums["clicks"] - sums["expected"]) / sums["examined"],
             "relevance": sums["expected"] / sums["examined"],
             "examined": sums["examined"],
+            "shows": sums["shows"],
+            "clicks": sums["clicks"],
         }
     )
 
@@ -108,13 +123,42 @@ def find_leaks(features: pd.DataFrame, before: pd.DataFrame, after: pd.DataFrame
         value = features.loc[both, name].rank(pct=True)
         (early, early_sd), (late, late_sd) = (_beyond(value, part) for part in (before, after))
         found.append(((late - early) / np.hypot(early_sd, late_sd), Leak(name, early, late)))
-    limit = t.isf(FALSE_ALARMS / max(len(varied), 1), len(both) - 3)
-    return tuple(leak for z, leak in sorted(found, key=lambda pair: -pair[0]) if z > limit)
+        found.append(_copied(name, features.loc[both, name].to_numpy(np.float64), after))
+    limit = t.isf(FALSE_ALARMS / max(2 * len(varied), 1), len(both) - 3)
+    sure = [leak for z, leak in sorted(found, key=lambda pair: -pair[0]) if z > limit]
+    return tuple({leak.feature: leak for leak in reversed(sure)}.values())[::-1]
 
 
 def _often_seen(part: pd.DataFrame) -> pd.Index:
     examined = part.groupby(level=0)["examined"].sum()
     return examined.index[examined >= LEAST_EXAMINED]
+
+
+def _copied(name: str, value: NDArray[np.float64], after: pd.DataFrame) -> tuple[float, Leak]:
+    """Compare a feature's correlation with later clicks with the largest that one known before could have.
+
+    That is the root of the share of their variance that is no chance, with two standard errors to be safe.
+    """
+    clicks, shows, examined = (
+        after[column].to_numpy(np.float64) for column in ("clicks", "shows", "examined")
+    )
+    rate, relevance = clicks / shows, np.minimum(clicks / examined, 1.0)
+    told = (
+        (rate, rate * (1 - rate) / shows),
+        (relevance, relevance * (1 - relevance) / examined),
+        (clicks, clicks * (1 - rate)),
+    )
+    worst = (-np.inf, Leak(name, 0.0, 0.0, copy=True))
+    for target, chance in told:
+        if np.ptp(target) == 0:
+            continue
+        lasting = max(1 - float(chance.mean() / target.var(ddof=1)), 0.0)
+        error = (1 - lasting) * np.sqrt(2 / (len(target) - 1))
+        most = min(np.sqrt(lasting + 2 * error), _CLOSEST)
+        own = float(np.clip(np.corrcoef(value, target)[0, 1], -_CLOSEST, _CLOSEST))
+        z = float((np.arctanh(own) - np.arctanh(most)) * np.sqrt(len(target) - 3))
+        worst = max(worst, (z, Leak(name, float(most), own, copy=True)), key=lambda pair: pair[0])
+    return worst
 
 
 def _beyond(value: pd.Series[float], part: pd.DataFrame) -> tuple[float, float]:

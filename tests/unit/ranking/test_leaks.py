@@ -21,14 +21,23 @@ def parts(seed, contents=40, shows=400, noise=0.05):
     index = pd.Index([f"c{i}" for i in range(contents)])
     chance = noise * rng.normal(size=(2, contents))
     before, after = (
-        pd.DataFrame({"missed": unsaid + c, "relevance": 0.3 + 0.1 * quality, "examined": shows}, index)
+        pd.DataFrame(
+            {
+                "missed": unsaid + c,
+                "relevance": 0.3 + 0.1 * quality,
+                "examined": shows,
+                "shows": 2 * shows,
+                "clicks": shows * np.clip(unsaid + c + 0.3 + 0.1 * quality, 0.01, 1),
+            },
+            index,
+        )
         for c in chance
     )
     return quality, unsaid, chance, before, after
 
 
 def test_the_chance_of_later_clicks_in_a_feature_is_a_leak():
-    quality, unsaid, chance, before, after = parts(1)
+    quality, unsaid, chance, before, after = parts(1, noise=0.08)
     features = pd.DataFrame({"honest": quality + unsaid, "popularity": unsaid + chance[1]}, before.index)
     (leak,) = find_leaks(features, before, after)
     assert leak.feature == "popularity"
@@ -63,8 +72,9 @@ def test_missed_is_clicks_over_examined_less_relevance():
     assert found["missed"].tolist() == pytest.approx([1 / 1.5 - 0.4, 2.0 - 0.8])
 
 
-def test_a_popularity_written_back_into_the_metadata_refuses_the_export():
-    world = simulate(seed=4, contents=120, prompts=24)
+@pytest.mark.parametrize(("contents", "prompts"), [(36, 12), (120, 24)])
+def test_a_popularity_written_back_into_the_metadata_refuses_the_export(contents, prompts):
+    world = simulate(seed=4, contents=contents, prompts=prompts)
     shows = read_impressions(world.tables.shows, world.tables.clicks, world.tables.answers).frame
     late = shows[shows["time_us"] > shows["time_us"].quantile(0.65)]
     popularity = late.groupby("content_id")["clicked"].mean()
