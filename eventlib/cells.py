@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import stdtrit
 
@@ -13,9 +14,15 @@ from eventlib.small_cells import SMALL_CELL
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    import pandas as pd
 
-__all__ = ["SMALL_CELL", "clustered_share", "hide_small_cells", "merge_small_bands", "small_cells"]
+__all__ = [
+    "SMALL_CELL",
+    "clustered_share",
+    "distinct_clusters",
+    "hide_small_cells",
+    "merge_small_bands",
+    "small_cells",
+]
 
 Floats: TypeAlias = NDArray[np.float64]
 
@@ -50,6 +57,17 @@ def small_cells(
         if len(rest):
             small[rest[np.argmin(count[rest])]] = True
     return small
+
+
+def distinct_clusters(cell: NDArray[np.int64], cluster: NDArray[np.int64], cells: int) -> NDArray[np.int64]:
+    """Return how many distinct clusters have rows of each cell.
+
+    >>> distinct_clusters(np.array([0, 0, 2]), np.array([5, 5, 1]), 3).tolist()
+    [1, 0, 1]
+    """
+    width = int(cluster.max(initial=0)) + 1
+    pairs = pd.unique(cell * width + cluster)
+    return np.bincount(pairs // width, minlength=cells).astype(np.int64)
 
 
 def merge_small_bands(

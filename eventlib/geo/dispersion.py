@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from scipy.optimize import nnls
 from scipy.sparse import csr_array
 
+from eventlib.cells import distinct_clusters
 from eventlib.exposure import conditional_fit
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
     from eventlib.geo.stages import Stage
 
-__all__ = ["CellCounts", "cluster_weights", "dispersion", "distinct_clusters", "shrunk_ratio"]
+__all__ = ["CellCounts", "cluster_weights", "dispersion", "shrunk_ratio"]
 
 Floats: TypeAlias = NDArray[np.float64]
 Ints: TypeAlias = NDArray[np.int64]
@@ -92,17 +93,6 @@ def dispersion(
     line = terms @ nnls(terms * weight[:, None], ratio * weight)[0]
     fitted: Floats = np.maximum(np.where(expected >= _OWN_FROM, ratio, line), _LEAST)
     return fitted
-
-
-def distinct_clusters(cell: Ints, cluster: Ints, cells: int) -> Ints:
-    """Return how many distinct clusters have rows of each cell.
-
-    >>> distinct_clusters(np.array([0, 0, 2]), np.array([5, 5, 1]), 3).tolist()
-    [1, 0, 1]
-    """
-    width = int(cluster.max(initial=0)) + 1
-    pairs = pd.unique(cell * width + cluster)
-    return np.bincount(pairs // width, minlength=cells).astype(np.int64)
 
 
 @dataclass(slots=True)

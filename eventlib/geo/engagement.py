@@ -15,11 +15,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from eventlib.cells import SMALL_CELL, hide_small_cells
+from eventlib.cells import SMALL_CELL, distinct_clusters, hide_small_cells
 from eventlib.errors import BadCallError
 from eventlib.exposure import Exposure
 from eventlib.geo.decay import choose_half_life, evidence_end
-from eventlib.geo.dispersion import CellCounts, cluster_weights, distinct_clusters
+from eventlib.geo.dispersion import CellCounts, cluster_weights
 from eventlib.geo.observed import Observed, observed_stages
 from eventlib.geo.posterior import Counts, joint_draws
 from eventlib.geo.stages import STAGES, Stage

@@ -25,6 +25,8 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.stats import norm
 
+from eventlib.exposure.likelihood import meat
+
 if TYPE_CHECKING:
     from eventlib.exposure import Swaps
 
@@ -126,7 +128,7 @@ def trust_trend(
         What share of the log each show belongs to: within a part, the relevance of a key comes from other people than
         its clicks. Keys are compared within parts only, or a click would stand on both sides.
     """
-    code = np.unique(np.stack([swaps.key, part]), axis=1, return_inverse=True)[1].ravel()
+    code = np.unique(swaps.key * (part.max(initial=0) + 1) + part, return_inverse=True)[1]
     z = np.bincount(code, log_relevance) / np.bincount(code)
     rows = _Rows.read(code, swaps.position, swaps.clicked, person)
     totals = np.bincount(code, swaps.clicked)
@@ -242,10 +244,10 @@ def _coefficients(rows: _Rows, columns: Floats, places: int, steps: int = 30) ->
         if np.abs(step).max() < 1e-9:
             break
     left = (rows.clicked - expected) * np.sqrt(shows / (shows - 1))[rows.key]
-    people, codes = np.unique(rows.person, return_inverse=True)
+    codes = np.unique(rows.person, return_inverse=True)[1]
     scores = np.stack([np.bincount(codes, left * column) for column in centred.T], axis=1)
     bread = np.linalg.inv(information)
-    errors = np.sqrt(np.diag(bread @ (scores.T @ scores) @ bread) * len(people) / max(len(people) - 1, 1))
+    errors = np.sqrt(np.diag(bread @ meat(scores) @ bread))
     found = np.full((2, len(shown)), np.nan)
     found[:, shown] = beta, errors
     return [Trend.of(float(b), float(sd)) for b, sd in found[:, -width:].T]

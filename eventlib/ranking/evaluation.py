@@ -22,6 +22,7 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
+from eventlib.cells import distinct_clusters
 from eventlib.exposure import conditional_fit, estimate_exposure, harvest_swaps
 
 if TYPE_CHECKING:
@@ -85,10 +86,14 @@ class HeldOut:
         return bool(len(self.frame)) and bool(np.isfinite(self.exposure).all())
 
     @property
+    def people(self) -> int:
+        """Number of people."""
+        return int(self.person.max(initial=-1)) + 1
+
+    @property
     def answers_of_person(self) -> NDArray[np.float64]:
         """Number of answers that each person saw, shape (people,)."""
-        pairs = np.unique(np.stack([self.answer, self.person]), axis=1)
-        return np.bincount(pairs[1], minlength=int(self.person.max(initial=-1)) + 1).astype(np.float64)
+        return distinct_clusters(self.person, self.answer, self.people).astype(np.float64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,7 +197,7 @@ def _by_pair(
     data: HeldOut, show: NDArray[np.intp], new: NDArray[np.intp], weight: NDArray[np.float64]
 ) -> sparse.csr_array:
     pair = data.place[show] * len(data.places) + new
-    shape = (len(data.answers_of_person), len(data.places) ** 2)
+    shape = (data.people, len(data.places) ** 2)
     return sparse.csr_array((data.clicked[show] * weight, (data.person[show], pair)), shape=shape)
 
 

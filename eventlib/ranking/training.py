@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import pandas as pd
 
+from eventlib.cells import SMALL_CELL, distinct_clusters
 from eventlib.exposure import People
 from eventlib.ranking.features import CELL, CONTENT_FEATURES, HISTORY_FEATURES, LEVELS, Contents, history
 from eventlib.ranking.learners import Regressor, fit_regressor
-from eventlib.small_cells import SMALL_CELL
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -95,16 +95,13 @@ def _crowded(
     Where the keys of a wider one that are not told were seen by one to nine people, what they clicked is the wider
     key's less that of all others; the next smallest is not told either (S7.10).
     """
-    key, who = np.unique(np.stack([keys[cell], person]), axis=1)
-    people = np.bincount(key, minlength=int(keys.max(initial=-1)) + 1)
+    key = keys[cell]
+    people = distinct_clusters(key, person, int(keys.max(initial=-1)) + 1)
     parent = np.zeros(len(people), dtype=np.intp)
     parent[keys] = wider
     enough = people >= SMALL_CELL
     hidden = ~enough[key]
-    left = np.bincount(
-        np.unique(np.stack([parent[key[hidden]], who[hidden]]), axis=1)[0],
-        minlength=int(wider.max(initial=-1)) + 1,
-    )
+    left = distinct_clusters(parent[key[hidden]], person[hidden], int(wider.max(initial=-1)) + 1)
     short = (left > 0) & (left < SMALL_CELL)
     order = np.lexsort((people, parent))
     rest = order[enough[order] & short[parent[order]]]

@@ -217,9 +217,9 @@ def held_cells(judged: Judged) -> HeldCells:
 
 def _repeats(residual: NDArray[np.float64], cell: NDArray[np.intp], person: NDArray[np.intp]) -> float:
     """Return the variance of sums per person and cell over that of single shows."""
-    _, pair = np.unique(np.stack([cell, person]), axis=1, return_inverse=True)
+    pair = np.unique(cell * (person.max(initial=0) + 1) + person, return_inverse=True)[1]
     alone = float((residual**2).sum())
-    return float((np.bincount(pair.ravel(), residual) ** 2).sum()) / alone if alone > 0 else 1.0
+    return float((np.bincount(pair, residual) ** 2).sum()) / alone if alone > 0 else 1.0
 
 
 def find_spread(
