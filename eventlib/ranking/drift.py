@@ -23,8 +23,8 @@ from numpy.typing import NDArray
 from scipy.stats import chi2
 
 from eventlib.cells import SMALL_CELL
-from eventlib.ranking.explain import GROUPS, group_columns
-from eventlib.ranking.features import CELL, FEATURES
+from eventlib.ranking.explain import group_names
+from eventlib.ranking.features import code_cells
 
 if TYPE_CHECKING:
     from eventlib.ranking.pipeline import Judged, Ranking
@@ -144,7 +144,7 @@ def drift(ranking: Ranking) -> pd.DataFrame:
         return pd.DataFrame(columns=list(_COLUMNS))
     sides = [_inputs(judged, judged.train.cells, judged.train.cell), _held_inputs(judged)]
     who = (judged.train.person, judged.held.person)
-    names = {**_group_names(), SCORE: "scores"}
+    names = {**group_names(), SCORE: "scores"}
     rows = []
     for column, (name, group) in enumerate(names.items()):
         before, after = (side[:, column] for side in sides)
@@ -161,11 +161,6 @@ def _few(people: NDArray[np.intp]) -> bool:
     return len(np.unique(people)) < SMALL_CELL
 
 
-def _group_names() -> dict[str, str]:
-    of_column = {column: GROUPS[group][0] for group, columns in group_columns().items() for column in columns}
-    return {feature.name: of_column[column] for column, feature in enumerate(FEATURES)}
-
-
 def _inputs(judged: Judged, cells: pd.DataFrame, where: NDArray[np.intp]) -> Floats:
     """Return the features and the signal of each show, shape (shows, features + 1); cells are scored once."""
     design = judged.ranker.design(cells, judged.contents)
@@ -173,9 +168,7 @@ def _inputs(judged: Judged, cells: pd.DataFrame, where: NDArray[np.intp]) -> Flo
 
 
 def _held_inputs(judged: Judged) -> Floats:
-    shows = pd.MultiIndex.from_frame(judged.held.frame[list(CELL)])
-    cells = shows.drop_duplicates()
-    return _inputs(judged, cells.to_frame(index=False), cells.get_indexer(shows))
+    return _inputs(judged, *code_cells(judged.held.frame))
 
 
 def _reads(shift: Shift, before: float, after: float) -> str:

@@ -26,7 +26,16 @@ if TYPE_CHECKING:
     from eventlib.ranking.features import Feature
     from eventlib.ranking.pipeline import Judged, Ranking
 
-__all__ = ["BACKGROUND", "CAVEAT", "GROUPS", "Background", "draw_background", "explain", "group_columns"]
+__all__ = [
+    "BACKGROUND",
+    "CAVEAT",
+    "GROUPS",
+    "Background",
+    "draw_background",
+    "explain",
+    "group_columns",
+    "group_names",
+]
 
 Floats: TypeAlias = NDArray[np.float64]
 
@@ -86,6 +95,12 @@ def group_columns() -> dict[str, list[int]]:
     for column, feature in enumerate(FEATURES):
         columns[of_feature.get(feature.name, "other")].append(column)
     return {group: members for group, members in columns.items() if members}
+
+
+def group_names() -> dict[str, str]:
+    """Return each feature's group in words, in the order of `FEATURES`."""
+    of_column = {column: GROUPS[group][0] for group, columns in group_columns().items() for column in columns}
+    return {feature.name: of_column[column] for column, feature in enumerate(FEATURES)}
 
 
 def draw_background(judged: Judged, size: int = BACKGROUND) -> Background:

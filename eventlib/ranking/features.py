@@ -31,6 +31,7 @@ __all__ = [
     "Contents",
     "Feature",
     "assign_clusters",
+    "code_cells",
     "describe_features",
     "history",
     "learn_clusters",
@@ -246,6 +247,23 @@ def _default(frame: pd.DataFrame, feature: Feature) -> float:
         return feature.default
     known = frame[feature.name].dropna()
     return float(known.median()) if len(known) else 0.0
+
+
+def code_cells(shows: pd.DataFrame, *, sort: bool = False) -> tuple[pd.DataFrame, NDArray[np.intp]]:
+    """Return the distinct cells of shows, and which of them each show is of: cells are scored once, shows are judged.
+
+    Parameters
+    ----------
+    shows
+        With the columns of `CELL`.
+    sort
+        Whether cells come in their own order instead of that of the shows.
+    """
+    keys = shows[list(CELL)]
+    cells = keys.drop_duplicates(ignore_index=True)
+    cells = cells.sort_values(list(CELL), ignore_index=True) if sort else cells
+    code = pd.MultiIndex.from_frame(cells).get_indexer(pd.MultiIndex.from_frame(keys))
+    return cells, code
 
 
 def learn_clusters(shows: pd.DataFrame, topics: Mapping[str, str]) -> dict[str, str]:

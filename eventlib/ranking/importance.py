@@ -13,8 +13,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from eventlib.errors import BadCallError
-from eventlib.ranking.explain import GROUPS, group_columns
-from eventlib.ranking.features import CELL, FEATURES
+from eventlib.ranking.explain import GROUPS, group_columns, group_names
+from eventlib.ranking.features import FEATURES, code_cells
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -57,7 +57,11 @@ def importance(ranking: Ranking, by: str = "feature") -> pd.DataFrame:
         raise BadCallError.unknown("way to shuffle", by, ("feature", "group"))
     groups = group_columns()
     blocks = list(groups.values()) if by == "group" else [[column] for column in range(len(FEATURES))]
-    named = _name_groups(groups) if by == "group" else _name_features(groups)
+    named = (
+        _name_groups(groups)
+        if by == "group"
+        else pd.DataFrame(group_names().items(), columns=["feature", "group"])
+    )
     if ranking.judged is None:
         return named.head(0).assign(**{name: pd.Series(dtype=float) for name in ("loss", "lower", "upper")})
     rng = np.random.default_rng(ranking.options.seed + 3)
@@ -65,16 +69,6 @@ def importance(ranking: Ranking, by: str = "feature") -> pd.DataFrame:
     low, high = np.quantile(losses, [0.05, 0.95], axis=1)
     frame = named.assign(loss=losses.mean(axis=1), lower=low, upper=high)
     return frame.sort_values("loss", ascending=False, kind="stable", ignore_index=True)
-
-
-def _name_features(groups: dict[str, list[int]]) -> pd.DataFrame:
-    of_column = {column: GROUPS[group][0] for group, columns in groups.items() for column in columns}
-    return pd.DataFrame(
-        {
-            "feature": [feature.name for feature in FEATURES],
-            "group": [of_column[column] for column in range(len(FEATURES))],
-        }
-    )
 
 
 def _name_groups(groups: dict[str, list[int]]) -> pd.DataFrame:
@@ -85,8 +79,7 @@ def _name_groups(groups: dict[str, list[int]]) -> pd.DataFrame:
 def _losses(judged: Judged, blocks: Sequence[Sequence[int]], rng: np.random.Generator) -> Floats:
     """Return the loss per block of columns and shuffle; cells are scored, shows are judged."""
     held, ranker = judged.held, judged.ranker
-    cells = held.frame[list(CELL)].drop_duplicates(ignore_index=True)
-    where = pd.MultiIndex.from_frame(cells).get_indexer(pd.MultiIndex.from_frame(held.frame[list(CELL)]))
+    cells, where = code_cells(held.frame)
     design = ranker.design(cells, judged.contents)
     theta = judged.theta[held.place]
 

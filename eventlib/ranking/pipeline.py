@@ -22,7 +22,7 @@ from eventlib.ranking.evaluation import (
     replicate,
 )
 from eventlib.ranking.evidence import Evidence, Learned, gather
-from eventlib.ranking.features import CELL, Contents, read_contents
+from eventlib.ranking.features import Contents, code_cells, read_contents
 from eventlib.ranking.gates import Gate, as_frame, passed
 from eventlib.ranking.impressions import Impressions, allows_training, read_impressions
 from eventlib.ranking.judge import DEBIASED, NAIVE, SHUFFLED
@@ -376,7 +376,5 @@ def _judge(
 
 def _scores(ranker: FittedRanker, shows: pd.DataFrame, contents: Contents) -> NDArray[np.float64]:
     """Score each show's cell; cells are scored once."""
-    cells = shows[list(CELL)].drop_duplicates(ignore_index=True)
-    scores = ranker.predict(ranker.design(cells, contents))
-    where = pd.MultiIndex.from_frame(cells).get_indexer(pd.MultiIndex.from_frame(shows[list(CELL)]))
-    return scores[where]
+    cells, where = code_cells(shows)
+    return ranker.predict(ranker.design(cells, contents))[where]

@@ -19,7 +19,14 @@ import pandas as pd
 
 from eventlib.cells import SMALL_CELL, distinct_clusters
 from eventlib.exposure import People
-from eventlib.ranking.features import CELL, CONTENT_FEATURES, HISTORY_FEATURES, LEVELS, Contents, history
+from eventlib.ranking.features import (
+    CONTENT_FEATURES,
+    HISTORY_FEATURES,
+    LEVELS,
+    Contents,
+    code_cells,
+    history,
+)
 from eventlib.ranking.learners import Regressor, fit_regressor
 
 if TYPE_CHECKING:
@@ -188,13 +195,11 @@ def training_data(shows: pd.DataFrame, contents: Contents, places: list[str]) ->
     places
         All places, in the order of their codes.
     """
-    cells = shows[list(CELL)].drop_duplicates().sort_values(list(CELL), ignore_index=True)
-    codes = pd.MultiIndex.from_frame(cells)
+    cells, cell = code_cells(shows, sort=True)
     people = pd.factorize(shows["person"])[0]
     # folds by code would follow the order in which people came; a fixed shuffle keeps them alike
     people = np.random.default_rng(0).permutation(people.max(initial=-1) + 1)[people]
     codings = [np.asarray(cells.groupby(list(keys), sort=True).ngroup(), dtype=np.intp) for keys in LEVELS]
-    cell = codes.get_indexer(pd.MultiIndex.from_frame(shows[list(CELL)]))
     counted = People.of(shows).counted
     return TrainingData(
         cells=cells,

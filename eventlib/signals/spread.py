@@ -28,7 +28,7 @@ import pandas as pd
 from scipy.stats import beta, t
 
 from eventlib.ranking.evaluation import Z90
-from eventlib.ranking.features import CELL, LEVELS, PRIOR_EXPOSURE
+from eventlib.ranking.features import LEVELS, PRIOR_EXPOSURE, code_cells
 from eventlib.ranking.judge import DEBIASED
 from eventlib.ranking.training import LOWEST, fit_ranker
 
@@ -203,9 +203,7 @@ def _history_behind(
 def held_cells(judged: Judged) -> HeldCells:
     """Sum the held-out shows of each cell of content and prompt, over exposures as they were before the cut."""
     held = judged.held
-    keys = held.frame[list(CELL)]
-    cells = keys.drop_duplicates().sort_values(list(CELL), ignore_index=True)
-    cell = pd.MultiIndex.from_frame(cells).get_indexer(pd.MultiIndex.from_frame(keys))
+    cells, cell = code_cells(held.frame, sort=True)
     e = judged.theta[held.place]
     examined, squared, clicks = (
         np.bincount(cell, values, len(cells)).astype(np.float64) for values in (e, e**2, held.clicked)
