@@ -10,7 +10,7 @@ from eventlib.exposure.graph import rank_graph
 from eventlib.exposure.harvested import estimate_exposure
 from eventlib.exposure.likelihood import conditional_fit
 from eventlib.exposure.pairs import all_pairs
-from eventlib.exposure.randomised import estimate_randomised
+from eventlib.exposure.randomised import estimate_randomised, placed_at_random
 from eventlib.exposure.swaps import KEY, People, Swaps, harvest_swaps
 from eventlib.shown import shown_citations
 
@@ -30,6 +30,7 @@ __all__ = [
     "find_exposure",
     "given_exposure",
     "harvest_swaps",
+    "placed_at_random",
     "rank_graph",
     "shown_citations",
 ]

@@ -26,7 +26,7 @@ from eventlib.cells import distinct_clusters
 from eventlib.exposure import conditional_fit, estimate_exposure, harvest_swaps
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from numpy.typing import NDArray
 
@@ -36,7 +36,9 @@ __all__ = [
     "HeldOut",
     "Replicates",
     "compare_policies",
+    "draw_people",
     "effective_size",
+    "exposure_refits",
     "held_out",
     "moved_clicks",
     "new_places",
@@ -126,9 +128,8 @@ def held_out(frame: pd.DataFrame, places: list[str]) -> HeldOut:
     places
         Names of the places in use, the reference first.
     """
-    curve = estimate_exposure(frame).positions
-    named = {f"{slot} {rank}": value for (slot, rank), value in curve.items()}
-    found = np.array([named.get(name, np.nan) for name in places])
+    curve = estimate_exposure(frame).frame
+    found = curve.set_index(place_names(curve))["exposure"].reindex(places).to_numpy(np.float64)
     return HeldOut(
         frame=frame,
         answer=pd.factorize(frame["answer_id"], sort=True)[0],
@@ -144,22 +145,46 @@ _RIDGE: Final = 1e-6
 """Keeps a replicate finite that happened to draw nobody who clicked at a place; too weak to move any other."""
 
 
+def exposure_refits(
+    frame: pd.DataFrame, places: list[str], person: NDArray[np.intp], full: NDArray[np.float64] | None = None
+) -> Callable[[NDArray[np.float64]], NDArray[np.float64]]:
+    """Return a function from how often each person was drawn to the exposure of each place, the first 1.
+
+    Parameters
+    ----------
+    frame
+        Impressions at `places` only.
+    person
+        Code of each show's person.
+    full
+        Exposure of each place to start from; all alike if None.
+    """
+    informs, swaps = harvest_swaps(frame).informing()
+    order = [list(place_names(swaps.positions)).index(name) for name in places]
+    who, start = person[informs], np.zeros(len(order))
+    if full is not None:
+        start[order] = np.log(full)
+        start -= start[0]
+
+    def refit(drawn: NDArray[np.float64]) -> NDArray[np.float64]:
+        fitted, _ = conditional_fit(*swaps.matrices(drawn[who]), start=start, ridge=_RIDGE)
+        exposure: NDArray[np.float64] = np.exp(fitted[order] - fitted[order[0]])
+        return exposure
+
+    return refit
+
+
+def draw_people(people: int, replicates: int, rng: np.random.Generator) -> NDArray[np.float64]:
+    """Draw people with replacement; return how often each was drawn, shape (replicates, people)."""
+    drawn = rng.multinomial(people, np.full(people, 1 / people), size=replicates)
+    return drawn.astype(np.float64)
+
+
 def replicate(data: HeldOut, replicates: int, seed: int) -> Replicates:
     """Draw people with replacement and refit exposure for each draw, from the full fit's values."""
-    rng = np.random.default_rng(seed)
-    people = int(data.person.max(initial=-1)) + 1
-    weights = rng.multinomial(people, np.full(people, 1 / people), size=replicates).astype(np.float64)
-    informs, swaps = harvest_swaps(data.frame).informing()
-    order = [list(place_names(swaps.positions)).index(name) for name in data.places]
-    person = data.person[informs]
-    start = np.zeros(len(order))
-    start[order] = np.log(data.exposure)
-    start -= start[0]
-    exposure = np.empty((replicates, len(order)))
-    for i, weight in enumerate(weights):
-        fitted, _ = conditional_fit(*swaps.matrices(weight[person]), start=start, ridge=_RIDGE)
-        exposure[i] = np.exp(fitted[order] - fitted[order[0]])
-    return Replicates(weights, exposure)
+    weights = draw_people(data.people, replicates, np.random.default_rng(seed))
+    refit = exposure_refits(data.frame, data.places, data.person, data.exposure)
+    return Replicates(weights, np.stack([refit(weight) for weight in weights]))
 
 
 def new_places(data: HeldOut, score: NDArray[np.float64]) -> NDArray[np.intp]:

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
 from eventlib.cells import SMALL_CELL
-from eventlib.exposure import harvest_swaps
+from eventlib.exposure import harvest_swaps, placed_at_random
 from eventlib.ranking.drift import ALARM_AT, LOOK_AT, SCORE, drift
 from eventlib.ranking.evaluation import Z90
 
@@ -205,7 +205,7 @@ def _exploration(shows: pd.DataFrame) -> Guard:
         shows["propensity"].to_numpy(np.float64) if "propensity" in shows else np.full(len(shows), np.nan)
     )
     if np.isfinite(chance).any():
-        drawn = np.isfinite(chance) & (chance < 1)
+        drawn = placed_at_random(shows)
         value = _told(float(drawn.mean()), shows.loc[drawn, "person"], shows.loc[~drawn, "person"])
         words = "of shows have a logged propensity under 1: they were placed by chance"
         return Guard(name, value, _EXPLORED, _hidden_or(value, words), low=True)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from eventlib.exposure import placed_at_random
 from eventlib.ranking.evaluation import Z95, moved_clicks, new_places, shift_values
 
 if TYPE_CHECKING:
@@ -62,15 +63,13 @@ class Slice:
 
 def randomised_slice(data: HeldOut, draws: Replicates, relevance: NDArray[np.float64]) -> Slice | None:
     """Compare both values on the held-out answers whose places were all drawn at random; None if there are none."""
-    if "propensity" not in data.frame:
-        return None
-    propensity = data.frame["propensity"].to_numpy(np.float64)
-    drawn = np.isfinite(propensity) & (propensity < 1)
+    drawn = placed_at_random(data.frame)
     whole = np.ones(int(data.answer.max(initial=-1)) + 1, dtype=np.bool_)
     np.logical_and.at(whole, data.answer, drawn)
     rows = whole[data.answer]
     if not rows.any():
         return None
+    propensity = data.frame["propensity"].to_numpy(np.float64)
     moved = new_places(data, relevance)
     people = draws.weights.shape[1]
     weight = np.where(rows & (moved == data.place), data.clicked / np.where(drawn, propensity, 1.0), 0.0)

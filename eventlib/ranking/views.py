@@ -10,7 +10,7 @@ import pandas as pd
 from eventlib.cells import hide_small_cells
 from eventlib.exposure import CURVE, rank_graph
 from eventlib.ranking.checks import calibration_bins
-from eventlib.ranking.evaluation import LOGGING, UNIFORM
+from eventlib.ranking.evaluation import LOGGING, UNIFORM, place_names
 from eventlib.ranking.guards import loop_guards
 from eventlib.ranking.importance import importance
 from eventlib.ranking.judge import PREVIOUS, SHUFFLED, one_canary
@@ -137,8 +137,7 @@ def exposure_table(ranking: Ranking) -> pd.DataFrame:
     frame = pd.DataFrame(columns=list(CURVE)) if ranking.exposure is None else ranking.exposure.frame
     frame, _ = hide_small_cells(frame, "people", within=["slot"])  # (S7.10)
     places = set(ranking.judged.places) if ranking.judged else set()
-    used = [f"{slot} {rank}" in places for slot, rank in zip(frame["slot"], frame["rank"], strict=True)]
-    return frame.drop(columns=["swap_clicks", "status"]).assign(used=used)
+    return frame.drop(columns=["swap_clicks", "status"]).assign(used=place_names(frame).isin(places))
 
 
 def ties(ranking: Ranking) -> pd.DataFrame:
@@ -156,7 +155,7 @@ def ties(ranking: Ranking) -> pd.DataFrame:
     if graph is None or graph.empty:
         return pd.DataFrame(columns=columns)
     named = graph.assign(
-        place=graph["slot"] + " " + graph["rank"].astype(str),
+        place=place_names(graph),
         other=graph["slot_b"] + " " + graph["rank_b"].astype(str),
         clicked_first=graph["clicked_here_share"],
         tied=graph["component"] > 0,

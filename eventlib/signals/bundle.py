@@ -7,7 +7,7 @@ import hashlib
 import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 import pandas as pd
@@ -86,11 +86,16 @@ class Export:
     @property
     def not_compared(self) -> str:
         """Why an earlier bundle was not compared with this one; empty if it was, or if this is the first."""
-        if self.folder is None:
-            return ""
-        manifest = orjson.loads((self.folder / "manifest.json").read_bytes())
-        reason = str(manifest["changes"]["reason"])
+        manifest = self.manifest()
+        reason = "" if manifest is None else str(manifest["changes"]["reason"])
         return "" if reason == FIRST else reason
+
+    def manifest(self) -> dict[str, Any] | None:
+        """Read the published bundle's manifest; None without one."""
+        if self.folder is None:
+            return None
+        whole: dict[str, Any] = orjson.loads((self.folder / "manifest.json").read_bytes())
+        return whole
 
     def raise_if_refused(self) -> None:
         """Raise where a gate refused, so that a scheduler sees it.

@@ -10,9 +10,8 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from eventlib.exposure import conditional_fit, harvest_swaps
 from eventlib.ranking.clusters import belongs_to
-from eventlib.ranking.evaluation import place_names
+from eventlib.ranking.evaluation import draw_people, exposure_refits
 from eventlib.ranking.features import CELL, read_contents
 from eventlib.ranking.judge import DEBIASED
 from eventlib.ranking.training import fit_ranker
@@ -187,21 +186,17 @@ def _evidence(judged: Judged, cells: pd.DataFrame) -> dict[str, NDArray[np.float
 def _refits(ranking: Ranking, judged: Judged) -> Iterator[tuple[FittedRanker, float]]:
     """Refit the champion on resampled people, exposure too; with what its output is then worth on that exposure's scale."""
     data, ranker = judged.train, judged.ranker
-    rng = np.random.default_rng(ranking.options.seed + 2)
-    people = int(data.person.max(initial=-1)) + 1
-    swaps = harvest_swaps(judged.learned)
-    order = [list(place_names(swaps.positions)).index(name) for name in judged.places]
+    rng, people = np.random.default_rng(ranking.options.seed + 2), int(data.person.max(initial=-1)) + 1
+    refit_exposure = exposure_refits(judged.learned, judged.places, data.person)
     shows = np.bincount(data.place, minlength=len(judged.places))
-    for _ in range(REFITS):
-        weights = rng.multinomial(people, np.full(people, 1 / people)).astype(np.float64)[data.person]
-        fitted, _ = conditional_fit(*swaps.matrices(weights), ridge=1e-6)
-        theta = np.exp(fitted[order] - fitted[order[0]])
-        debiased = judged.champion == DEBIASED
+    debiased = judged.champion == DEBIASED
+    for drawn in draw_people(people, REFITS, rng):
+        theta = refit_exposure(drawn)
         refit = fit_ranker(
             data,
             theta if debiased else np.ones_like(theta),
             seed=ranking.options.seed,
-            weights=weights,
+            weights=drawn[data.person],
             calibration=(ranker.intercept, ranker.slope),
             learner=ranking.options.learner,
         )

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any, Final
 
-import orjson
 import pandas as pd
 
 from eventlib.masking import clean_id
@@ -29,13 +28,6 @@ _CHANGES: Final = (
 
 def _lines(export: Export, name: str) -> list[dict[str, Any]]:
     return [] if export.folder is None else read_lines(export.folder / name)
-
-
-def _manifest(export: Export) -> dict[str, Any] | None:
-    if export.folder is None:
-        return None
-    whole: dict[str, Any] = orjson.loads((export.folder / "manifest.json").read_bytes())
-    return whole
 
 
 def changes_table(export: Export, most: int = 20) -> pd.DataFrame:
@@ -82,7 +74,7 @@ def _change(event: dict[str, Any]) -> dict[str, Any] | None:
 
 def change_counts(export: Export) -> pd.DataFrame:
     """Return `what, changes` of the bundle, every kind that can occur; empty where nothing was compared."""
-    manifest = _manifest(export)
+    manifest = export.manifest()
     if manifest is None or manifest["previous"] is None:
         return pd.DataFrame(columns=["what", "changes"])
     counts = manifest["changes"]["counts"]
@@ -93,7 +85,7 @@ def change_counts(export: Export) -> pd.DataFrame:
 
 def changes_said(export: Export) -> str:
     """Return in a sentence or two what changed since which bundle, or why that cannot be told; "" without a bundle."""
-    manifest = _manifest(export)
+    manifest = export.manifest()
     if manifest is None:
         return ""
     if manifest["previous"] is None:
