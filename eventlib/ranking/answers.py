@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from eventlib.ranking.evaluation import LOGGING, UNIFORM, Z95
+from eventlib.ranking.judge import DEBIASED, NAIVE, difference
 from eventlib.ranking.views import WORDS, lift
 
 if TYPE_CHECKING:
@@ -34,10 +35,8 @@ _HELP: Final = {
 
 def detectable_gain(judged: Judged) -> float:
     """Return the share of clicks that the champion would have to gain to be found with a chance of .8."""
-    rows = judged.differences
-    row = rows[(rows["policy"] == judged.champion) & (rows["over"] == LOGGING)].iloc[0]
     value = judged.policies.set_index("policy")["value"][LOGGING]
-    return float((Z95 + _POWER) * row["sd"] / value)
+    return float((Z95 + _POWER) * difference(judged.differences, judged.champion, LOGGING)["sd"] / value)
 
 
 def ranking_answers(found: Ranking) -> list[str]:
@@ -85,10 +84,9 @@ def _verdict(found: Ranking, judged: Judged) -> str:
 
 def _beside(judged: Judged) -> str:
     """Say how good the order is that the log shows, against chance and against the rest."""
-    rows = judged.differences.set_index(["policy", "over"])["share"]
-    order = float(rows[LOGGING, UNIFORM])
-    other = next(name for name in ("debiased", "naive") if name != judged.champion)
-    apart = float(rows[judged.champion, other])
+    order = difference(judged.differences, LOGGING, UNIFORM)["share"]
+    other = NAIVE if judged.champion == DEBIASED else DEBIASED
+    apart = difference(judged.differences, judged.champion, other)["share"]
     return (
         f"The order as it was shown earns {order:+.1%} against one drawn at random. The champion is by "
         f"{WORDS[judged.champion]}, {apart:+.1%} against {WORDS[other]}; debiased clicks replace naive ones only where "

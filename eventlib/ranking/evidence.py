@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from eventlib.ranking.features import Contents
     from eventlib.ranking.training import FittedRanker, TrainingData
 
-__all__ = ["Evidence", "Learned", "gather"]
+__all__ = ["Evidence", "Learned", "gather", "items"]
 
 THIN_ITEM: Final = 10.0
 """Examined shows at the mean that the click model adds to each item."""
@@ -74,7 +74,8 @@ class Evidence:
     leaks: tuple[Leak, ...]
 
 
-def _items(frame: pd.DataFrame) -> pd.Series[str]:
+def items(frame: pd.DataFrame) -> pd.Series[str]:
+    """Name what a click model takes for one item: a content for a prompt."""
     return frame["content_id"] + "\x1f" + frame["prompt_id"]
 
 
@@ -92,9 +93,9 @@ def gather(
     """
     theta = learned.theta
     predicted = np.clip(theta[held.place] * relevance, 1e-6, 1 - 1e-6)
-    before = learned.frame.assign(item=_items(learned.frame))
+    before = learned.frame.assign(item=items(learned.frame))
     model = PositionBasedModel(dict(zip(held.places, theta.tolist(), strict=True)), prior_shows=THIN_ITEM)
-    judge = model.fit(count_cells(before)).predict_proba(_items(held.frame), held.frame["place"])
+    judge = model.fit(count_cells(before)).predict_proba(items(held.frame), held.frame["place"])
     rates = before.groupby("place")["clicked"].mean().reindex(held.places).to_numpy(np.float64)
     # what the trees learned from other people says of each show before the cut
     crossed = ranker.cross_fitted[learned.data.cell, learned.data.fold]

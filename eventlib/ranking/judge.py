@@ -28,6 +28,7 @@ __all__ = [
     "SHUFFLED",
     "champion",
     "connection",
+    "difference",
     "gates",
     "one_canary",
     "unasked",
@@ -56,10 +57,11 @@ NOT_WORSE: Final = -0.01
 
 def champion(differences: pd.DataFrame) -> str:
     """Name the champion: debiased replaces naive only if the lower bound of its gain over naive is above 0 (G1)."""
-    return DEBIASED if _difference(differences, DEBIASED, NAIVE)["lower95"] > 0 else NAIVE
+    return DEBIASED if difference(differences, DEBIASED, NAIVE)["lower95"] > 0 else NAIVE
 
 
-def _difference(differences: pd.DataFrame, policy: str, over: str) -> dict[str, float]:
+def difference(differences: pd.DataFrame, policy: str, over: str) -> dict[str, float]:
+    """Return `difference, sd, lower95, share` of one policy over another."""
     row = differences[(differences["policy"] == policy) & (differences["over"] == over)].iloc[0]
     return {name: float(row[name]) for name in ("difference", "sd", "lower95", "share")}
 
@@ -93,7 +95,7 @@ def unasked(connected: Gate) -> tuple[Gate, ...]:
 
 
 def _lift(name: str, differences: pd.DataFrame, leaks: tuple[Leak, ...]) -> Gate:
-    gain = _difference(differences, name, LOGGING)
+    gain = difference(differences, name, LOGGING)
     doubts = [*_canaries(differences, leaks), *_worse_than_before(name, differences)]
     state: State = "passed" if gain["lower95"] > 0 and not doubts else "failed"
     reason = (
@@ -116,15 +118,7 @@ def _canaries(differences: pd.DataFrame, leaks: tuple[Leak, ...]) -> list[str]:
             f"rankers of shuffled labels show a lift of {lifts[0]['share']:+.1%} where none can be, so that the "
             "evaluation is not to be trusted"
         )
-    doubts += [
-        f"{leak.feature} knows what came after the cut: it goes with later clicks by {leak.after:.4f}, and no feature known "
-        f"before could by more than {leak.before:.2f}"
-        if leak.copy
-        else f"{leak.feature} knows what came after the cut: from its lowest to its highest, the relevance that the ranker "
-        f"missed rises by {leak.after:.2f} after the cut, and by {leak.before:.2f} before it"
-        for leak in leaks
-    ]
-    return doubts
+    return [*doubts, *(leak.words for leak in leaks)]
 
 
 def _shuffled_lift(differences: pd.DataFrame, over: str) -> dict[str, float]:
@@ -144,7 +138,7 @@ def one_canary(frame: pd.DataFrame) -> pd.DataFrame:
 def _worse_than_before(name: str, differences: pd.DataFrame) -> list[str]:
     if PREVIOUS not in set(differences["policy"]):
         return []
-    change = _difference(differences, name, PREVIOUS)
+    change = difference(differences, name, PREVIOUS)
     if change["share"] >= NOT_WORSE:
         return []
     return [f"the last bundle's order would earn {-change['share']:.1%} more on the same answers"]

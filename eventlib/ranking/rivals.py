@@ -11,6 +11,7 @@ from eventlib.cells import SMALL_CELL
 from eventlib.ranking.checks import perplexity
 from eventlib.ranking.clicks import PositionBasedModel, SimplifiedDBN, UserBrowsingModel
 from eventlib.ranking.evaluation import Z90
+from eventlib.ranking.evidence import items
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -65,7 +66,7 @@ def _lists(frame: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "session": frame["answer_id"] + "\x1f" + frame["slot"] + "\x1f" + again,
-            "item": frame["content_id"] + "\x1f" + frame["prompt_id"],
+            "item": items(frame),
             "rank": frame["rank"],
             "place": frame["place"],
             "clicked": frame["clicked"].astype(bool),
