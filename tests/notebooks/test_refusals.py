@@ -6,14 +6,18 @@ import copy
 import gzip
 import json
 import random
+import tempfile
 from collections import defaultdict
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import orjson
 import pytest
 
 from eventlib.api import prepare
+from eventlib.ranking import read_tables
+from eventlib.ranking.impressions import read_impressions
 from eventlib.simulate import WorldParameters, simulate
 from tests.factory import KEY
 from tests.unit.test_cli import run
@@ -21,7 +25,6 @@ from tests.unit.test_cli import run
 if TYPE_CHECKING:
     import subprocess
     from collections.abc import Callable
-    from pathlib import Path
 
     Events = list[dict[str, Any]]
 
@@ -89,6 +92,23 @@ def _unswapped(events: Events) -> Events:
     return [one for one in events if one.get("event_name") not in seen or one["properties"]["citation_id"] in kept]
 
 
+def _planted(events: Events) -> Events:
+    """A content system counts later clicks and writes their rate back into what it says of each page."""
+    with tempfile.TemporaryDirectory() as folder:
+        log, key = Path(folder, "log.ndjson"), Path(folder, "key")
+        log.write_bytes(b"".join(orjson.dumps(one) + b"\n" for one in events))
+        key.write_text(KEY)
+        tables = read_tables(prepare(log, key=key).events)
+    shows = read_impressions(tables.shows, tables.clicks, tables.answers).frame
+    late = shows[shows["time_us"] > shows["time_us"].quantile(0.65)]
+    rate = late.groupby("content_id")["clicked"].mean().to_dict()
+    made = copy.deepcopy(events)
+    for one in made:
+        if one.get("event_name") == "content_publish":
+            one["properties"]["source_count"] = round(1000 * rate.get(one["properties"]["content_id"], 0.0))
+    return made
+
+
 def _whole(events: Events) -> Events:
     return events
 
@@ -97,6 +117,7 @@ CASES: dict[str, tuple[float, Callable[[Events], Events], float, str]] = {
     "no swaps": (0.8, _unswapped, 0.35, "G4"),
     "shuffled labels": (0.8, _shuffled, 0.35, "G1"),
     "a tiny effective sample": (0.8, _whole, 0.1, "G3"),
+    "a feature made of later clicks": (0.8, _planted, 0.35, "G1"),
 }
 """Swap noise of the world, what becomes of its log, the share held out, the gate that refuses."""
 
@@ -119,6 +140,7 @@ def test_a_log_that_must_not_be_exported_ends_with_6_and_leaves_the_reason_only(
     told = json.loads((tmp_path / "signals" / "refused.json").read_text())
     assert gate in [g["gate"] for g in told["gates"] if g["state"] == "failed"]
     assert gate in told["reason"]
+    assert ("source_count knows what came after" in told["reason"]) == (case == "a feature made of later clicks")
     assert not list((tmp_path / "reports").glob("*/latest"))
 
 
