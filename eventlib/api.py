@@ -25,7 +25,7 @@ from eventlib.identity.explain import Explanation, explain_pair
 from eventlib.identity.proposals import propose as proposed
 from eventlib.ledger import Ledger
 from eventlib.manual_links import KINDS
-from eventlib.options import Options, microseconds
+from eventlib.options import UNPLANNED, Options, microseconds
 from eventlib.prepared import Prepared
 from eventlib.preparing import prepare_log, prepare_to
 from eventlib.pseudonyms import Pseudonymiser, load_key, load_keys
@@ -101,6 +101,7 @@ def read(
     key: AnyPath | None = None,
     policy: AnyPath = "default",
     agent_ranges: AnyPath | None = None,
+    unplanned: str = "auto",
 ) -> ReadLog:
     """Read and validate logs (S1).
 
@@ -109,7 +110,7 @@ def read(
     logs
         Paths, folders or patterns.
     source
-        Name of the format; `auto` tells it from each file's first records.
+        Name of the format, or a mapping file of your own; `auto` tells it from each file's first records.
     schemas
         Folder of schemas; the shipped ones by default.
     key
@@ -118,13 +119,17 @@ def read(
         Consent policy, which says what consent strings mean in our purposes.
     agent_ranges
         File or folder of the address ranges that agents' operators publish; see `eventlib.geo.verification`.
+    unplanned
+        What becomes of event names without a schema: allow, quarantine, or auto: quarantine in native logs alone.
 
     Raises
     ------
     BadCallError
         If a path names nothing, or the format is unknown.
     """
-    check_types({"source": (source, str)})
+    check_types({"source": (source, str), "unplanned": (unplanned, str)})
+    if unplanned not in UNPLANNED:
+        raise BadCallError.unknown("policy for unplanned event names", unplanned, UNPLANNED)
     keys = load_keys(_path_of("key", key))
     schemas_folder = _path_of("schemas", schemas)
     signals = load_policy(policy).signals
@@ -140,6 +145,7 @@ def read(
                 signals=signals,
                 tombstones=read_tombstones(keys),
                 agent_ranges=ranges,
+                unplanned=unplanned,
                 work=Path(folder),
             ),
             source,
@@ -171,6 +177,7 @@ def prepare(
     tombstones: AnyPath | None = None,
     manual_links: AnyPath | None = None,
     agent_ranges: AnyPath | None = None,
+    unplanned: str = "auto",
     clock: str = "device",
     late: Duration = "1h",
     too_late: Duration = "3d",
@@ -190,7 +197,7 @@ def prepare(
         Path of a consent policy; `default` is the shipped one.
     as_of
         The moment from which consent is looked at, in UTC unless it has a zone; by default the log's latest arrival.
-    source, engine, registry, key, schemas, plain_identifiers, keep_raw, max_rejected, master, partitioned, tombstones
+    source, engine, registry, key, schemas, plain_identifiers, keep_raw, max_rejected, master, partitioned, tombstones, unplanned
         As `eventlib prepare --help` says.
     onto
         A prepared dataset to which the logs are added: the result is as if all had been prepared at once (S3.6).
@@ -238,6 +245,7 @@ def prepare(
         tombstones=_path_of("tombstones", tombstones),
         manual_links=_path_of("manual_links", manual_links),
         agent_ranges=_path_of("agent_ranges", agent_ranges),
+        unplanned=unplanned,
     )
     target = _path_of("out", out) or Path(tempfile.mkdtemp(prefix="eventlib-"))
     try:

@@ -73,7 +73,11 @@ Schemas = Annotated[
     typer.Option("--schemas", help="Folder of schemas, instead of the shipped ones.", callback=_utf8),
 ]
 Source = Annotated[
-    str, typer.Option("--source", help="Log format; auto tells it from each file's first records.")
+    str,
+    typer.Option(
+        "--source",
+        help="Log format or mapping file (`eventlib sources` lists them); auto tells it from each file's first records.",
+    ),
 ]
 
 
@@ -290,6 +294,13 @@ def prepare(
     max_rejected: Annotated[
         float, typer.Option("--max-rejected", help="Refuse the log over this share of rejected records.")
     ] = 0.5,
+    unplanned: Annotated[
+        str,
+        typer.Option(
+            "--unplanned",
+            help="Event names without a schema: allow, quarantine, or auto: quarantine in native logs alone.",
+        ),
+    ] = "auto",
     clock: Annotated[
         str,
         typer.Option(
@@ -345,6 +356,7 @@ def prepare(
         tombstones=tombstones,
         manual_links=manual_links,
         agent_ranges=agent_ranges,
+        unplanned=unplanned,
     )
     with _Progress() as progress:
         prepared = prepare_to(logs, out, options, progress)

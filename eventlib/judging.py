@@ -7,7 +7,6 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -23,8 +22,8 @@ from eventlib.geo.verification import ADDRESS, NO_RANGES, AgentRanges, told_of
 from eventlib.mentions import Mentions
 from eventlib.model import QUARANTINE_COLUMNS, Violation, quarantine_columns
 from eventlib.schema import Registry, registry
-from eventlib.sources import Adapter, Repairs, Skipped, adapter
-from eventlib.sources.decode import decode, text_of
+from eventlib.sources import Repairs, Skipped, known_adapter
+from eventlib.sources.decode import text_of
 from eventlib.sources.files import Chunk
 from eventlib.tombstones import NONE, Tombstones
 from eventlib.units import DAY, HOUR, SECOND
@@ -36,7 +35,6 @@ __all__ = [
     "Task",
     "judge_chunk",
     "judge_chunks",
-    "known_adapter",
 ]
 
 _SAFE_NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,63}", re.ASCII)
@@ -74,6 +72,7 @@ class Task:
     signals: Signals = field(default_factory=Signals)
     tombstones: Tombstones = NONE
     agent_ranges: AgentRanges = NO_RANGES
+    unplanned: str = "auto"
 
 
 @dataclass(slots=True)
@@ -88,12 +87,6 @@ class Piece:
     skipped: Counter[str] = field(default_factory=Counter)
     repairs: Counter[tuple[str, str, str]] = field(default_factory=Counter)
     judged_by: Counter[tuple[str, str, str]] = field(default_factory=Counter)
-
-
-@cache
-def known_adapter(name: str) -> Adapter:
-    """Return an adapter, made once."""
-    return adapter(name)
 
 
 def _safe(value: object, pattern: re.Pattern[str]) -> str | None:
@@ -117,6 +110,7 @@ class _Reader:
     def __init__(self, task: Task, chunk: Chunk) -> None:
         self.task = task
         self.adapter = known_adapter(task.source)
+        self.unplanned = {"allow": True, "quarantine": False}.get(task.unplanned, self.adapter.unplanned)
         self.registry = registry(Path(task.schemas) if task.schemas else None, checked=True)
         self.signals = signal_reader(task.signals)
         self.mentions = Mentions(task.tombstones)
@@ -152,7 +146,7 @@ class _Reader:
         self, raw: bytes, previous: bytes, where: tuple[int, int, int, int]
     ) -> tuple[tuple[Any, ...] | Skipped | Violation, object]:
         """Decode, adapt and validate one line."""
-        record = decode(raw)
+        record = self.adapter.decode(raw)
         if isinstance(record, Violation):
             return record, None
         event = self.adapter.adapt(record, previous, self.task.learned, self.repairs)
@@ -162,7 +156,7 @@ class _Reader:
         if minted:
             event["event_id"] = f"{self.adapter.name}-{fingerprint(event)[:16].hex()}"
         try:
-            violation = self.registry.judge(event, unplanned=self.adapter.unplanned)
+            violation = self.registry.judge(event, unplanned=self.unplanned, own=self.adapter.keeps_own)
             return violation or self.row(event, where, minted_id=minted), event
         except (RecursionError, orjson.JSONEncodeError) as error:
             if not isinstance(error, RecursionError) and "recursion" not in str(error).lower():
@@ -188,10 +182,11 @@ class _Reader:
         if lines and not lines[-1] and not chunk.truncated:
             lines.pop()  # what follows the last newline is no line
         offset, previous = chunk.offset, chunk.previous
-        for number, line in enumerate(lines, chunk.first_line):
+        for nth, line in enumerate(lines):
+            number = chunk.numbers[nth] if chunk.numbers else chunk.first_line + nth
             raw = text_of(line)
             where = (chunk.file, number, offset)
-            if chunk.truncated and number == chunk.first_line + len(lines) - 1:
+            if chunk.truncated and nth == len(lines) - 1:
                 self.refuse(
                     line, Violation("truncated_archive", "$", "the archive ends within this line"), where
                 )

@@ -23,6 +23,7 @@ from eventlib.tombstones import NONE, Tombstones, read_tombstones, tombstone_fil
 from eventlib.writing import read_registry
 
 __all__ = [
+    "UNPLANNED",
     "Logs",
     "Means",
     "Options",
@@ -34,6 +35,9 @@ __all__ = [
     "recheck_tombstones",
     "settings",
 ]
+
+UNPLANNED: Final = ("auto", "allow", "quarantine")
+"""What becomes of event names that no schema knows; `auto` refuses them in native logs and lets those of trackers pass."""
 
 Logs = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
 Progress = Callable[[str, int, int, int], None]
@@ -65,6 +69,7 @@ class Options:
     tombstones: Path | None = None
     manual_links: Path | None = None
     agent_ranges: Path | None = None
+    unplanned: str = "auto"
 
     def timing(self) -> Timing:
         """Read the policies and limits of S3 and S5.
@@ -96,7 +101,7 @@ def quiet(_stage: str, _done: int, _of: int, _lines: int) -> None:
 
 def _check_types(options: Options) -> None:
     """Refuse options of a wrong type by their names, before one of them is used."""
-    texts = ["source", "engine", "clock", *(["master"] if options.master is not None else [])]
+    texts = ["source", "engine", "clock", "unplanned", *(["master"] if options.master is not None else [])]
     kinds: dict[str, type] = {**dict.fromkeys(texts, str), "max_rejected": Real}
     check_types({name: (getattr(options, name), kind) for name, kind in kinds.items()})
     microseconds(options.as_of)
@@ -136,6 +141,8 @@ def open_means(options: Options, *folders: Path) -> Means:
         raise BadCallError(f"max_rejected is a share from 0 to 1, not {options.max_rejected}")
     if options.master is not None and options.engine != SPARK:
         raise BadCallError("a master is Spark's: it goes with the engine spark")
+    if options.unplanned not in UNPLANNED:
+        raise BadCallError.unknown("policy for unplanned event names", options.unplanned, UNPLANNED)
     check_engine(options.engine)
     if options.engine == SPARK:
         from eventlib.spark.session import refuse_master  # noqa: PLC0415  # an optional engine

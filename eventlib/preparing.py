@@ -78,7 +78,7 @@ def prepare_to(logs: Logs, out: Path, options: Options, progress: Progress = qui
         plan = plan_rows(
             logs, source=options.source, schemas=options.schemas, key=means.key, keep_raw=options.keep_raw,
             timing=means.timing, signals=means.policy.signals, tombstones=means.tombstones,
-            agent_ranges=means.agent_ranges, work=work,
+            agent_ranges=means.agent_ranges, unplanned=options.unplanned, work=work,
         )  # fmt: skip
         log = _read(plan, options, progress)
         return _prepare(log, out, options, means, work, progress)

@@ -36,6 +36,7 @@ from eventlib.pseudonyms import load_keys
 from eventlib.publish import publish, workplace
 from eventlib.rows import Log, Plan, gather_pieces, learn, read_rows
 from eventlib.schema import registry
+from eventlib.sources import unpack_of
 from eventlib.sources.files import Chunk, chunks, digest_file
 from eventlib.stamping import run_id
 from eventlib.state import rewrite_inputs
@@ -86,10 +87,12 @@ def _previous(chunk: Chunk, start: int) -> bytes:
     return chunk.data[chunk.data.rfind(b"\n", 0, start - 1) + 1 : start - 1]
 
 
-def _found(path: Path, rows: Iterable[Row], file: int, key: bytes) -> Iterator[tuple[Row, Chunk]]:
+def _found(
+    path: Path, rows: Iterable[Row], file: int, key: bytes, source: str
+) -> Iterator[tuple[Row, Chunk]]:
     """Yield the rows whose lines are still there, each with its line as a chunk of its own."""
     waiting = sorted(rows, key=lambda row: row["byte_offset"], reverse=True)
-    for chunk in chunks(path, file):
+    for chunk in chunks(path, file, unpack=unpack_of(source)):
         while waiting and waiting[-1]["byte_offset"] < chunk.offset + max(len(chunk.data), 1):
             row = waiting.pop()
             raw = _between(chunk, row) if row["byte_offset"] >= chunk.offset else None
@@ -106,10 +109,12 @@ def _found(path: Path, rows: Iterable[Row], file: int, key: bytes) -> Iterator[t
             return
 
 
-def still_there(path: Path, rows: Iterable[Row], file: int, key: bytes) -> list[tuple[Row, Chunk]]:
+def still_there(
+    path: Path, rows: Iterable[Row], file: int, key: bytes, source: str = "native"
+) -> list[tuple[Row, Chunk]]:
     """Return the quarantined rows whose lines are still where they stood, each with its line as a chunk of its own."""
     try:
-        return list(_found(path, rows, file, key))
+        return list(_found(path, rows, file, key, source))
     except (OSError, BadCallError):  # gone, unreadable, or no longer of its kind
         return []
 
@@ -137,6 +142,7 @@ def _plan(
     agent_ranges: AgentRanges,
     *,
     keep_raw: bool,
+    unplanned: str,
 ) -> Plan:
     paths, names = (
         [Path(entry["file"]) for entry in inputs],
@@ -147,7 +153,7 @@ def _plan(
     learned = {source: known.get(source, {}) for source, _ in names}
     return Plan(
         paths, names, learned, work, [], schemas, key, keep_raw, signals=signals, tombstones=tombstones,
-        agent_ranges=agent_ranges,
+        agent_ranges=agent_ranges, unplanned=unplanned,
     )  # fmt: skip
 
 
@@ -161,6 +167,7 @@ def rejudge(
     signals: Signals,
     tombstones: Tombstones = NONE,
     agent_ranges: AgentRanges = NO_RANGES,
+    unplanned: str = "auto",
 ) -> Log:
     """Judge quarantined lines again.
 
@@ -182,6 +189,8 @@ def rejudge(
         Who was erased.
     agent_ranges
         From where operators say that their agents fetch.
+    unplanned
+        What becomes of event names without a schema.
 
     Returns
     -------
@@ -199,6 +208,7 @@ def rejudge(
         tombstones,
         agent_ranges,
         keep_raw="raw" in quarantine.schema.names,
+        unplanned=unplanned,
     )
     by_file = _by_file(quarantine)
     pieces: list[Piece] = []
@@ -206,7 +216,7 @@ def rejudge(
     counts: list[int] = []
     for file, path in enumerate(plan.paths):
         rows = by_file.pop(os.fspath(path), [])
-        there = still_there(path, rows, file, key)
+        there = still_there(path, rows, file, key, plan.names[file][0])
         kept = {row["byte_offset"] for row, _ in there}
         gone += [_gone(row) for row in rows if row["byte_offset"] not in kept]
         counts.append(len(rows) - len(there))
@@ -306,7 +316,7 @@ def replay_to(folder: Path, out: Path, options: Options) -> Replayed:
         again.mkdir()
         judged = rejudge(
             quarantine, inputs, schemas=means.schemas, key=keys.current, work=again, signals=_signals(means),
-            tombstones=erased, agent_ranges=ranges,
+            tombstones=erased, agent_ranges=ranges, unplanned=means.unplanned,
         )  # fmt: skip
         gone = judged.entry.removed.get(SOURCE_GONE, 0)
         _refuse_other_key(judged, there)
@@ -337,7 +347,7 @@ def _read(
     files = [entry["file"] for entry in there]
     return read_rows(
         files, source=means.source, schemas=means.schemas, key=erased.key, keep_raw=means.keep_raw, timing=means.timing(),
-        signals=_signals(means), tombstones=erased, agent_ranges=ranges, work=work,
+        signals=_signals(means), tombstones=erased, agent_ranges=ranges, unplanned=means.unplanned, work=work,
     )  # fmt: skip
 
 
@@ -369,7 +379,7 @@ def _with_lost(
     # the files keep their place in the list, since a row names its file by that
     found = rejudge(
         theirs, [*log.inputs, *lost], schemas=means.schemas, key=erased.key, work=log.folder, signals=log.signals,
-        tombstones=erased, agent_ranges=log.agent_ranges,
+        tombstones=erased, agent_ranges=log.agent_ranges, unplanned=log.unplanned,
     )  # fmt: skip
     entries = found.inputs[len(log.inputs) :]
     skipped = [_skipped(entry, theirs) for entry in lost]

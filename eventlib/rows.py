@@ -21,13 +21,13 @@ from eventlib.arrow import read_parquet
 from eventlib.border import BORDER_COLUMNS
 from eventlib.consent import load_policy
 from eventlib.consent.signals import Signals
+from eventlib.errors import BadCallError
 from eventlib.geo.verification import NO_RANGES, AgentRanges
-from eventlib.judging import Piece, Task, judge_chunk, known_adapter
+from eventlib.judging import Piece, Task, judge_chunk
 from eventlib.ledger import Entry
 from eventlib.model import QUARANTINE_COLUMNS, quarantine_columns
 from eventlib.schema import registry
-from eventlib.sources import adapter, detect
-from eventlib.sources.decode import decode, text_of
+from eventlib.sources import detect, known_adapter, records_of, unpack_of
 from eventlib.sources.files import Chunk, chunks, digest_file, find_logs, is_archive, passed_over, unchanging
 from eventlib.timing import Timing
 from eventlib.tombstones import NONE, Tombstones
@@ -68,6 +68,8 @@ class Log:
         What consent signals were taken to mean.
     agent_ranges : AgentRanges
         By what agents were verified.
+    unplanned : str
+        What became of event names without a schema.
     """
 
     folder: Path
@@ -81,6 +83,7 @@ class Log:
     timing: Timing = field(default_factory=Timing)
     signals: Signals = field(default_factory=Signals)
     agent_ranges: AgentRanges = NO_RANGES
+    unplanned: str = "auto"
 
     def event_names(self) -> list[str]:
         """Return the names of all events, and of refused lines where they look like names."""
@@ -98,18 +101,16 @@ class Log:
         )
 
 
-def _first_records(path: Path) -> list[dict[str, Any]]:
+def _first_lines(path: Path) -> list[bytes]:
     first = next(chunks(path, 0, size=1 << 18), None)
-    lines = first.data.split(b"\n", _SNIFFED_LINES)[:_SNIFFED_LINES] if first else []
-    return [record for line in lines if isinstance(record := decode(text_of(line)), dict)]
+    return first.data.split(b"\n", _SNIFFED_LINES)[:_SNIFFED_LINES] if first else []
 
 
-def _records(paths: Iterable[Path]) -> Iterator[dict[str, Any]]:
+def _records(paths: Iterable[Path], name: str) -> Iterator[dict[str, Any]]:
+    kind = known_adapter(name)
     for path in paths:
-        for chunk in chunks(path, 0):
-            for line in chunk.data.split(b"\n"):
-                if isinstance(record := decode(text_of(line)), dict):
-                    yield record
+        for chunk in chunks(path, 0, unpack=kind.unpack):
+            yield from records_of(kind, chunk.data.split(b"\n"))
 
 
 def _run(tasks: Iterator[tuple[Chunk, int, Task]], *, parallel: bool) -> Iterator[Piece]:
@@ -137,8 +138,22 @@ def _codes(refused: pa.Table) -> dict[str, int]:
 
 def _sources(paths: Sequence[Path], source: str) -> list[tuple[str, str]]:
     if source != "auto":
-        return [(adapter(source).name, "named by the caller")] * len(paths)
-    return [detect(_first_records(path)) for path in paths]
+        known_adapter(
+            source
+        )  # one that there is not, or that cannot be used, is told before anything is read
+        return [(source, _named_by_caller(source))] * len(paths)
+    found = []
+    for path in paths:
+        try:
+            found.append(detect(_first_lines(path)))
+        except BadCallError as error:
+            raise BadCallError(f"{path}: {error}") from None
+    return found
+
+
+def _named_by_caller(source: str) -> str:
+    path = Path(source)
+    return "named by the caller" + (f", SHA-256 {digest_file(path)}" if path.is_file() else "")
 
 
 def learn(paths: Sequence[Path], names: Sequence[tuple[str, str]]) -> dict[str, dict[str, Any]]:
@@ -147,7 +162,7 @@ def learn(paths: Sequence[Path], names: Sequence[tuple[str, str]]) -> dict[str, 
     for name in {name for name, _ in names}:
         kind = known_adapter(name)
         mine = [path for path, (source, _) in zip(paths, names, strict=True) if source == name]
-        learned[name] = kind.learn(_records(mine)) if kind.needs_first_pass else {}
+        learned[name] = kind.learn(_records(mine, name)) if kind.needs_first_pass else {}
     return learned
 
 
@@ -213,6 +228,8 @@ class Plan:
         Who was erased: of refused lines that name them, nothing is told.
     agent_ranges : AgentRanges
         From where operators say that their agents fetch.
+    unplanned : str
+        What becomes of event names without a schema: `allow`, `quarantine`, or `auto`: as the format has it.
     """
 
     paths: list[Path]
@@ -227,6 +244,7 @@ class Plan:
     signals: Signals = field(default_factory=Signals)
     tombstones: Tombstones = NONE
     agent_ranges: AgentRanges = NO_RANGES
+    unplanned: str = "auto"
 
     def task(self, file: int) -> Task:
         """Return what the worker that reads a file must know."""
@@ -235,14 +253,14 @@ class Plan:
         return Task(
             name, self.learned[name], schemas, self.key, self.keep_raw, os.fspath(self.folder.resolve()),
             too_late=self.timing.too_late, ahead=self.timing.ahead, signals=self.signals, tombstones=self.tombstones.for_reading(),
-            agent_ranges=self.agent_ranges,
+            agent_ranges=self.agent_ranges, unplanned=self.unplanned,
         )  # fmt: skip
 
     def tasks(self) -> Iterator[tuple[Chunk, int, Task]]:
         """Cut all files into chunks, numbered from 0."""
         number = 0
         for file, path in enumerate(self.paths):
-            for chunk in chunks(path, file):
+            for chunk in chunks(path, file, unpack=unpack_of(self.names[file][0])):
                 yield chunk, number, self.task(file)
                 number += 1
 
@@ -265,6 +283,7 @@ def plan_rows(
     signals: Signals | None = None,
     tombstones: Tombstones = NONE,
     agent_ranges: AgentRanges = NO_RANGES,
+    unplanned: str = "auto",
     work: Path | None = None,
 ) -> Plan:
     """Find the files and tell their formats; parameters as `read_rows`."""
@@ -286,6 +305,7 @@ def plan_rows(
         load_policy().signals if signals is None else signals,
         tombstones,
         agent_ranges,
+        unplanned,
     )
 
 
@@ -337,6 +357,7 @@ def gather_pieces(
         timing=plan.timing,
         signals=plan.signals,
         agent_ranges=plan.agent_ranges,
+        unplanned=plan.unplanned,
     )
 
 
@@ -351,6 +372,7 @@ def read_rows(
     signals: Signals | None = None,
     tombstones: Tombstones = NONE,
     agent_ranges: AgentRanges = NO_RANGES,
+    unplanned: str = "auto",
     work: Path | None = None,
     progress: Progress | None = None,
 ) -> Log:
@@ -376,6 +398,8 @@ def read_rows(
         Who was erased.
     agent_ranges
         From where operators say that their agents fetch.
+    unplanned
+        What becomes of event names without a schema, as in `Plan`.
     work
         Folder for the pieces; a temporary one by default.
     progress
@@ -396,6 +420,7 @@ def read_rows(
         signals=signals,
         tombstones=tombstones,
         agent_ranges=agent_ranges,
+        unplanned=unplanned,
         work=work,
     )
     return read_plan(plan, progress)

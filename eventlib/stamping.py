@@ -62,6 +62,7 @@ def stamp(log: Log, options: Options, policy: Policy, flow: Flow, started: datet
         "plain_identifiers": options.plain_identifiers,
         "keep_raw": options.keep_raw,
         "max_rejected": options.max_rejected,
+        "unplanned": options.unplanned,
         "partitioned": options.partitioned or options.engine == SPARK,
         **options.timing().written(),
     }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,9 @@ from eventlib.tombstones import Tombstones
 __all__ = ["blank_refused"]
 
 
-def _raw(rows: Sequence[tuple[int, dict[str, Any]]], path: Path, key: bytes) -> Iterator[tuple[int, bytes]]:
+def _raw(
+    rows: Sequence[tuple[int, dict[str, Any]]], path: Path, key: bytes, source: str
+) -> Iterator[tuple[int, bytes]]:
     """Yield the text of a file's quarantined lines, as far as it was kept or is still there."""
     asked = []
     for index, row in rows:
@@ -24,14 +26,25 @@ def _raw(rows: Sequence[tuple[int, dict[str, Any]]], path: Path, key: bytes) -> 
             yield index, row["raw"].encode()
         else:
             asked.append({**row, "index": index})
-    for row, chunk in still_there(path, asked, 0, key) if asked else ():
+    for row, chunk in still_there(path, asked, 0, key, source) if asked else ():
         yield row["index"], chunk.data
 
 
-def blank_refused(version: Path, tombstones: Tombstones) -> tuple[int, int, frozenset[str]]:
+def blank_refused(
+    version: Path, tombstones: Tombstones, sources: Mapping[str, str]
+) -> tuple[int, int, frozenset[str]]:
     """Take all that would lead to somebody erased out of a version's quarantine.
 
     Events refused for their times are no matter of this: whose they are is known, and they have gone with the others.
+
+    Parameters
+    ----------
+    version
+        Folder of the version.
+    tombstones
+        Who was erased.
+    sources
+        Format of each file.
 
     Returns
     -------
@@ -50,7 +63,7 @@ def blank_refused(version: Path, tombstones: Tombstones) -> tuple[int, int, froz
     mentions = Mentions(tombstones)
     unseen = {index for asked in by_file.values() for index, _ in asked}
     for name, asked in by_file.items():
-        for index, raw in _raw(asked, Path(name), tombstones.key):
+        for index, raw in _raw(asked, Path(name), tombstones.key, sources.get(name, "native")):
             unseen.discard(index)
             if mentions.erased(raw.removesuffix(b"\n")):
                 theirs.add(index)

@@ -272,7 +272,8 @@ def _erase(
         log = _nothing_new(job, work)
         # what moved is what the person did
         made = add_log(job.base, events, log, job.options, job.means, work, beside, restated=False)
-        refused, unseen, digests = blank_refused(made.folder, found.tombstones)
+        sources = {entry["file"]: entry["source"] for entry in job.base.stamp["inputs"]}
+        refused, unseen, digests = blank_refused(made.folder, found.tombstones, sources)
         needles, kept = gone_words(job.base.folder, made.folder, found.nodes, _pseudonymiser(job))
         shared = [
             f"{name}:{value}"

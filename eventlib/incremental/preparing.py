@@ -59,6 +59,7 @@ def prepare_onto(
             signals=means.policy.signals,
             tombstones=means.tombstones,
             agent_ranges=means.agent_ranges,
+            unplanned=options.unplanned,
             work=work,
         )
         plan = replace(plan, learned=relearned(base, plan.learned))

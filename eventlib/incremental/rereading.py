@@ -14,6 +14,7 @@ from eventlib.border import BORDER_COLUMNS
 from eventlib.engine import parquet
 from eventlib.errors import DataRefusedError
 from eventlib.judging import Task, judge_chunk
+from eventlib.sources import unpack_of
 from eventlib.sources.files import chunks
 
 __all__ = ["read_again"]
@@ -68,8 +69,8 @@ def read_again(
         if not Path(name).is_file():
             raise _gone(name, len(wanted), "has moved")
         mine = replace(task, source=sources[name], learned=learned.get(sources[name], {}))
-        for chunk in chunks(Path(name), file):
-            if any(chunk.first_line <= line <= chunk.first_line + chunk.data.count(b"\n") for line in wanted):
+        for chunk in chunks(Path(name), file, unpack=unpack_of(sources[name])):
+            if any(map(chunk.holds, wanted)):
                 judge_chunk(chunk, number, mine)
                 number += 1
     _find(connection, Path(task.folder))

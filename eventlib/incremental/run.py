@@ -224,7 +224,7 @@ class _Run:
         task = Task(
             "", {}, str(schemas) if schemas else None, self.pseudonym.key, keep_raw=False, folder=str(folder),
             too_late=self.log.timing.too_late, ahead=self.log.timing.ahead, signals=self.log.signals,
-            agent_ranges=self.log.agent_ranges,
+            agent_ranges=self.log.agent_ranges, unplanned=self.log.unplanned,
         )  # fmt: skip
         sources = {entry["file"]: entry["source"] for entry in inputs}
         read_again(self.connection, self.files, sources, task, self.log.learned)

@@ -153,6 +153,8 @@ class Registry:
         self._superseded: dict[str, dict[Version, Version]] = {}
         self._judges: dict[tuple[str, Version], _Judge] = {}
         self._known: dict[tuple[str, str], _Judge | Violation] = {}
+        self._wholes: dict[tuple[str, Version], tuple[Path, Schema]] = {}
+        self._open: dict[tuple[str, Version], _Judge] = {}
         for path in sorted((self.folder / "events").iterdir()):
             if path.is_dir():
                 self._load(path)
@@ -189,6 +191,7 @@ class Registry:
             whole = {"allOf": [self.envelope, {"properties": {"properties": own}}]}
             names = self._envelope.names | _names(schema)
             self._judges[name, version] = _Judge(self._compile(path, whole), names, version)
+            self._wholes[name, version] = (path, whole)
         _check_additions(name, versions)
         self.schemas[name] = versions
         self._superseded[name] = _superseded(name, versions)
@@ -271,7 +274,28 @@ class Registry:
             return self._envelope
         return found
 
-    def judge(self, event: Mapping[str, Any], *, unplanned: bool = False) -> Violation | None:
+    def _opened(self, name: str, judge: _Judge) -> _Judge:
+        """Return the judge that lets an event have properties of its own beside the schema's."""
+        if judge is self._envelope or judge.version is None:
+            return judge
+        key = name, judge.version
+        if key not in self._open:
+            path, whole = self._wholes[key]
+            envelope, part = whole["allOf"]
+            own = {
+                key: value
+                for key, value in part["properties"]["properties"].items()
+                if key != "additionalProperties"
+            }
+            opened = {
+                "allOf": [envelope, {"properties": {"properties": {**own, "$id": f"{own['$id']}:open"}}}]
+            }
+            self._open[key] = _Judge(self._compile(path, opened), judge.names, judge.version)
+        return self._open[key]
+
+    def judge(
+        self, event: Mapping[str, Any], *, unplanned: bool = False, own: bool = False
+    ) -> Violation | None:
         """Return why the event is refused, or None where it is valid (S1.2): its first error, and how many there are.
 
         Parameters
@@ -280,10 +304,14 @@ class Registry:
             One event as decoded JSON.
         unplanned
             Judge event names that no schema knows by the envelope alone, instead of refusing them.
+        own
+            Let events have properties beside those of their schema, as those of other trackers do.
         """
         judge = self._judge_of(event, unplanned=unplanned)
         if isinstance(judge, Violation):
             return judge
+        if own:
+            judge = self._opened(str(event.get("event_name")), judge)
         if judge.validator.is_valid(event):
             return None
         found = self._errors(judge, event)

@@ -3,34 +3,81 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 from eventlib.errors import BadCallError
 from eventlib.sources.base import Adapter, Event, Repairs, Skipped
+from eventlib.sources.containers import Unpack
+from eventlib.sources.decode import text_of
 from eventlib.sources.native import NativeAdapter
+from eventlib.sources.segment import RudderStackAdapter, SegmentAdapter
+from eventlib.sources.tables import read_table
+from eventlib.sources.tracker import TrackerAdapter
 from eventlib.sources.ubi import UbiAdapter
 
-__all__ = ["ADAPTERS", "Adapter", "Event", "Repairs", "Skipped", "adapter", "detect", "made_by_adapters"]
+__all__ = [
+    "ADAPTERS",
+    "Adapter",
+    "Event",
+    "Repairs",
+    "Skipped",
+    "adapter",
+    "detect",
+    "known_adapter",
+    "made_by_adapters",
+    "records_of",
+    "unpack_of",
+]
 
-ADAPTERS: Mapping[str, type[Adapter]] = {"native": NativeAdapter, "ubi": UbiAdapter}
+ADAPTERS: Mapping[str, type[Adapter]] = {
+    "native": NativeAdapter,
+    "ubi": UbiAdapter,
+    "segment": SegmentAdapter,
+    "rudderstack": RudderStackAdapter,
+}
 """Adapters by the name that `--source` takes; one line adds another."""
+
+_MAPPINGS = (".yaml", ".yml")
 
 
 def adapter(name: str) -> Adapter:
-    """Return the adapter of that name.
+    """Return the adapter of that name, or of a mapping file.
 
     Raises
     ------
     BadCallError
-        If there is none.
+        If there is none, or the file cannot be used.
     """
+    if name.endswith(_MAPPINGS):
+        table = read_table(Path(name))
+        kind = ADAPTERS.get(table.root, TrackerAdapter)
+        return (kind if issubclass(kind, TrackerAdapter) else TrackerAdapter)(table)
     if name not in ADAPTERS:
-        raise BadCallError.unknown("source", name, [*ADAPTERS, "auto"])
+        raise BadCallError.unknown("source", name, [*ADAPTERS, "auto", "a mapping file, such as shop.yaml"])
     return ADAPTERS[name]()
 
 
-def detect(records: Sequence[Mapping[str, Any]]) -> tuple[str, str]:
-    """Name the format of a file from its first records, and why.
+@cache
+def known_adapter(name: str) -> Adapter:
+    """Return an adapter, made once."""
+    return adapter(name)
+
+
+def unpack_of(name: str) -> Unpack | None:
+    """Return how batches of a format are taken apart."""
+    return known_adapter(name).unpack
+
+
+def records_of(kind: Adapter, lines: Iterable[bytes]) -> list[dict[str, Any]]:
+    """Return the records of lines, batches taken apart, as far as they can be read."""
+    parts = (part for line in lines for part in (kind.unpack.of(line) if kind.unpack else [line]))
+    return [record for part in parts if isinstance(record := kind.decode(text_of(part)), dict)]
+
+
+def detect(lines: Sequence[bytes]) -> tuple[str, str]:
+    """Name the format of a file from its first lines, and why.
 
     Returns
     -------
@@ -43,15 +90,18 @@ def detect(records: Sequence[Mapping[str, Any]]) -> tuple[str, str]:
     BadCallError
         If two formats fit.
     """
-    reasons = {name: kind.sniff(records) for name, kind in ADAPTERS.items()}
+    known = {name: known_adapter(name) for name in ADAPTERS}
+    reasons = {name: kind.sniff(records_of(kind, lines)) for name, kind in known.items()}
     fits = {name: reason for name, reason in reasons.items() if reason}
     if len(fits) > 1:
+        told = ", and ".join(f"like {name} because {reason}" for name, reason in fits.items())
         raise BadCallError(
-            f"the log looks like {' and like '.join(fits)}; say which it is with source= or --source"
+            f"the log looks {told}; say which it is with source= or --source, or put the formats into files of their own"
         )
     if not fits:
         return "native", "no record was recognised; read as native"
-    return next(iter(fits.items()))
+    name, reason = next(iter(fits.items()))
+    return name, f"looks like {name} because {reason}"
 
 
 def made_by_adapters(sent: Iterable[tuple[str, str]]) -> dict[str, frozenset[str]]:

@@ -8,6 +8,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
+from eventlib.model import Violation
+from eventlib.sources.containers import Unpack
+from eventlib.sources.decode import decode
+
 __all__ = ["Adapter", "Event", "Repairs", "Skipped"]
 
 Event = dict[str, Any]
@@ -40,6 +44,10 @@ class Adapter(ABC):
         What `--source` calls it, and the key of the policy's `sources:` section.
     unplanned
         Whether event names without a schema pass, judged by the envelope alone.
+    keeps_own
+        Whether its events may hold properties of their own beside those of the vocabulary.
+    unpack
+        How its batches are taken apart; None where a line is always one record.
     derived
         Properties that the adapter makes or moves from the record's envelope, by canonical event name, `*` for
         all: what no tracker could stop sending.
@@ -47,12 +55,18 @@ class Adapter(ABC):
 
     name: ClassVar[str]
     unplanned: ClassVar[bool] = False
+    keeps_own: ClassVar[bool] = False
+    unpack: ClassVar[Unpack | None] = None
     derived: ClassVar[Mapping[str, frozenset[str]]] = {}
 
     @classmethod
     @abstractmethod
     def sniff(cls, records: Sequence[Mapping[str, Any]]) -> str | None:
         """Return why these records look like this format, or None."""
+
+    def decode(self, raw: bytes) -> Event | Violation:
+        """Return the record of a line, or why it is none; JSON, if the format does not say otherwise."""
+        return decode(raw)
 
     def learn(
         self, records: Iterable[Mapping[str, Any]]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import glob
 import hashlib
 import os
+import re
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -16,23 +17,26 @@ import zstandard
 
 from eventlib.errors import BadCallError
 from eventlib.model import MAX_LINE_BYTES
+from eventlib.sources.containers import (
+    LONGEST_BATCH,
+    Unpack,
+    Unpacked,
+    blocks_of,
+    document_records,
+    is_document,
+    is_table,
+    table_records,
+)
 from eventlib.sources.parquet import PARTITION, parquet_lines
 
 __all__ = ["CHUNK_BYTES", "Chunk", "chunks", "digest_file", "find_logs", "least_space", "unchanging"]
 
 CHUNK_BYTES: Final = 8 << 20
 _ARCHIVE_BYTES: Final = 1 << 16
-SUFFIXES: Final = (
-    ".ndjson",
-    ".jsonl",
-    ".json",
-    ".ndjson.gz",
-    ".jsonl.gz",
-    ".json.gz",
-    ".ndjson.zst",
-    ".jsonl.zst",
-    ".parquet",
-)
+_SNIFFED_BYTES: Final = 1 << 16
+_TEXTS: Final = (".ndjson", ".jsonl", ".json", ".csv", ".tsv", ".log")
+SUFFIXES: Final = (*_TEXTS, *(text + packed for text in _TEXTS for packed in (".gz", ".zst")), ".parquet")
+_ROTATED: Final = re.compile(r"\.log[.-][0-9][0-9-]*(\.gz|\.zst)?$")
 _BROKEN_ARCHIVE = (EOFError, zlib.error, zstandard.ZstdError)
 
 
@@ -58,6 +62,8 @@ class Chunk:
         How far the file itself was read, in bytes, so that progress can be told of archives too.
     path : Path, optional
         The file, where `data` stands in it at `offset` as it is.
+    numbers : tuple of int
+        Number of each line, where records were taken out of what holds several: some stand in one line of the file.
     """
 
     file: int
@@ -68,6 +74,13 @@ class Chunk:
     truncated: bool = False
     position: int = 0
     path: Path | None = None
+    numbers: tuple[int, ...] = ()
+
+    def holds(self, line: int) -> bool:
+        """Tell whether a line of that number is, or may be, among these."""
+        if self.numbers:
+            return self.numbers[0] <= line <= self.numbers[-1]
+        return self.first_line <= line <= self.first_line + self.data.count(b"\n")
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Travel between processes as a place in its file, where it is one: reading that again beats copying it."""
@@ -112,6 +125,10 @@ def unchanging(paths: Sequence[Path]) -> Iterator[None]:
             )
 
 
+def _is_log(path: Path) -> bool:
+    return path.name.endswith(SUFFIXES) or _ROTATED.search(path.name) is not None
+
+
 def find_logs(logs: str | os.PathLike[str] | Sequence[str | os.PathLike[str]]) -> list[Path]:
     """Return the log files that paths, folders and patterns name, each once, sorted by path.
 
@@ -134,14 +151,14 @@ def find_logs(logs: str | os.PathLike[str] | Sequence[str | os.PathLike[str]]) -
         text = os.fspath(item)
         path = Path(text)
         if path.is_dir():
-            matches = [p for p in sorted(path.iterdir()) if p.is_file() and p.name.endswith(SUFFIXES)]
+            matches = [p for p in sorted(path.iterdir()) if p.is_file() and _is_log(p)]
             matches += _partitions(path)
         else:
             matches = [path] if path.is_file() else [Path(p) for p in sorted(glob.glob(text, recursive=True))]  # noqa: PTH207  # absolute patterns
             matches = [p for p in matches if p.is_file()]
         if not matches:
             raise BadCallError(f"no log file matches {text!r}")
-        unknown = [p for p in matches if not p.name.endswith(SUFFIXES)]
+        unknown = [p for p in matches if not _is_log(p)]
         if unknown:
             raise BadCallError(f"{unknown[0]} is not a log file; known kinds: {', '.join(SUFFIXES)}")
         found |= {p.resolve(): p for p in matches}
@@ -170,7 +187,7 @@ def passed_over(logs: str | os.PathLike[str] | Sequence[str | os.PathLike[str]])
         p
         for p in inside
         if not p.name.startswith((".", "_"))
-        and not (p.is_file() and p.name.endswith(SUFFIXES))
+        and not (p.is_file() and _is_log(p))
         and not (p.is_dir() and PARTITION.fullmatch(p.name) and _partitions(p.parent))
     ]
 
@@ -242,30 +259,49 @@ def _blocks(path: Path, file: BinaryIO, size: int) -> Iterator[bytes]:
             yield block
 
 
-def _whole_blocks(path: Path, file: BinaryIO, size: int) -> Iterator[tuple[bytes, bool]]:
-    """Yield blocks, and at the end whether the archive broke off."""
-    blocks = _blocks(path, file, size)
-    while True:
+class _Blocks:
+    """The decompressed blocks of a file; at the end `truncated` tells whether the archive broke off."""
+
+    def __init__(self, path: Path, file: BinaryIO, size: int) -> None:
+        self.blocks = _blocks(path, file, size)
+        self.truncated = False
+        self.first: bytes | None = None
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self
+
+    def __next__(self) -> bytes:
+        if self.first is not None:
+            block, self.first = self.first, None
+            return block
         try:
-            block = next(blocks, None)
+            return next(self.blocks)
         except _BROKEN_ARCHIVE:
-            yield b"", True
-            return
-        if block is None:
-            return
-        yield block, False
+            self.truncated = True
+            raise StopIteration from None
+
+    def peek(self) -> bytes:
+        """Return the first block, which stays the next one."""
+        self.first = next(self, b"")
+        return self.first
 
 
 class _Cutter:
     """Joins blocks into whole lines; of an endless line it keeps only enough to refuse it."""
 
     def __init__(
-        self, file: int, line: int = 1, offset: int = 0, previous: bytes = b"", path: Path | None = None
+        self,
+        file: int,
+        line: int = 1,
+        offset: int = 0,
+        previous: bytes = b"",
+        path: Path | None = None,
+        longest: int | None = None,
     ) -> None:
         self.file, self.line, self.offset, self.previous = file, line, offset, previous
         self.rest, self.dropped = b"", 0
         self.position = 0
-        self.path = path
+        self.path, self.longest = path, longest or MAX_LINE_BYTES
 
     def chunk(self, data: bytes, *, truncated: bool = False) -> Chunk:
         path = None if self.dropped else self.path
@@ -286,20 +322,101 @@ class _Cutter:
         self.rest = data[cut:]
         if cut:
             yield self.chunk(data[:cut])
-        if len(self.rest) > MAX_LINE_BYTES + 1:
-            self.dropped += len(self.rest) - MAX_LINE_BYTES - 1
-            self.rest = self.rest[: MAX_LINE_BYTES + 1]
+        if len(self.rest) > self.longest + 1:
+            self.dropped += len(self.rest) - self.longest - 1
+            self.rest = self.rest[: self.longest + 1]
 
 
-def chunks(path: Path, file: int, size: int = CHUNK_BYTES) -> Iterator[Chunk]:
-    """Cut a file into chunks of whole lines of about `size` bytes; a broken archive's rest is a last, truncated line."""
-    cutter, truncated = _Cutter(file, path=None if is_archive(path) else path.resolve()), False
+def chunks(path: Path, file: int, size: int = CHUNK_BYTES, unpack: Unpack | None = None) -> Iterator[Chunk]:
+    """Cut a file into chunks of whole lines of about `size` bytes; a broken archive's rest is a last, truncated line.
+
+    Parameters
+    ----------
+    path, file
+        The file, and its index among those read.
+    unpack
+        How batches of its format are taken apart; offsets are then those of the records as lines.
+    """
     with path.open("rb") as opened:
-        for block, truncated in _whole_blocks(path, opened, size):  # noqa: B007  # the last value tells whether the archive broke off
-            cutter.position = opened.tell()
-            yield from cutter.feed(block)
-    if cutter.rest or truncated:
-        yield cutter.chunk(cutter.rest, truncated=truncated)
+        blocks = _Blocks(path, opened, size)
+        records = _records(path, blocks)
+        if records is None:
+            yield from _unpacked(_line_chunks(path, file, blocks, opened, unpack), unpack)
+        else:
+            yield from _record_chunks(file, records, blocks, opened, unpack)
+
+
+def holds_several(path: Path) -> bool:
+    """Tell whether the lines of a file are not its records, as in JSON arrays and tables with a header."""
+    with path.open("rb") as opened:
+        return _records(path, _Blocks(path, opened, _SNIFFED_BYTES)) is not None
+
+
+def _records(path: Path, blocks: _Blocks) -> Iterator[tuple[bytes, int]] | None:
+    """Return the records of a file whose lines they are not, each with its physical line."""
+    first = b"" if path.name.endswith(".parquet") else blocks.peek()
+    if is_table(path.name, first):
+        return table_records(blocks, path.name)
+    return document_records(blocks) if is_document(first[:_SNIFFED_BYTES]) else None
+
+
+def _line_chunks(
+    path: Path, file: int, blocks: _Blocks, opened: BinaryIO, unpack: Unpack | None
+) -> Iterator[Chunk]:
+    place = None if is_archive(path) else path.resolve()
+    cutter = _Cutter(file, path=place, longest=LONGEST_BATCH if unpack else None)
+    for block in blocks:
+        cutter.position = opened.tell()
+        yield from cutter.feed(block)
+    if cutter.rest or blocks.truncated:
+        yield cutter.chunk(cutter.rest, truncated=blocks.truncated)
+
+
+def _unpacked(found: Iterator[Chunk], unpack: Unpack | None) -> Iterator[Chunk]:
+    """Take the batches of chunks apart; what follows them moves by the bytes that this adds."""
+    if unpack is None:
+        yield from found
+        return
+    moved = 0
+    for chunk in found:
+        if chunk.truncated or unpack.marker not in chunk.data:
+            yield chunk if not moved else replace(chunk, offset=chunk.offset + moved, path=None)
+            continue
+        lines = chunk.data.removesuffix(b"\n").split(b"\n")
+        for block in blocks_of(
+            zip(lines, range(chunk.first_line, chunk.first_line + len(lines)), strict=True), unpack
+        ):
+            yield _of_block(block, chunk, chunk.offset + moved)
+            moved += block.size
+        moved -= len(chunk.data)
+
+
+def _of_block(block: Unpacked, chunk: Chunk, offset: int) -> Chunk:
+    return replace(
+        chunk, data=block.data, offset=offset, first_line=block.numbers[0], numbers=tuple(block.numbers), path=None
+    )  # fmt: skip
+
+
+def _record_chunks(
+    file: int, records: Iterator[tuple[bytes, int]], blocks: _Blocks, opened: BinaryIO, unpack: Unpack | None
+) -> Iterator[Chunk]:
+    """Gather records into chunks; where the archive broke off, the last one is what is left of a record."""
+    chunk = Chunk(file, b"", 1, 0)
+    last: list[tuple[bytes, int]] = []
+
+    def but_the_last() -> Iterator[tuple[bytes, int]]:
+        for record in records:
+            yield from last
+            last[:] = [record]
+        if not blocks.truncated:
+            yield from last
+
+    for block in blocks_of(but_the_last(), unpack):
+        chunk = replace(_of_block(block, chunk, chunk.offset + len(chunk.data)), position=opened.tell())
+        yield chunk
+    if blocks.truncated:
+        line, number = last[0] if last else (b"", 1)
+        yield Chunk(file, line, number, chunk.offset + len(chunk.data), truncated=True)
 
 
 def count_newlines(path: Path, start: int, stop: int) -> int:

@@ -23,12 +23,14 @@ from eventlib.errors import BadCallError
 from eventlib.judging import Piece, Task, judge_chunk
 from eventlib.model import quarantine_columns
 from eventlib.rows import Log, Plan, gather_pieces
+from eventlib.sources import unpack_of
 from eventlib.sources.files import (
     CHUNK_BYTES,
     Chunk,
     chunks,
     count_newlines,
     digest_file,
+    holds_several,
     range_chunks,
     unchanging,
 )
@@ -52,24 +54,34 @@ class _Part:
     start: int = 0
     stop: int | None = None
     newlines: int = 0
+    source: str = "native"
 
     def chunks(self, size: int) -> Iterator[Chunk]:
         path = Path(self.path)
         if self.stop is None:
-            return chunks(path, self.file)
+            return chunks(path, self.file, unpack=unpack_of(self.source))
         return range_chunks(path, self.file, self.start, self.stop, self.newlines, size)
+
+
+def _is_whole(path: Path, source: str) -> bool:
+    """Tell whether a file must be read by one task: where a record stands in it is known to whoever read what is before."""
+    return path.name.endswith(_WHOLE) or unpack_of(source) is not None or holds_several(path)
 
 
 def _parts(plan: Plan, block: int) -> list[_Part]:
     """Cut plain files into ranges of whole blocks; more blocks to a range where there would be too many."""
-    sizes = [None if path.name.endswith(_WHOLE) else path.stat().st_size for path in plan.paths]
+    sources = [name for name, _ in plan.names]
+    sizes = [
+        None if _is_whole(path, source) else path.stat().st_size
+        for path, source in zip(plan.paths, sources, strict=True)
+    ]
     total = sum(size or 0 for size in sizes)
     span = block * max(1, min(_RANGE_BLOCKS, total // (block * 64)), -(-total // (block * _MOST_TASKS // 2)))
     found: list[_Part] = []
     for file, (path, size) in enumerate(zip(plan.paths, sizes, strict=True)):
         text = os.fspath(path.resolve())
         if size is None:
-            found.append(_Part(file, text))
+            found.append(_Part(file, text, source=sources[file]))
         else:
             found += [_Part(file, text, start, min(start + span, size)) for start in range(0, size, span)]
     if len(found) >= _MOST_TASKS:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -394,9 +394,11 @@ def test_what_an_erasure_had_to_read_again_is_not_held(runs: Runs, monkeypatch: 
         [runs.log([login(5, anonymous_id="a-1", user_id="u-1"), event(anonymous_id="a-2")])]
     )
 
-    def leaving(version: Path, tombstones: Tombstones) -> tuple[int, int, frozenset[str]]:
+    def leaving(
+        version: Path, tombstones: Tombstones, sources: Mapping[str, str]
+    ) -> tuple[int, int, frozenset[str]]:
         (version.parent / "reread.txt").write_text("u-1 " + runs.pseudonym("user_id", "u-1"))
-        return blank_refused(version, tombstones)
+        return blank_refused(version, tombstones, sources)
 
     monkeypatch.setattr("eventlib.erasure.run.blank_refused", leaving)
     done = runs.erase(before, "user_id:u-1")

@@ -1,0 +1,101 @@
+"""Segment and RudderStack: raw events (track, page, screen, identify, alias, group), alone or in batches."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import orjson
+
+from eventlib.consent.decoders import InvalidSignalError, decode_segment
+from eventlib.sources.base import Event, Repairs, Skipped
+from eventlib.sources.containers import Unpack
+from eventlib.sources.tracker import TrackerAdapter
+
+__all__ = ["RudderStackAdapter", "SegmentAdapter"]
+
+_OF_THE_BATCH = ("sentAt", "receivedAt", "integrations")
+
+
+def _parts(line: bytes) -> list[bytes] | None:
+    """Take a batch apart: each event gets what the batch says once for all of them."""
+    try:
+        record = orjson.loads(line)
+    except orjson.JSONDecodeError:
+        return None
+    batch = record.get("batch") if isinstance(record, dict) else None
+    if not isinstance(batch, list) or not batch:
+        return None
+    shared = {name: record[name] for name in _OF_THE_BATCH if name in record}
+    context = record.get("context")
+    made = []
+    for member in batch:
+        if isinstance(member, dict):
+            whole = {**shared, **member}
+            if isinstance(context, dict) and isinstance(member.get("context", {}), dict):
+                whole["context"] = {**context, **member.get("context", {})}
+            made.append(orjson.dumps(whole))
+        else:
+            made.append(orjson.dumps(member))
+    return made
+
+
+class SegmentAdapter(TrackerAdapter):
+    """Segment's raw events."""
+
+    name: ClassVar[str] = "segment"
+    unpack: ClassVar[Unpack | None] = Unpack(b'"batch"', _parts)
+
+    def opened(self, record: Event, repairs: Repairs) -> Event | Skipped:
+        """Read the consent object, and name both ids of an alias."""
+        context = record.get("context")
+        consent = context.get("consent") if isinstance(context, dict) else None
+        if isinstance(consent, dict) and isinstance(context, dict):
+            context["consent"] = {**consent, "categoryPreferences": self.said(consent)}
+        if record.get("type") == "alias":
+            record["properties"] = {**_mapping(record.get("properties")), "identifiers": _identifiers(record)}
+        return record
+
+    def said(self, consent: Event) -> Any:
+        """Return what a consent object says of categories; damage stays visible as damage."""
+        try:
+            return decode_segment(consent).plain()
+        except InvalidSignalError:
+            return {"unreadable": "unreadable"}
+
+
+class RudderStackAdapter(SegmentAdapter):
+    """RudderStack's, which says by lists of ids what is allowed and denied."""
+
+    name: ClassVar[str] = "rudderstack"
+
+    def said(self, consent: Event) -> Any:
+        """Read `allowedConsentIds` and `deniedConsentIds` as categories; a category in both is refused."""
+        lists = [consent.get(name) for name in ("allowedConsentIds", "deniedConsentIds")]
+        if lists == [None, None]:
+            return super().said(consent)
+        if not all(_is_list_of_texts(ids) for ids in lists if ids is not None):
+            return {"unreadable": "unreadable"}
+        allowed, denied = (
+            dict.fromkeys(ids or (), granted) for ids, granted in zip(lists, (True, False), strict=True)
+        )
+        return {**allowed, **denied}
+
+
+def _mapping(value: object) -> Event:
+    return value if isinstance(value, dict) else {}
+
+
+def _is_list_of_texts(value: object) -> bool:
+    return isinstance(value, list) and len(value) <= 256 and all(isinstance(item, str) for item in value)
+
+
+def _identifiers(record: Event) -> list[Event]:
+    """Return the ids that an alias joins; the earlier one may have been a device's or an account's."""
+    named = [
+        ("user_id", record.get("userId")),
+        ("user_id", record.get("previousId")),
+        ("anonymous_id", record.get("previousId")),
+    ]
+    return [
+        {"namespace": space, "value": value} for space, value in named if isinstance(value, str) and value
+    ]

@@ -1,0 +1,292 @@
+"""A tracker's record as a canonical event, by the table of its format.
+
+What the table names goes to its canonical place. What is left stays in `properties` under its own name, so that nothing is
+lost; an event that has a meaning in the GEO vocabulary becomes that event, if it has what the vocabulary asks for, and keeps
+its own name otherwise. What was mapped, guessed and left is counted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import Any, ClassVar, Final
+from urllib.parse import urlsplit
+
+from eventlib.sources.base import Adapter, Event, Repairs, Skipped
+from eventlib.sources.reading import Route, UnreadableError, first_of, found, take
+from eventlib.sources.tables import Meaning, Table, shipped_table
+from eventlib.sources.vocabulary import Wanted, same_name, wanted
+
+__all__ = ["TrackerAdapter", "content_of"]
+
+_VERSION: Final = "1-0-0"
+_VIEWED: Final = "page_view_id"
+_OTHER_EVENTS: Final = "(other events)"
+"""Scope of repairs to events that the table does not name: their names may be anything, and are not told before consent."""
+
+_NOT_KEPT: Final = "says who or where somebody is: not kept"
+_DEEPEST: Final = 8
+_PERSONAL: Final = frozenset({
+    "ip", "ipaddress", "useripaddress", "remoteip", "clientip", "remoteaddr", "requestip", "email", "emailaddress", "phone",
+    "phonenumber", "mobilephone", "firstname", "lastname", "fullname", "birthday", "dateofbirth", "street", "streetaddress",
+    "advertisingid", "idfa", "idfv", "gaid", "androidid", "ssn", "taxid", "iban", "creditcard", "cardnumber",
+})  # fmt: skip
+"""Names, in small letters without marks, under which trackers keep what must not be saved as it is."""
+
+
+def content_of(url: str | None) -> str | None:
+    """Return what a page is called where no tracker names its content: host and path of its address.
+
+    Examples
+    --------
+    >>> content_of("https://www.example.org/guide/geo/?utm_source=chatgpt.com#top")
+    'www.example.org/guide/geo'
+    """
+    if not isinstance(url, str) or len(url) > 8192:
+        return None
+    try:
+        parts = urlsplit(url.strip())
+    except ValueError:
+        return None
+    host = parts.netloc.rpartition("@")[2].casefold()
+    return (host + parts.path.rstrip("/"))[:1024] or None
+
+
+class TrackerAdapter(Adapter):
+    """A format that a table describes; trackers with oddities of their own override `opened`.
+
+    Parameters
+    ----------
+    table
+        The table, if it is another than the tracker's own.
+    """
+
+    name: ClassVar[str] = ""
+    unplanned: ClassVar[bool] = True
+    keeps_own: ClassVar[bool] = True
+    derived: ClassVar[Mapping[str, frozenset[str]]] = {"*": frozenset({"observation", _VIEWED, "content_id"})}
+
+    def __init__(self, table: Table | None = None) -> None:
+        self.table = table or shipped_table(self.name)
+        self.source = self.table.source
+
+    def sniff(self, records: Sequence[Mapping[str, Any]]) -> str | None:  # type: ignore[override]  # of a table, not of a class
+        """Look for what the table says that the format is recognised by."""
+        hits = sum(self.recognises(record) for record in records)
+        told = ", ".join(self.table.recognise.get("all", ()))
+        return f"{hits} of {len(records)} records have {told}" if hits else None
+
+    def recognises(self, record: Mapping[str, Any]) -> bool:
+        """Tell whether a record looks like one of this format."""
+        stated = self.table.recognise
+        return (
+            bool(stated)
+            and all(_there(record, place) for place in stated.get("all", ()))
+            and (not stated.get("any") or any(_there(record, place) for place in stated["any"]))
+            and not any(_there(record, place) for place in stated.get("none", ()))
+            and all(_at(record, place) in values for place, values in stated.get("values", {}).items())
+        )
+
+    def opened(self, record: Event, repairs: Repairs) -> Event | Skipped:  # for those who override it
+        """Return a record in the form that the table speaks of."""
+        return record
+
+    def adapt(
+        self, record: Event, previous: bytes, learned: Mapping[str, Any], repairs: Repairs
+    ) -> Event | Skipped:  # the interface's
+        """Turn one record into a canonical event."""
+        opened = self.opened(record, repairs)
+        if isinstance(opened, Skipped):
+            return opened
+        named = first_of(opened, self.table.event_name)
+        name = named[1] if named else None
+        if named:
+            take(opened, named[0])
+        scope = name if isinstance(name, str) and name in self.table.events else _OTHER_EVENTS
+        event = self._envelope(opened, scope, repairs)
+        properties = self._left(opened, scope, repairs)
+        event["event_name"], event["properties"] = self._meant(name, scope, properties, event, repairs)
+        return event
+
+    def _envelope(self, record: Event, scope: str, repairs: Repairs) -> Event:
+        """Take out of a record what has a place of its own in the canonical event."""
+        event: Event = {
+            "event_id": None, "schema_version": _VERSION, "occurred_at": None, "source": self.source,
+            "channel": self.table.channel, "anonymous_id": None, "user_id": None, "consent": None,
+        }  # fmt: skip
+        for field in self.table.fields:
+            at = first_of(record, field.alternatives)
+            if at is None:
+                continue
+            route, value = at
+            try:
+                read, repair = field.reader(value)
+            except UnreadableError:
+                if "." not in field.target:
+                    event[field.target] = value  # the verdict says what is wrong with it
+                    take(record, route)
+                continue
+            if not field.keep:
+                take(record, route)
+            if repair:
+                repairs.add(scope, ".".join(route), repair)
+            if read is not None:
+                _put(event, field.target, read)
+        if event.get("received_at") is None:
+            event["received_at"] = event.get("sent_at") or event["occurred_at"]
+            repairs.add(
+                "(all)", "received_at", "no arrival time: that of sending, or the record's own, stands for it"
+            )
+        if event["occurred_at"] is None:
+            event["occurred_at"] = event["received_at"]
+            repairs.add("(all)", "occurred_at", "no time of its own: the arrival stands for it")
+        return event
+
+    def _left(self, record: Event, scope: str, repairs: Repairs) -> Event:
+        """Return what has no place as properties: the tracker's own properties, and all else under its name."""
+        for route in self.table.implied:
+            take(record, route)
+        for route in self.table.personal:
+            if found(record, route) is not None:
+                take(record, route)
+                repairs.add(scope, ".".join(route), _NOT_KEPT)
+        _forget(record, scope, repairs)
+        properties: Event = {}
+        for route in self.table.properties:
+            held = found(record, route)
+            if isinstance(held, dict):
+                take(record, route)
+                for name, value in held.items():
+                    self._add(properties, name, value, scope, repairs)
+        for name, value in record.items():
+            if value is not None and value not in ({}, []):
+                self._add(properties, name, value, scope, repairs)
+        return properties
+
+    def _add(
+        self, taken: Event, name: str, value: Any, scope: str, repairs: Repairs, onto: Event | None = None
+    ) -> None:
+        """Keep a value under its own name, or, where that is taken, under the format's name before it."""
+        free = name
+        while free in taken:
+            free = f"{self.source}_{free}"
+        if free != name:
+            repairs.add(scope, "properties", f"a name was taken: kept with {self.source}_ before it")
+        (taken if onto is None else onto)[free] = value
+
+    def _meant(
+        self, name: Any, scope: str, properties: Event, event: Event, repairs: Repairs
+    ) -> tuple[Any, Event]:
+        """Return the canonical event that a tracker's is, or its own name."""
+        if not isinstance(name, str):
+            return name, properties
+        meaning = self.table.events.get(name) or _spelled(name)
+        asked = wanted(meaning.event_name) if meaning else None
+        if meaning is None or asked is None:
+            repairs.add(scope, "event_name", "no meaning in the vocabulary: kept under its own name")
+            return name, properties
+        made = self._vocabulary(meaning, asked, scope, properties, event, repairs)
+        missing = sorted(asked.required - set(made))
+        if missing:
+            repairs.add(
+                scope,
+                "event_name",
+                f"lacks {', '.join(missing)} of {meaning.event_name}: kept under its own name",
+            )
+            own = f"{self.source}_{name}" if wanted(name) else name
+            return own, properties
+        if meaning.event_name != name:
+            repairs.add(scope, "event_name", f"read as {meaning.event_name}")
+        for target in asked.readers.keys() & properties.keys():
+            held = properties.pop(target)  # it means something else here, or is not what the vocabulary takes
+            self._add({**properties, **made, target: None}, target, held, scope, repairs, onto=properties)
+        return meaning.event_name, {**properties, **made}
+
+    def _vocabulary(
+        self, meaning: Meaning, asked: Wanted, scope: str, properties: Event, event: Event, repairs: Repairs
+    ) -> Event:
+        """Return the canonical properties that can be told; those that were read are taken out, if none is missing."""
+        made: Event = {}
+        taken: list[Route] = []
+        for target, reader in asked.readers.items():
+            at = first_of(properties, (*meaning.properties.get(target, ()), (target,)))
+            if at is None:
+                continue
+            try:
+                value, repair = meaning.readers.get(target, reader)(at[1])
+                value = reader(value)[0]
+            except UnreadableError:
+                repairs.add(scope, ".".join(at[0]), f"not what {target} takes: left as it is")
+                continue
+            if value is not None:
+                made[target] = value
+                taken.append(at[0])
+            if repair:
+                repairs.add(scope, ".".join(at[0]), repair)
+        made |= {name: value for name, value in meaning.literals.items() if name not in made}
+        self._guessed(made, asked, scope, properties, event, repairs)
+        if asked.required <= set(made):
+            for route in taken:
+                take(properties, route)
+        return made
+
+    def _guessed(
+        self, made: Event, asked: Wanted, scope: str, properties: Event, event: Event, repairs: Repairs
+    ) -> None:
+        """Fill what no tracker but ours sends: what was observed, and what the page and the view are called."""
+        if "observation" in asked.readers:
+            made.setdefault("observation", "owned")
+        if _VIEWED in asked.readers and _VIEWED not in made:
+            at = first_of(properties, self.table.page_view_id)
+            own = (
+                event.get("event_id")
+                if _VIEWED in asked.required and "active_ms" not in asked.required
+                else None
+            )
+            if value := at[1] if at and isinstance(at[1], str) else own:
+                made[_VIEWED] = value
+        if "content_id" in asked.readers and "content_id" not in made:
+            at = first_of(properties, self.table.content_id)
+            if at and isinstance(at[1], str | int):
+                made["content_id"] = str(at[1])
+            elif content := content_of((event.get("context") or {}).get("url")):
+                made["content_id"] = content
+                repairs.add(scope, "content_id", "host and path of the page's address stand for it")
+
+
+def _forget(held: Event, scope: str, repairs: Repairs, depth: int = 0) -> None:
+    """Take out what says who somebody is or where they live: it would be saved as it is (S2.9)."""
+    for name in [name for name in held if name.isascii() and _plain(name) in _PERSONAL]:
+        if held.pop(name) is not None:
+            repairs.add(scope, _plain(name), _NOT_KEPT)
+    for value in held.values() if depth < _DEEPEST else ():
+        for inside in value if type(value) is list else [value]:
+            if type(inside) is dict:
+                _forget(inside, scope, repairs, depth + 1)
+
+
+@lru_cache(4096)
+def _plain(name: str) -> str:
+    return "".join(filter(str.isalnum, name.casefold()))
+
+
+def _spelled(name: str) -> Meaning | None:
+    canonical = same_name(name)
+    return Meaning(canonical) if canonical else None
+
+
+def _put(event: Event, target: str, value: Any) -> None:
+    group, _, name = target.rpartition(".")
+    if group:
+        event[group] = {**(event.get(group) or {}), name: value}
+    else:
+        event[name] = value
+
+
+def _at(record: Mapping[str, Any], place: str) -> Any:
+    value = found(record, tuple(place.split(".")))
+    return value if isinstance(value, str | int | float | bool) else None
+
+
+def _there(record: Mapping[str, Any], place: str) -> bool:
+    return found(record, tuple(place.split("."))) is not None

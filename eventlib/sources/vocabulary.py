@@ -1,0 +1,85 @@
+"""What the canonical events ask of their properties, as the shipped schemas state it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, Final
+
+from eventlib.model import EVENT_NAMES
+from eventlib.resources import schemas_dir
+from eventlib.sources.reading import READERS, Reader, UnreadableError
+
+__all__ = ["Wanted", "same_name", "wanted"]
+
+_OF_TYPE: Final = {"string": "text", "integer": "integer", "number": "number", "boolean": "boolean"}
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """The properties of one canonical event.
+
+    Attributes
+    ----------
+    required
+        Names of those without which the event is none.
+    readers
+        How a value of each becomes what its schema takes.
+    """
+
+    required: frozenset[str]
+    readers: Mapping[str, Reader]
+
+
+@cache
+def wanted(event_name: str) -> Wanted | None:
+    """Return what a canonical event takes, by its newest shipped schema; None of a name that has none."""
+    if event_name not in EVENT_NAMES:
+        return None
+    paths = (schemas_dir() / "events" / event_name).glob("*.json")
+    newest = max(paths, key=lambda path: [int(part) for part in path.stem.split("-")])
+    schema = json.loads(newest.read_text(encoding="utf-8"))
+    readers = {name: _reader(described) for name, described in schema["properties"].items()}
+    return Wanted(frozenset(schema.get("required", ())), readers)
+
+
+def _reader(described: Mapping[str, Any]) -> Reader:
+    choices, longest = described.get("enum"), described.get("maxLength")
+    read = READERS[_OF_TYPE.get(str(described.get("type")), "any")]
+
+    def checked(value: Any) -> tuple[Any, str]:
+        made, repair = read(value)
+        if (choices and made not in choices) or (longest and isinstance(made, str) and len(made) > longest):
+            raise UnreadableError
+        if described.get("minimum", made) > made if isinstance(made, int | float) else False:
+            raise UnreadableError
+        return made, repair
+
+    return checked
+
+
+@cache
+def _spellings() -> dict[str, str]:
+    """Return canonical names by the ways in which trackers spell them: in the past, in capitals, in one word."""
+    spelled: dict[str, str] = {}
+    for name in EVENT_NAMES:
+        thing, action = name.split("_")
+        past = {"show": "shown", "land": "landed", "copy": "copied"}.get(
+            action, action + ("d" if action.endswith("e") else "ed")
+        )
+        spelled |= {thing + action: name, thing + past: name}
+    return spelled
+
+
+@cache
+def same_name(name: str) -> str | None:
+    """Return the canonical event that a tracker's name spells in its own way.
+
+    Examples
+    --------
+    >>> same_name("Citation Clicked"), same_name("answer-generate"), same_name("Order Completed")
+    ('citation_click', 'answer_generate', None)
+    """
+    return _spellings().get("".join(filter(str.isalnum, name.casefold()))) if len(name) < 64 else None
