@@ -12,7 +12,7 @@ from functools import lru_cache
 from typing import Any, ClassVar, Final
 from urllib.parse import urlsplit
 
-from eventlib.sources.base import Adapter, Event, Repairs, Skipped
+from eventlib.sources.base import About, Adapter, Event, Repairs, Skipped
 from eventlib.sources.reading import Route, UnreadableError, first_of, found, take
 from eventlib.sources.tables import Meaning, Table, shipped_table
 from eventlib.sources.vocabulary import Wanted, same_name, wanted
@@ -69,6 +69,7 @@ class TrackerAdapter(Adapter):
     def __init__(self, table: Table | None = None) -> None:
         self.table = table or shipped_table(self.name)
         self.source = self.table.source
+        self.about = About(self.table.title, self.table.seen, traps=self.table.traps)
 
     def sniff(self, records: Sequence[Mapping[str, Any]]) -> str | None:  # type: ignore[override]  # of a table, not of a class
         """Look for what the table says that the format is recognised by."""
@@ -236,6 +237,9 @@ class TrackerAdapter(Adapter):
         """Fill what no tracker but ours sends: what was observed, and what the page and the view are called."""
         if "observation" in asked.readers:
             made.setdefault("observation", "owned")
+        if "conversion_id" in asked.required and "conversion_id" not in made and event.get("event_id"):
+            made["conversion_id"] = event["event_id"]
+            repairs.add(scope, "conversion_id", "the event's own id stands for it")
         if _VIEWED in asked.readers and _VIEWED not in made:
             at = first_of(properties, self.table.page_view_id)
             own = (
