@@ -31,6 +31,7 @@ PAGE: dict[str, Any] = {
 
 def adapted(record, source="segment"):
     event = adapter(source).adapt(orjson.loads(orjson.dumps(record)), b"", {}, Repairs())
+    assert isinstance(event, dict)
     assert registry().judge(event, unplanned=True, own=True) is None
     return event
 
