@@ -11,6 +11,7 @@ from eventlib.errors import BadCallError
 from eventlib.sources.base import Adapter, Event, Repairs, Skipped
 from eventlib.sources.containers import Unpack
 from eventlib.sources.decode import text_of
+from eventlib.sources.ga4 import Ga4Adapter
 from eventlib.sources.native import NativeAdapter
 from eventlib.sources.segment import RudderStackAdapter, SegmentAdapter
 from eventlib.sources.tables import read_table
@@ -36,6 +37,7 @@ ADAPTERS: Mapping[str, type[Adapter]] = {
     "ubi": UbiAdapter,
     "segment": SegmentAdapter,
     "rudderstack": RudderStackAdapter,
+    "ga4": Ga4Adapter,
 }
 """Adapters by the name that `--source` takes; one line adds another."""
 
