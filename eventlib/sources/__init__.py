@@ -14,6 +14,7 @@ from eventlib.sources.decode import text_of
 from eventlib.sources.ga4 import Ga4Adapter
 from eventlib.sources.native import NativeAdapter
 from eventlib.sources.segment import RudderStackAdapter, SegmentAdapter
+from eventlib.sources.snowplow import SnowplowAdapter
 from eventlib.sources.tables import read_table
 from eventlib.sources.tracker import TrackerAdapter
 from eventlib.sources.ubi import UbiAdapter
@@ -38,6 +39,7 @@ ADAPTERS: Mapping[str, type[Adapter]] = {
     "segment": SegmentAdapter,
     "rudderstack": RudderStackAdapter,
     "ga4": Ga4Adapter,
+    "snowplow": SnowplowAdapter,
 }
 """Adapters by the name that `--source` takes; one line adds another."""
 

@@ -29,11 +29,11 @@ _HARMLESS: Final[set[str]] = set()
 _NOT_KEPT: Final = "says who or where somebody is: not kept"
 _DEEPEST: Final = 8
 _REMEMBERED: Final = 4096
-_NOTHING: Final[tuple[Any, ...]] = (None, {}, [])
 _PERSONAL: Final = frozenset({
     "ip", "ipaddress", "useripaddress", "remoteip", "clientip", "remoteaddr", "requestip", "email", "emailaddress", "phone",
     "phonenumber", "mobilephone", "firstname", "lastname", "fullname", "birthday", "dateofbirth", "street", "streetaddress",
-    "advertisingid", "idfa", "idfv", "gaid", "androidid", "ssn", "taxid", "iban", "creditcard", "cardnumber",
+    "advertisingid", "idfa", "idfv", "gaid", "androidid", "appleidfa", "appleidfv", "androididfa", "openidfa", "appsetid",
+    "ssn", "taxid", "iban", "creditcard", "cardnumber",
 })  # fmt: skip
 """Names, in small letters without marks, under which trackers keep what must not be saved as it is."""
 
@@ -183,7 +183,8 @@ class TrackerAdapter(Adapter):
     def _left(self, record: Event, scope: str, repairs: Repairs) -> Event:
         """Return what has no place as properties: the tracker's own properties, and all else under its name."""
         for route in self.table.implied:
-            take(record, route)
+            if route[0] in record:
+                take(record, route)
         for route in self.table.personal:
             if route[0] in record and found(record, route) is not None:
                 take(record, route)
@@ -195,12 +196,12 @@ class TrackerAdapter(Adapter):
             if type(held) is dict:
                 take(record, route)
                 self._join(properties, held, scope, repairs)
-        self._join(
-            properties,
-            {name: value for name, value in record.items() if value not in _NOTHING},
-            scope,
-            repairs,
-        )
+        told = {
+            name: value
+            for name, value in record.items()
+            if value is not None and (value or type(value) not in {dict, list})
+        }
+        self._join(properties, told, scope, repairs)
         return properties
 
     def _join(self, properties: Event, more: Event, scope: str, repairs: Repairs) -> None:
@@ -214,6 +215,9 @@ class TrackerAdapter(Adapter):
         self, taken: Event, name: str, value: Any, scope: str, repairs: Repairs, onto: Event | None = None
     ) -> None:
         """Keep a value under its own name, or, where that is taken, under the format's name before it."""
+        if onto is None and name not in taken:
+            taken[name] = value
+            return
         free = name
         while free in taken:
             free = f"{self.source}_{free}"
