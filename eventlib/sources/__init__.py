@@ -9,6 +9,7 @@ from typing import Any
 
 from eventlib.errors import BadCallError
 from eventlib.sources.base import Adapter, Event, Repairs, Skipped
+from eventlib.sources.cloudevents import CloudEventsAdapter
 from eventlib.sources.containers import Unpack
 from eventlib.sources.decode import text_of
 from eventlib.sources.native import NativeAdapter
@@ -38,6 +39,7 @@ ADAPTERS: Mapping[str, type[Adapter]] = {
     "segment": SegmentAdapter,
     "rudderstack": RudderStackAdapter,
     "posthog": PostHogAdapter,
+    "cloudevents": CloudEventsAdapter,
 }
 """Adapters by the name that `--source` takes; one line adds another."""
 
