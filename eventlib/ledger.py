@@ -10,7 +10,7 @@ from eventlib.errors import EventlibError
 
 __all__ = ["SKIPPED", "Entry", "Ledger", "LedgerError"]
 
-SKIPPED: Final = frozenset({"blank_line", "bulk_action", "no_visitor"})
+SKIPPED: Final = frozenset({"blank_line", "bulk_action", "feedback_event", "no_visitor"})
 """What a line that holds no record, or one that is nobody's, is counted under; such a line is not rejected."""
 
 

@@ -9,10 +9,12 @@ from typing import Any
 
 from eventlib.errors import BadCallError
 from eventlib.sources.base import Adapter, Event, Repairs, Skipped
+from eventlib.sources.cloudevents import CloudEventsAdapter
 from eventlib.sources.containers import Unpack
 from eventlib.sources.decode import text_of
 from eventlib.sources.ga4 import Ga4Adapter
 from eventlib.sources.native import NativeAdapter
+from eventlib.sources.posthog import PostHogAdapter
 from eventlib.sources.segment import RudderStackAdapter, SegmentAdapter
 from eventlib.sources.snowplow import SnowplowAdapter
 from eventlib.sources.tables import read_table
@@ -40,6 +42,8 @@ ADAPTERS: Mapping[str, type[Adapter]] = {
     "rudderstack": RudderStackAdapter,
     "ga4": Ga4Adapter,
     "snowplow": SnowplowAdapter,
+    "posthog": PostHogAdapter,
+    "cloudevents": CloudEventsAdapter,
 }
 """Adapters by the name that `--source` takes; one line adds another."""
 
