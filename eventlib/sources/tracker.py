@@ -26,6 +26,7 @@ _OTHER_EVENTS: Final = "(other events)"
 
 _NOT_KEPT: Final = "says who or where somebody is: not kept"
 _DEEPEST: Final = 8
+_HOLDERS: Final = frozenset({dict, list})
 _PERSONAL: Final = frozenset({
     "ip", "ipaddress", "useripaddress", "remoteip", "clientip", "remoteaddr", "requestip", "email", "emailaddress", "phone",
     "phonenumber", "mobilephone", "firstname", "lastname", "fullname", "birthday", "dateofbirth", "street", "streetaddress",
@@ -147,7 +148,7 @@ class TrackerAdapter(Adapter):
         for route in self.table.implied:
             take(record, route)
         for route in self.table.personal:
-            if found(record, route) is not None:
+            if record.get(route[0]) is not None and found(record, route) is not None:
                 take(record, route)
                 repairs.add(scope, ".".join(route), _NOT_KEPT)
         _forget(record, scope, repairs)
@@ -156,12 +157,22 @@ class TrackerAdapter(Adapter):
             held = found(record, route)
             if isinstance(held, dict):
                 take(record, route)
-                for name, value in held.items():
-                    self._add(properties, name, value, scope, repairs)
-        for name, value in record.items():
-            if value is not None and value not in ({}, []):
-                self._add(properties, name, value, scope, repairs)
+                self._add_all(properties, held, scope, repairs)
+        empty = [
+            name for name, value in record.items() if value is None or (type(value) in _HOLDERS and not value)
+        ]
+        for name in empty:
+            del record[name]
+        self._add_all(properties, record, scope, repairs)
         return properties
+
+    def _add_all(self, taken: Event, held: Event, scope: str, repairs: Repairs) -> None:
+        """Keep values under their own names; one by one where some of these are taken."""
+        if taken.keys().isdisjoint(held):
+            taken.update(held)
+            return
+        for name, value in held.items():
+            self._add(taken, name, value, scope, repairs)
 
     def _add(
         self, taken: Event, name: str, value: Any, scope: str, repairs: Repairs, onto: Event | None = None
@@ -256,16 +267,26 @@ class TrackerAdapter(Adapter):
 
 def _forget(held: Event, scope: str, repairs: Repairs, depth: int = 0) -> None:
     """Take out what says who somebody is or where they live: it would be saved as it is (S2.9)."""
-    for name in [name for name in held if name.isascii() and _plain(name) in _PERSONAL]:
+    for name in [name for name in held if _tells_who(name)]:
         if held.pop(name) is not None:
             repairs.add(scope, _plain(name), _NOT_KEPT)
-    for value in held.values() if depth < _DEEPEST else ():
-        for inside in value if type(value) is list else [value]:
-            if type(inside) is dict:
-                _forget(inside, scope, repairs, depth + 1)
+    if depth == _DEEPEST:
+        return
+    for value in held.values():
+        kind = type(value)
+        if kind is dict:
+            _forget(value, scope, repairs, depth + 1)
+        elif kind is list:
+            for inside in value:
+                if type(inside) is dict:
+                    _forget(inside, scope, repairs, depth + 1)
 
 
 @lru_cache(4096)
+def _tells_who(name: str) -> bool:
+    return name.isascii() and _plain(name) in _PERSONAL
+
+
 def _plain(name: str) -> str:
     return "".join(filter(str.isalnum, name.casefold()))
 
