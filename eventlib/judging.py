@@ -139,7 +139,8 @@ class _Reader:
         }
         if self.task.keep_raw:
             # no text is kept that holds an address; where the line stands is told all the same
-            row["raw"] = None if _has_address(raw, named) else raw.decode("utf-8", "replace")
+            hidden = self.adapter.holds_addresses or _has_address(raw, named)
+            row["raw"] = None if hidden else raw.decode("utf-8", "replace")
         self.refused.append({**row, **UNTOLD} if erased else row)
 
     def judge(
@@ -153,9 +154,9 @@ class _Reader:
         if isinstance(event, Skipped):
             return event, None
         minted = event.get("event_id") is None and self.adapter.name != "native"
-        if minted:
-            event["event_id"] = f"{self.adapter.name}-{fingerprint(event)[:16].hex()}"
         try:
+            if minted:
+                event["event_id"] = f"{self.adapter.name}-{fingerprint(event)[:16].hex()}"
             violation = self.registry.judge(event, unplanned=self.unplanned, own=self.adapter.keeps_own)
             return violation or self.row(event, where, minted_id=minted), event
         except (RecursionError, orjson.JSONEncodeError) as error:
