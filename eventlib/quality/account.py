@@ -27,6 +27,15 @@ __all__ = [
 
 _MEANINGS: Final = {
     "blank_line": "an empty line",
+    "no_visitor": "a record of nobody: no device and no account",
+    "no_visitor_from_ai": "a page request from an AI engine, of nobody",
+    "log_header": "a header or a comment of a log",
+    "malformed_request": "a request that is no HTTP",
+    "other_method": "a request that gets no page: not GET",
+    "health_check": "a health check",
+    "asset_request": "a request of a file that is no page",
+    "request_failed": "a request answered by a redirect or an error",
+    "not_a_request": "not a line of an access log",
     "broken_json": "not JSON",
     "broken_utf8": "not UTF-8",
     "duplicate_key": "an object has a key twice",

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from eventlib.errors import BadCallError
+from eventlib.sources.access_log import AccessLogAdapter
 from eventlib.sources.base import Adapter, Event, Repairs, Skipped
 from eventlib.sources.containers import Unpack
 from eventlib.sources.decode import text_of
@@ -38,6 +39,7 @@ ADAPTERS: Mapping[str, type[Adapter]] = {
     "segment": SegmentAdapter,
     "rudderstack": RudderStackAdapter,
     "ga4": Ga4Adapter,
+    "access_log": AccessLogAdapter,
 }
 """Adapters by the name that `--source` takes; one line adds another."""
 
