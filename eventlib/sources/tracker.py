@@ -138,6 +138,8 @@ class TrackerAdapter(Adapter):
         opened = self.opened(record, repairs)
         if isinstance(opened, Skipped):
             return opened
+        if self.table.defaults:
+            opened = {**self.table.defaults, **opened}
         named = first_of(opened, self.table.event_name)
         name = named[1] if named else None
         if named:
