@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from eventlib.model import EVENT_NAMES
 from eventlib.resources import schemas_dir
+from eventlib.sources.decode import lossless
 from eventlib.sources.reading import READERS, Reader, UnreadableError
 
 __all__ = ["Wanted", "same_name", "wanted"]
@@ -46,12 +47,31 @@ def wanted(event_name: str) -> Wanted | None:
     return Wanted(frozenset(schema.get("required", ())), readers)
 
 
+def _holder(kind: type) -> Reader:
+    """Return a reader of lists or of objects, also of those that a tracker can hold only as text."""
+
+    def read(value: Any) -> tuple[Any, str]:
+        if type(value) is kind:
+            return value, ""
+        held = lossless(value.encode(errors="replace")) if isinstance(value, str) else None
+        if type(held) is not kind:
+            raise UnreadableError
+        return held, "text read as JSON"
+
+    return read
+
+
 def _reader(described: Mapping[str, Any]) -> Reader:
     choices, longest = described.get("enum"), described.get("maxLength", 0)
     least, most = described.get("minimum", -math.inf), described.get("maximum", math.inf)
     bounded = described.get("type") in {"integer", "number"}
     plain = longest and not choices and described.get("type") == "string"
-    read = READERS[_OF_TYPE.get(str(described.get("type")), "any")]
+    kind = str(described.get("type"))
+    read = (
+        _holder({"array": list, "object": dict}[kind])
+        if kind in {"array", "object"}
+        else READERS[_OF_TYPE.get(kind, "any")]
+    )
 
     def checked(value: Any) -> tuple[Any, str]:
         if (
