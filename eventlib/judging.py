@@ -151,7 +151,7 @@ class _Reader:
         if isinstance(record, Violation):
             return record, None
         event = self.adapter.adapt(record, previous, self.task.learned, self.repairs)
-        if isinstance(event, Skipped):
+        if isinstance(event, Skipped | Violation):
             return event, None
         minted = event.get("event_id") is None and self.adapter.name != "native"
         try:

@@ -28,6 +28,7 @@ __all__ = [
 _MEANINGS: Final = {
     "blank_line": "an empty line",
     "feedback_event": "what eventlib itself told of a signal",
+    "not_this_format": "a record of another format",
     "no_visitor": "a record of nobody: no device and no account",
     "no_visitor_from_ai": "a page request from an AI engine, of nobody",
     "log_header": "a header or a comment of a log",

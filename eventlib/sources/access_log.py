@@ -86,7 +86,7 @@ class AccessLogAdapter(TrackerAdapter):
 
     def adapt(
         self, record: Event, previous: bytes, learned: Mapping[str, Any], repairs: Repairs
-    ) -> Event | Skipped:  # the interface's
+    ) -> Event | Skipped | Violation:  # the interface's
         """Turn an agent's fetch and a visitor's page request into events, and count all else by its kind."""
         if _HEADER in record:
             return Skipped("log_header")

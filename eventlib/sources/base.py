@@ -107,8 +107,8 @@ class Adapter(ABC):
     @abstractmethod
     def adapt(
         self, record: Event, previous: bytes, learned: Mapping[str, Any], repairs: Repairs
-    ) -> Event | Skipped:
-        """Turn one decoded record into a canonical event.
+    ) -> Event | Skipped | Violation:
+        """Turn one decoded record into a canonical event, or say that it holds none, or why it is refused.
 
         Parameters
         ----------

@@ -13,6 +13,7 @@ from typing import Any, ClassVar, Final, TypeGuard
 
 import orjson
 
+from eventlib.model import Violation
 from eventlib.sources.base import Event, Repairs, Skipped
 from eventlib.sources.reading import UnreadableError, read_time
 from eventlib.sources.tracker import TrackerAdapter
@@ -71,7 +72,7 @@ class Ga4Adapter(TrackerAdapter):
 
     def adapt(
         self, record: Event, previous: bytes, learned: Mapping[str, Any], repairs: Repairs
-    ) -> Event | Skipped:  # the interface's
+    ) -> Event | Skipped | Violation:  # the interface's
         """Turn a row into a canonical event; the id that is made here is told last: it is no conversion's own."""
         event = super().adapt(record, previous, learned, repairs)
         if isinstance(event, dict):

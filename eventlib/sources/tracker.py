@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Final
 from urllib.parse import urlsplit
 
+from eventlib.model import Violation
 from eventlib.sources.base import About, Adapter, Event, Repairs, Skipped
 from eventlib.sources.reading import Reader, Route, UnreadableError, first_of, found, take
 from eventlib.sources.tables import Meaning, Table, shipped_table
@@ -109,6 +110,7 @@ class TrackerAdapter(Adapter):
             for field in self.table.fields
         ]
         self.plans: dict[str, _Plan | None] = {}
+        self.elsewhere = {place for place in self.table.recognise.get("none", ()) if "." not in place}
 
     def sniff(self, records: Sequence[Mapping[str, Any]]) -> str | None:  # type: ignore[override]  # of a table, not of a class
         """Look for what the table says that the format is recognised by."""
@@ -133,8 +135,13 @@ class TrackerAdapter(Adapter):
 
     def adapt(
         self, record: Event, previous: bytes, learned: Mapping[str, Any], repairs: Repairs
-    ) -> Event | Skipped:  # the interface's
-        """Turn one record into a canonical event."""
+    ) -> Event | Skipped | Violation:  # the interface's
+        """Turn one record into a canonical event; one that has what only other formats have is none of this."""
+        if not self.elsewhere.isdisjoint(record):
+            other = min(self.elsewhere & record.keys())
+            return Violation(
+                "not_this_format", f"$.{other}", f"no record of {self.source} has a member of this name"
+            )
         opened = self.opened(record, repairs)
         if isinstance(opened, Skipped):
             return opened

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 import eventlib as el
 from eventlib.api import ReadLog
 from eventlib.geo.traffic import classify_agent
-from eventlib.sources import Repairs, Skipped, detect
+from eventlib.sources import Repairs, detect
 from eventlib.sources.access_lines import read_line, read_record
 from eventlib.sources.access_log import AccessLogAdapter
 from eventlib.sources.files import chunks, find_logs
@@ -41,7 +41,7 @@ def adapt(raw: str | bytes) -> dict[str, Any] | str:
     if not isinstance(record, dict):
         return record.code
     found = kind.adapt(record, b"", {}, Repairs())
-    return found.code if isinstance(found, Skipped) else found
+    return found if isinstance(found, dict) else found.code
 
 
 def read(path: Path, *lines: str | bytes, source: str = "auto") -> ReadLog:
