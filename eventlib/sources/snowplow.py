@@ -263,6 +263,12 @@ class SnowplowAdapter(TrackerAdapter):
 
     name: ClassVar[str] = "snowplow"
     unpack: ClassVar[Unpack | None] = Unpack(b"payload_data", _parts)
+    holds_addresses: ClassVar[bool] = True
+    derived: ClassVar[Mapping[str, frozenset[str]]] = {
+        **TrackerAdapter.derived,
+        "page_ping": frozenset({"max_scroll_pct"}),
+        "consent_update": frozenset({"purposes"}),
+    }
 
     def __init__(self, table: Table | None = None) -> None:
         super().__init__(table)

@@ -517,6 +517,15 @@ def test_a_record_of_another_format_is_not_taken_for_it():
     assert detect([native_line(native_event(0))])[0] == "native"
 
 
+@pytest.mark.parametrize("line", [tsv(enriched(event_id="x" * 2000)), orjson.dumps(payload(eid="x" * 2000))])
+def test_the_text_of_a_refused_line_is_not_kept_for_the_address_in_it(line: bytes):
+    reader = _Reader(
+        Task("snowplow", {}, None, b"k" * 32, keep_raw=True, folder=""), Chunk(0, line + b"\n", 1, 0)
+    )
+    reader.read(Chunk(0, line + b"\n", 1, 0))
+    assert [(row["json_path"], row["raw"]) for row in reader.refused] == [("$.event_id", None)]
+
+
 JSON_VALUES = st.recursive(
     st.none()
     | st.booleans()
