@@ -138,10 +138,11 @@ def _mapping(value: object) -> Event:
 
 def _id(value: object) -> str | None:
     """Read an id; what stands for everybody is none."""
-    if isinstance(value, bool) or not isinstance(value, str | int | float):
-        return None
-    text = str(value).strip()
-    return None if text in _NOBODY else str(value)
+    if type(value) is not str:
+        if value is None or isinstance(value, bool) or not isinstance(value, str | int | float):
+            return None
+        value = str(value)
+    return None if value.strip() in _NOBODY else value
 
 
 def _is_users(distinct: str, record: Event, properties: Event) -> bool:
