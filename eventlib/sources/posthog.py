@@ -94,6 +94,7 @@ class PostHogAdapter(TrackerAdapter):
         scope = name if isinstance(name, str) and name in self.table.events else "(other events)"
         who = self._who(record, properties, scope, repairs)
         record["anonymous_id"], record["user_id"] = who.device, who.user
+        record["channel"] = _side(properties)
         record["$said"] = _said(name, properties.get("$cookieless_mode"))
         if name == "$identify" and who.user is None:
             record["event"] = "$set"
@@ -114,7 +115,9 @@ class PostHogAdapter(TrackerAdapter):
         A device is named by the distinct_id that it has while nobody is known on it: after a `reset()` that is another than
         its $device_id, so that what a stranger does after a logout is not the last user's.
         """
-        machine, stated, earlier, inner, older = (_id(properties.pop(place, None)) for place in _ID_PLACES)
+        machine, stated, earlier, inner, older = [
+            _id(properties.pop(place)) if place in properties else None for place in _ID_PLACES
+        ]
         distinct = _id(record.pop("distinct_id", None)) or inner or older
         of_user = distinct is not None and _is_users(distinct, record, properties)
         user = stated or (distinct if of_user else None)
@@ -126,7 +129,7 @@ class PostHogAdapter(TrackerAdapter):
         elif user not in (None, distinct) and properties.get("$is_identified") is False:
             user = None
             repairs.add(scope, "user_id", "said to be nobody who is known: not taken")
-        if {distinct, machine, earlier} - {device, user, None}:
+        if any(each not in (device, user, None) for each in (distinct, machine, earlier)):
             repairs.add(scope, "distinct_id", "an id beside the device's and the user's: not kept")
         return _Who(distinct, device, user)
 
@@ -137,10 +140,11 @@ def _mapping(value: object) -> Event:
 
 def _id(value: object) -> str | None:
     """Read an id; what stands for everybody is none."""
-    if isinstance(value, bool) or not isinstance(value, str | int | float):
-        return None
-    text = str(value).strip()
-    return None if text in _NOBODY else str(value)
+    if type(value) is not str:
+        if value is None or isinstance(value, bool) or not isinstance(value, str | int | float):
+            return None
+        value = str(value)
+    return None if value.strip() in _NOBODY else value
 
 
 def _is_users(distinct: str, record: Event, properties: Event) -> bool:
@@ -156,9 +160,15 @@ def _is_users(distinct: str, record: Event, properties: Event) -> bool:
 
 
 def _on_server(properties: Event) -> bool:
+    return _side(properties) == "server"
+
+
+def _side(properties: Event) -> str | None:
+    """Return which side reported an event, by its library or its word for it; None where neither is told."""
     library = properties.get("$lib")
-    told = isinstance(library, str) and read_channel(library)[0] == "server"
-    return told or properties.get("$is_server") is True
+    if properties.get("$is_server") is True:
+        return "server"
+    return str(read_channel(library)[0]) if isinstance(library, str) else None
 
 
 def _identifiers(name: object, alias: object, who: _Who) -> list[Event] | None:
@@ -251,8 +261,6 @@ def _tidied(name: object, record: Event, properties: Event, repairs: Repairs) ->
     for column in ("elements", "elements_chain", "site_url", "ip"):
         if record.get(column) == "":
             del record[column]
-    if properties.get("$is_server") is True and "$lib" not in properties:
-        record["channel"] = "server"
     if name == "$copy_autocapture" and isinstance(text := properties.pop("$selected_content", None), str):
         properties["copied_chars"] = len(text)
         repairs.add("$copy_autocapture", "$selected_content", "its length is kept, the text is not")
