@@ -22,7 +22,7 @@ __all__ = ["Ga4Adapter"]
 
 _ALL: Final = "(all)"
 _NOT_SET: Final = "(not set)"
-_VALUES: Final = ("string_value", "int_value", "float_value", "double_value")
+_VALUES: Final = frozenset({"string_value", "int_value", "float_value", "double_value"})
 _WHOLE: Final = frozenset({
     "event_timestamp", "event_previous_timestamp", "event_bundle_sequence_id", "event_server_timestamp_offset",
     "batch_event_index", "batch_ordering_id", "batch_page_id", "int_value", "quantity", "total_item_quantity", "unique_items",
@@ -36,7 +36,10 @@ _LATER: Final = (
 )  # fmt: skip
 """What Google works out after the event, and has in one copy of a row and not in another."""
 
-_BATCH: Final = ("batch_page_id", "batch_ordering_id", "batch_event_index", "event_bundle_sequence_id")
+_CLIENT: Final = ("stream_id", "user_pseudo_id", "user_id")
+_EVENT: Final = (
+    "event_timestamp", "event_name", "batch_page_id", "batch_ordering_id", "batch_event_index", "event_bundle_sequence_id",
+)  # fmt: skip
 _CONSENT: Final = {
     "analytics_storage": "analytics_storage",
     "ads_storage": "ad_storage",
@@ -127,8 +130,9 @@ def _plain(held: Event, repairs: Repairs, depth: int = 0) -> Event:
 
 def _whole(text: str) -> int | str:
     """Read a whole number; what is none stays as it is, for the verdict or as a property."""
-    digits = text.removeprefix("-")
-    return int(text) if digits.isascii() and digits.isdecimal() and len(digits) < 17 else text
+    if len(text) > 17 or not text.isascii():
+        return text
+    return int(text) if text.isdecimal() or (text[:1] == "-" and text[1:].isdecimal()) else text
 
 
 def _members(value: object) -> list[Any]:
@@ -156,17 +160,18 @@ def _took(made: Event, item: Any, repairs: Repairs) -> bool:
     if type(item) is not dict:
         return False
     key, held = item.get("key"), item.get("value")
-    held = {} if held is None else held
-    if type(key) is not str or not key or key in made or type(held) is not dict:
+    if type(key) is not str or not key or key in made or not (type(held) is dict or held is None):
         return False
-    for kind in _VALUES:
-        value = held.get(kind)
-        if value is not None:
-            if value == _NOT_SET:
-                repairs.add(_ALL, "(parameters)", _READ_AS_ABSENT)
-            else:
-                made[key] = _whole(value) if kind == "int_value" and type(value) is str else value
-            return True
+    for kind, value in held.items() if held else ():
+        if value is None or kind not in _VALUES:
+            continue
+        if kind == "int_value" and type(value) is str:
+            made[key] = _whole(value)
+        elif value == _NOT_SET:
+            repairs.add(_ALL, "(parameters)", _READ_AS_ABSENT)
+        else:
+            made[key] = value
+        break
     return True
 
 
@@ -219,13 +224,15 @@ def _count(value: object) -> TypeGuard[int]:
 def _minted(row: Event, repairs: Repairs) -> None:
     """Make the ids of the event and of the page view that it belongs to."""
     params = row["event_params"] if isinstance(row["event_params"], dict) else {}
-    client = [_scalar(row.get(name)) for name in ("stream_id", "user_pseudo_id", "user_id")]
-    event = [_scalar(row.get(name)) for name in ("event_timestamp", "event_name", *_BATCH)]
+    client = _scalars(row, _CLIENT)
+    event = _scalars(row, _EVENT)
     if _ID in params:
         params[f"ga4_{_ID}"] = params.pop(_ID)
     row[_ID] = _digest([client, event, params])
-    page, session = _scalar(row.get("batch_page_id")), _scalar(params.get("ga_session_id"))
-    address = _scalar(params.get("page_location"))
+    (page,), (session, address) = (
+        _scalars(row, ("batch_page_id",)),
+        _scalars(params, ("ga_session_id", "page_location")),
+    )
     if _VIEW in params:
         return
     if address is None or (page is None and session is None):
@@ -239,8 +246,9 @@ def _minted(row: Event, repairs: Repairs) -> None:
     )
 
 
-def _scalar(value: object) -> object:
-    return value if type(value) in _SCALARS else None
+def _scalars(row: Event, names: tuple[str, ...]) -> list[object]:
+    values = map(row.get, names)
+    return [value if type(value) in _SCALARS else None for value in values]
 
 
 def _digest(parts: list[Any]) -> str:
