@@ -1,0 +1,77 @@
+"""What the tests ask of every log that a tracker wrote."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import eventlib as el
+from eventlib.api import ReadLog
+from tests.clients.collector import Collector
+from tests.clients.kept import Leaf, lost
+
+
+@dataclass(frozen=True, slots=True)
+class Tracker:
+    """What a format's events are known by, and what of them is left out on purpose.
+
+    Attributes
+    ----------
+    source
+        The format.
+    event_id
+        Name of the member that holds the event's id.
+    dropped
+        Members that say what they are by the event's name, or who somebody is.
+    moments
+        Members that are times in milliseconds.
+    renamed
+        What events are called in our vocabulary, by the tracker's name for them.
+    """
+
+    source: str
+    event_id: str
+    dropped: frozenset[str]
+    moments: frozenset[str] = frozenset()
+    renamed: Mapping[str, str] = field(default_factory=dict)
+
+
+ORDER = {"Order Completed": "conversion_complete"}
+SEGMENT = Tracker("segment", "messageId", frozenset({"type", "email"}), renamed=ORDER)
+RUDDERSTACK = Tracker("rudderstack", "messageId", frozenset({"type", "email"}), renamed=ORDER)
+
+
+def read_whole(collector: Collector, folder: Path, tracker: Tracker, source: str = "auto") -> ReadLog:
+    """Read a collector's log, and prove that each event that was sent is an event that has all that was sent."""
+    sent = collector.sent
+    log = el.read(collector.write(folder / "collected.ndjson"), source=source)
+    rows = {row["event_id"]: row for row in log.log.events().to_pylist()}
+    assert log.quarantine[["code", "json_path", "message"]].to_dict("records") == []
+    assert {found["source"] for found in log.log.inputs} == {tracker.source}
+    assert len(log.events) == len(sent)
+    assert rows.keys() == {event[tracker.event_id] for event in sent}
+    gone = [
+        (_name_of(event), *leaf)
+        for event in sent
+        for leaf in _lost(event, rows[event[tracker.event_id]], tracker)
+    ]
+    assert gone == [], gone[:20]
+    return log
+
+
+def _lost(event: Mapping[str, Any], row: Mapping[str, Any], tracker: Tracker) -> list[Leaf]:
+    """Return what is lost of an event; its own name is not, where the vocabulary's stands for it."""
+    found = lost(event, row, tracker.dropped, tracker.moments)
+    return [(name, value) for name, value in found if tracker.renamed.get(str(value)) != row["event_name"]]
+
+
+def _name_of(event: Mapping[str, Any]) -> str:
+    return str(event.get("event") or event.get("type") or event.get("e"))
+
+
+def names(log: ReadLog, wanted: Iterable[str]) -> dict[str, int]:
+    """Count events of some names."""
+    found = log.events["event_name"].value_counts().to_dict()
+    return {name: int(found.get(name, 0)) for name in wanted}

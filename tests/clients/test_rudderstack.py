@@ -1,0 +1,43 @@
+"""RudderStack's Python client: what it sends is what is read, once it is said whose it is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from rudderstack.analytics.client import Client
+
+import eventlib as el
+from tests.clients.collector import Collector, collecting
+from tests.clients.reading import RUDDERSTACK, names, read_whole
+from tests.clients.story import PEOPLE, SCROLLS, story
+from tests.clients.test_segment import send
+
+
+@pytest.fixture(scope="module")
+def collector() -> Iterator[Collector]:
+    with collecting() as running:
+        client = Client("key", host=running.url, gzip=True, upload_size=25, upload_interval=0.05)
+        for told in story():
+            send(client, told)
+        client.flush()
+        client.join()
+        yield running
+
+
+def test_nothing_that_was_sent_is_lost(collector: Collector, tmp_path: Path):
+    assert len(collector.requests) > 5, "it sent batches"
+    assert len(collector.sent) == len(story())
+    log = read_whole(collector, tmp_path, RUDDERSTACK, source="rudderstack")
+    assert set(log.events["channel"]) == {"server"}
+    wanted = ["identity_link", "page_view", "citation_click", "conversion_complete", "identify", "group"]
+    assert names(log, wanted) == dict.fromkeys(wanted, PEOPLE)
+    assert names(log, ["Row Scrolled"]) == {"Row Scrolled": PEOPLE * SCROLLS}
+
+
+def test_its_records_alone_look_like_segments(collector: Collector, tmp_path: Path):
+    """The client names its library as Segment's does and sends no field of RudderStack's own: nothing tells them apart."""
+    log = el.read(collector.write(tmp_path / "collected.ndjson"))
+    assert {found["source"] for found in log.log.inputs} == {"segment"}
+    assert len(log.events) == len(story())

@@ -1,0 +1,68 @@
+"""Segment's Python client: what it sends is what is read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from segment.analytics.client import Client
+
+from tests.clients.collector import Collector, collecting
+from tests.clients.reading import SEGMENT, names, read_whole
+from tests.clients.story import PEOPLE, SCROLLS, Call, calls, story
+
+
+def send(client: Client, told: Call) -> None:
+    """Make one call of the story."""
+    who = {"user_id": told["user"], "anonymous_id": told["anonymous"]}
+    said, name = told["properties"], told["name"]
+    match told["call"]:
+        case "identify":
+            client.identify(**who, traits=said)
+        case "page" | "screen":
+            getattr(client, told["call"])(**who, category="Docs", name=name, properties=said)
+        case "track":
+            client.track(**who, event=name, properties=said)
+        case "group":
+            client.group(**who, group_id=name, traits=said)
+        case "alias":
+            client.alias(previous_id=told["anonymous"], user_id=told["user"])
+
+
+@pytest.fixture(scope="module", params=[False, True], ids=["plain", "gzip"])
+def collector(request) -> Iterator[Collector]:
+    with collecting() as running:
+        client = Client("key", host=running.url, gzip=request.param, upload_size=25, upload_interval=0.05)
+        for told in story():
+            send(client, told)
+        client.flush()
+        client.join()
+        yield running
+
+
+def test_nothing_that_was_sent_is_lost(collector: Collector, tmp_path: Path):
+    assert len(collector.requests) > 5, "it sent batches"
+    assert len(collector.sent) == len(story())
+    log = read_whole(collector, tmp_path, SEGMENT)
+    assert set(log.events["channel"]) == {"server"}
+    assert log.events["sent_at"].notna().all()
+
+
+def test_events_are_what_they_mean(collector: Collector, tmp_path: Path):
+    log = read_whole(collector, tmp_path, SEGMENT)
+    told = story()
+    assert names(log, ["identity_link", "page_view", "citation_click", "conversion_complete"]) == {
+        "identity_link": PEOPLE,
+        "page_view": PEOPLE,
+        "citation_click": PEOPLE,
+        "conversion_complete": PEOPLE,
+    }
+    assert names(log, ["identify", "screen", "group", "Row Scrolled", "Filter Applied"]) == {
+        "identify": PEOPLE,
+        "screen": len(calls(told, "screen")),
+        "group": PEOPLE,
+        "Row Scrolled": PEOPLE * SCROLLS,
+        "Filter Applied": PEOPLE,
+    }
+    assert set(log.events["user_id"].dropna()) == {call["user"] for call in told}
