@@ -131,7 +131,9 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         parts = urlsplit(self.path)
         body = unpacked(self.rfile.read(int(self.headers.get("Content-Length") or 0)))
-        form = self.headers.get_content_type() == "application/x-www-form-urlencoded"
+        # RudderStack's client for Node calls its JSON a form
+        stated = self.headers.get_content_type() == "application/x-www-form-urlencoded"
+        form = stated and not body.startswith((b"{", b"["))
         collector = cast("_Server", self.server).collector
         if parts.path not in collector.served:
             collector.requests.append(Request("POST", parts.path, parts.query, body, form))
