@@ -32,14 +32,23 @@ def named(told: list[Call]) -> Counter[str]:
 
 def _visit(n: int) -> list[Call]:
     person = {"user": f"u-{n}", "anonymous": f"a-{n}"}
-    page = f"https://www.example.org/guide/{n}"
+    page = f"https://www.example.org/guide/{n}?utm_source=chatgpt.com"
+    click = {
+        "citation_id": f"ci-{n}",
+        "answer_id": f"an-{n}",
+        "position": n,
+        "slot": "inline",
+        "engine": "chatgpt",
+    }
+    goods = [{"sku": f"s-{n}", "price": 19.25 + n}, {"sku": "Tasse ☕"}]
+    tree = {"left": {"leaf": f"x-{n}", "on": n % 2 == 0}, "right": [n + 0.5, {"deep": f'\u202eabc\\"{n}\n'}]}
     told: list[tuple[str, str, dict[str, Any]]] = [
         ("identify", "", {"plan": f"team-{n}", "email": E_MAIL, "company": {"label": f"Größe {n}", "staff": 10 + n}}),
-        ("page", f"Guide {n}", {"url": f"{page}?utm_source=chatgpt.com", "title": f"Wie GEO wirkt – 指南 {n}", "referrer": "https://chatgpt.com/"}),
+        ("page", f"Guide {n}", {"url": page, "title": f"Wie GEO wirkt: 指南 {n}", "referrer": "https://chatgpt.com/"}),
         ("screen", f"Library {n}", {"shelf": f"top-{n}"}),
-        ("track", "citation_click", {"citation_id": f"ci-{n}", "answer_id": f"an-{n}", "position": n, "slot": "inline", "engine": "chatgpt", "content_id": f"c-{n}"}),
-        ("track", "Order Completed", {"order_id": f"o-{n}", "total": 49.5 + n, "currency": "EUR", "products": [{"sku": f"s-{n}", "price": 19.25 + n}, {"sku": "Tasse ☕"}]}),
-        ("track", "Filter Applied", {"tree": {"left": {"leaf": f"x-{n}", "on": n % 2 == 0}, "right": [n + 0.5, {"deep": f"\u202eabc\\\"{n}\n"}]}}),
+        ("track", "citation_click", {**click, "content_id": f"c-{n}"}),
+        ("track", "Order Completed", {"order_id": f"o-{n}", "total": 49.5 + n, "currency": "EUR", "products": goods}),
+        ("track", "Filter Applied", {"tree": tree}),
         ("group", f"g-{n}", {"industry": f"Bücher {n}", "seats": 100 + n}),
         ("alias", "", {}),
         *[("track", "Row Scrolled", {"row": n * 1000 + row, "note": f"row {n}/{row}"}) for row in range(SCROLLS)],

@@ -40,7 +40,9 @@ def test_what_is_gone_is_told(properties, told):
 
 
 def test_a_moment_that_moved_is_told():
-    assert [name for name, _ in lost(SENT, {**ROW, "occurred_at": "2026-10-01T14:00:00.250Z"})] == ["timestamp"]
+    assert [name for name, _ in lost(SENT, {**ROW, "occurred_at": "2026-10-01T14:00:00.250Z"})] == [
+        "timestamp"
+    ]
 
 
 def test_what_trackers_pack_is_looked_into():

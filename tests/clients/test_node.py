@@ -26,6 +26,14 @@ def test_nothing_that_was_sent_is_lost(told: tuple[Tracker, Collector], tmp_path
     assert len(collector.sent) == len(story())
     log = read_whole(collector, tmp_path, tracker, source=tracker.source)
     assert set(log.events["channel"]) == {"server"}
-    wanted = ["identity_link", "page_view", "citation_click", "conversion_complete", "identify", "group", "screen"]
+    wanted = [
+        "identity_link",
+        "page_view",
+        "citation_click",
+        "conversion_complete",
+        "identify",
+        "group",
+        "screen",
+    ]
     assert names(log, wanted) == dict.fromkeys(wanted, PEOPLE)
     assert names(log, ["Row Scrolled"]) == {"Row Scrolled": PEOPLE * SCROLLS}

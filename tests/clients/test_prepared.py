@@ -66,12 +66,10 @@ def test_the_ledger_of_a_trackers_log_adds_up(source, tmp_path: Path):
 
 @pytest.mark.slow
 def test_notebooks_run_on_a_trackers_log(tmp_path: Path):
-    reports = run_reports(
-        ["00", "01", "04"], _prepare("segment", tmp_path), tmp_path / "reports", quiet=True
-    )
+    reports = run_reports(["00", "01", "04"], _prepare("segment", tmp_path), tmp_path / "reports", quiet=True)
     assert sorted(reports) == ["00_explore", "01_event_quality", "04_geo_engagement"]
     for report in reports.values():
         assert json.loads((report / "run.json").read_text())["status"] == "completed"
     assert load_figures(reports["01_event_quality"])["rejected_share"]["value"] == 0
-    told = load_figures(reports["00_explore"])
-    assert told
+    found = load_figures(reports["00_explore"])
+    assert (found["events_kept"]["value"], found["event_types"]["value"]) == (len(story()), 9)
