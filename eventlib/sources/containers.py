@@ -18,7 +18,7 @@ from typing import Final
 import orjson
 
 from eventlib.model import MAX_LINE_BYTES
-from eventlib.sources.decode import text_of
+from eventlib.sources.decode import lossless, text_of
 
 __all__ = [
     "LONGEST_BATCH",
@@ -96,23 +96,35 @@ def _cells(line: bytes, delimiter: str) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class Unpack:
-    """How a format's batches are taken apart.
+    """How a format's batches are taken apart: lines that are JSON arrays, and those that its own function knows.
 
     Attributes
     ----------
     marker : bytes
-        What a line with a batch has; lines without it are not looked into.
+        What a line with a batch has; of the lines without it only arrays are looked into. Empty: there are only arrays.
     parts : callable
-        Takes a line, returns its records as lines, or None where it is one record itself.
+        Takes a line with the marker, returns its records as lines, or None where it is one record itself.
     """
 
-    marker: bytes
-    parts: Callable[[bytes], list[bytes] | None]
+    marker: bytes = b""
+    parts: Callable[[bytes], list[bytes] | None] = lambda _: None
+
+    def may_hold(self, data: bytes) -> bool:
+        """Tell whether lines may have batches among them."""
+        return data.startswith(b"[") or b"\n[" in data or (self.marker != b"" and self.marker in data)
 
     def of(self, line: bytes) -> list[bytes]:
         """Return the records of a line: itself, where it is no batch."""
-        parts = self.parts(line) if self.marker in line and len(line) <= LONGEST_BATCH else None
+        if not self.may_hold(line) or len(line) > LONGEST_BATCH:
+            return [line]
+        parts = _members(line) if line.startswith(b"[") else self.parts(line)
         return [line] if parts is None else parts
+
+
+def _members(line: bytes) -> list[bytes] | None:
+    """Return the members of an array as lines; None of an empty or damaged one, which the verdict names."""
+    found = lossless(text_of(line))
+    return [orjson.dumps(member) for member in found] if isinstance(found, list) and found else None
 
 
 def blocks_of(records: Iterable[tuple[bytes, int]], unpack: Unpack | None) -> Iterator[Unpacked]:

@@ -10,7 +10,7 @@ import orjson
 
 from eventlib.model import MAX_LINE_BYTES, MAX_SAFE_INTEGER, Violation
 
-__all__ = ["decode", "text_of"]
+__all__ = ["decode", "lossless", "text_of"]
 
 _NOT_FINITE: Final = re.compile(rb"[:\[,]\s*-?(?:NaN|Infinity)\b")
 
@@ -111,3 +111,19 @@ def decode(raw: bytes) -> dict[str, Any] | Violation:
             )
         return Violation("too_deep", "$", "nested deeper than can be read")
     return record if same else _slow_check(raw) or record
+
+
+def lossless(raw: bytes) -> Any:
+    r"""Return the JSON value of a line that holds several records; None where it is damaged, or reading it would lose something.
+
+    Examples
+    --------
+    >>> lossless(b'[{"a": 1}]'), lossless(b'[{"a": 1, "a": 2}]'), lossless(b'[{"a": 1')
+    ([{'a': 1}], None, None)
+    """
+    try:
+        value = orjson.loads(raw)
+        same = orjson.dumps(value, option=orjson.OPT_STRICT_INTEGER) == raw
+    except (orjson.JSONDecodeError, TypeError):
+        return None
+    return value if same or _slow_check(raw) is None else None

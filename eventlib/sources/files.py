@@ -379,7 +379,7 @@ def _unpacked(found: Iterator[Chunk], unpack: Unpack | None) -> Iterator[Chunk]:
         return
     moved = 0
     for chunk in found:
-        if chunk.truncated or unpack.marker not in chunk.data:
+        if chunk.truncated or not unpack.may_hold(chunk.data):
             yield chunk if not moved else replace(chunk, offset=chunk.offset + moved, path=None)
             continue
         lines = chunk.data.removesuffix(b"\n").split(b"\n")

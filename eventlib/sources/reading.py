@@ -183,6 +183,14 @@ def _scaled(factor: float) -> Reader:
     return read
 
 
+def read_share(value: Any) -> tuple[Any, str]:
+    """Read a share of 1 as percent."""
+    number, repair = read_number(value)
+    if not 0 <= number <= 1:
+        raise UnreadableError
+    return round(number * 100, 6), repair
+
+
 READERS: Final[Mapping[str, Reader]] = {
     "text": read_text,
     "time": read_time,
@@ -193,11 +201,12 @@ READERS: Final[Mapping[str, Reader]] = {
     "integer": read_integer,
     "seconds": _scaled(1_000),
     "milliseconds": read_integer,
+    "share of 1": read_share,
     "boolean": read_boolean,
     "channel": read_channel,
     "any": read_as_it_is,
 }
-"""Readers by the name that a table gives them; `seconds` become milliseconds."""
+"""Readers by the name that a table gives them; `seconds` become milliseconds, a `share of 1` percent."""
 
 
 def first_of(record: Mapping[str, Any], alternatives: Iterable[Route]) -> tuple[Route, Any] | None:

@@ -9,6 +9,7 @@ import orjson
 from eventlib.consent.decoders import InvalidSignalError, decode_segment
 from eventlib.sources.base import Event, Repairs, Skipped
 from eventlib.sources.containers import Unpack
+from eventlib.sources.decode import lossless, text_of
 from eventlib.sources.tracker import TrackerAdapter
 
 __all__ = ["RudderStackAdapter", "SegmentAdapter"]
@@ -18,10 +19,7 @@ _OF_THE_BATCH = ("sentAt", "receivedAt", "integrations")
 
 def _parts(line: bytes) -> list[bytes] | None:
     """Take a batch apart: each event gets what the batch says once for all of them."""
-    try:
-        record = orjson.loads(line)
-    except orjson.JSONDecodeError:
-        return None
+    record = lossless(text_of(line))
     batch = record.get("batch") if isinstance(record, dict) else None
     if not isinstance(batch, list) or not batch:
         return None

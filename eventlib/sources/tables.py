@@ -27,7 +27,7 @@ _TEXTS: Final = ("event_id", "anonymous_id", "user_id", "context.url", "context.
 _OTHERS: Final = {
     "sequence": "integer", "channel": "channel", "consent.jurisdiction": "any", "consent.gpc": "boolean",
     "consent.known_child": "boolean", "consent.gpp_sid": "any", "consent.google": "any", "consent.categories": "any",
-    "consent.purposes": "any",
+    "consent.purposes": "any", "consent": "any",
 }  # fmt: skip
 _TARGETS: Final[Mapping[str, str]] = dict.fromkeys(_TIMES, "time") | dict.fromkeys(_TEXTS, "text") | _OTHERS
 """Members of the canonical event that a field may become, and how it is read where the table does not say."""

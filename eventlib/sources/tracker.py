@@ -122,8 +122,8 @@ class TrackerAdapter(Adapter):
             try:
                 read, repair = field.reader(value)
             except UnreadableError:
-                if "." not in field.target:
-                    event[field.target] = value  # the verdict says what is wrong with it
+                if field.target.partition(".")[0] != "context":
+                    _put(event, field.target, value)  # the verdict says what is wrong with it
                     take(record, route)
                 continue
             if not field.keep:
@@ -277,10 +277,12 @@ def _spelled(name: str) -> Meaning | None:
 
 def _put(event: Event, target: str, value: Any) -> None:
     group, _, name = target.rpartition(".")
+    held = (event.get(group) or {}) if group else event
+    if not isinstance(held, dict):  # the verdict says what is wrong with it
+        return
+    held[name] = value
     if group:
-        event[group] = {**(event.get(group) or {}), name: value}
-    else:
-        event[name] = value
+        event[group] = held
 
 
 def _at(record: Mapping[str, Any], place: str) -> Any:

@@ -53,7 +53,9 @@ def _reader(described: Mapping[str, Any]) -> Reader:
         made, repair = read(value)
         if (choices and made not in choices) or (longest and isinstance(made, str) and len(made) > longest):
             raise UnreadableError
-        if described.get("minimum", made) > made if isinstance(made, int | float) else False:
+        if isinstance(made, int | float) and not (
+            described.get("minimum", made) <= made <= described.get("maximum", made)
+        ):
             raise UnreadableError
         return made, repair
 
