@@ -8,9 +8,13 @@ from pathlib import Path
 import pytest
 from segment.analytics.client import Client
 
+import eventlib as el
 from tests.clients.collector import Collector, collecting
 from tests.clients.reading import SEGMENT, names, read_whole
 from tests.clients.story import PEOPLE, SCROLLS, Call, calls, story
+from tests.factory import lenient_policy
+
+CATEGORIES = {"categories": {"analytics": ["Analytics"], "advertising": ["Advertising"]}}
 
 
 def send(client: Client, told: Call) -> None:
@@ -66,3 +70,19 @@ def test_events_are_what_they_mean(collector: Collector, tmp_path: Path):
         "Filter Applied": PEOPLE,
     }
     assert set(log.events["user_id"].dropna()) == {call["user"] for call in told}
+
+
+def test_consent_that_is_sent_along_is_consent(tmp_path: Path):
+    said = [{"Analytics": True, "Advertising": False}, {"Analytics": "perhaps"}, {"Analytics": False}]
+    with collecting() as running:
+        client = Client("key", host=running.url, upload_interval=0.05)
+        for preferences in said:
+            client.track(
+                anonymous_id="a-1", event="Seen", context={"consent": {"categoryPreferences": preferences}}
+            )
+        client.flush()
+        client.join()
+    policy = lenient_policy(tmp_path, signals=CATEGORIES)
+    log = el.read(running.write(tmp_path / "log.ndjson"), policy=policy)
+    found = log.events[["said_analytics", "said_advertising", "undecoded_signal"]].to_numpy(na_value=None)
+    assert found.tolist() == [[1, 0, False], [None, None, True], [0, None, False]]
