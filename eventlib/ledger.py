@@ -10,7 +10,7 @@ from eventlib.errors import EventlibError
 
 __all__ = ["SKIPPED", "Entry", "Ledger", "LedgerError"]
 
-SKIPPED: Final = frozenset({"blank_line", "bulk_action"})
+SKIPPED: Final = frozenset({"blank_line", "bulk_action", "feedback_event"})
 """What a line that holds no record is counted under; such a line is not rejected."""
 
 

@@ -27,6 +27,7 @@ __all__ = [
 
 _MEANINGS: Final = {
     "blank_line": "an empty line",
+    "feedback_event": "what eventlib itself told of a signal",
     "broken_json": "not JSON",
     "broken_utf8": "not UTF-8",
     "duplicate_key": "an object has a key twice",

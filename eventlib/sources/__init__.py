@@ -9,9 +9,11 @@ from typing import Any
 
 from eventlib.errors import BadCallError
 from eventlib.sources.base import Adapter, Event, Repairs, Skipped
+from eventlib.sources.cloudevents import CloudEventsAdapter
 from eventlib.sources.containers import Unpack
 from eventlib.sources.decode import text_of
 from eventlib.sources.native import NativeAdapter
+from eventlib.sources.posthog import PostHogAdapter
 from eventlib.sources.segment import RudderStackAdapter, SegmentAdapter
 from eventlib.sources.tables import read_table
 from eventlib.sources.tracker import TrackerAdapter
@@ -36,6 +38,8 @@ ADAPTERS: Mapping[str, type[Adapter]] = {
     "ubi": UbiAdapter,
     "segment": SegmentAdapter,
     "rudderstack": RudderStackAdapter,
+    "posthog": PostHogAdapter,
+    "cloudevents": CloudEventsAdapter,
 }
 """Adapters by the name that `--source` takes; one line adds another."""
 

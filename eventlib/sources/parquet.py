@@ -98,10 +98,15 @@ def _value(scalar: pa.Scalar) -> Any:
 def _json_line(row: dict[str, Any]) -> bytes:
     """Return a row as its line; bytes that are not UTF-8 stand in it as they are, for the verdict to find."""
     try:
-        return orjson.dumps(row, default=str) + b"\n"
+        return orjson.dumps(row, default=_as_text) + b"\n"
     except orjson.JSONEncodeError:
-        text = json.dumps(row, default=str, ensure_ascii=False)
+        text = json.dumps(row, default=_as_text, ensure_ascii=False)
         return text.encode("utf-8", "surrogateescape") + b"\n"
+
+
+def _as_text(value: Any) -> str:
+    """Return what JSON has no form for; texts that a writer left as bytes are what the bytes say."""
+    return value.decode("utf-8", "surrogateescape") if isinstance(value, bytes) else str(value)
 
 
 def _partition_values(path: Path, names: set[str]) -> dict[str, str]:
@@ -116,7 +121,7 @@ def _partition_values(path: Path, names: set[str]) -> dict[str, str]:
 
 def _row(row: dict[str, Any]) -> dict[str, Any]:
     for name in ("properties", "consent", "context"):
-        if isinstance(row.get(name), str):
+        if isinstance(row.get(name), str | bytes):
             try:
                 row[name] = orjson.loads(row[name])
             except orjson.JSONDecodeError:
