@@ -21,14 +21,15 @@ Leaf = tuple[str, Any]
 """A value and the name that it stands under."""
 
 
-def leaves(value: Any, name: str = "") -> Iterator[Leaf]:
+def leaves(value: Any, name: str = "", without: frozenset[str] = frozenset()) -> Iterator[Leaf]:
     """Yield every value that is neither empty nor made of others; members of lists under the list's name."""
     if isinstance(value, dict):
         for inside, held in value.items():
-            yield from leaves(_opened(inside, held), inside)
+            if inside not in without:
+                yield from leaves(_opened(inside, held), inside, without)
     elif isinstance(value, list):
         for held in value:
-            yield from leaves(held, name)
+            yield from leaves(held, name, without)
     elif value not in (None, ""):
         yield name, plain(value)
 
@@ -54,7 +55,10 @@ def plain(value: Any) -> Any:
 
 
 def lost(
-    sent: Mapping[str, Any], row: Mapping[str, Any], dropped: Iterable[str] = (), moments: Iterable[str] = ()
+    sent: Mapping[str, Any],
+    row: Mapping[str, Any],
+    dropped: Iterable[str] = (),
+    scaled: Mapping[str, float] | None = None,
 ) -> list[Leaf]:
     """Return what a tracker sent and the row of its event does not have.
 
@@ -65,9 +69,9 @@ def lost(
     row
         Its row of the canonical frame.
     dropped
-        Names of members that are left out on purpose.
-    moments
-        Names of members that are times in milliseconds since 1970.
+        Names of members that are left out on purpose, with all that is in them.
+    scaled
+        By the name of a member in another unit than the canonical one, by what its value is multiplied.
 
     Notes
     -----
@@ -80,11 +84,10 @@ def lost(
     known = {name: held for name, held in properties.items() if schema and name in schema.readers}
     columns = {name: held for name, held in row.items() if name not in {"properties", "fingerprint"}}
     canonical = {value for _, value in (*leaves(known), *leaves(columns))}
-    left_out, timed = frozenset(dropped), frozenset(moments)
+    factors = scaled or {}
     return [
         (name, value)
-        for name, value in leaves(sent)
-        if name not in left_out
-        and (name, value) not in own
-        and (value * 1000 if name in timed else value) not in canonical
+        for name, value in leaves(sent, without=frozenset(dropped))
+        if (name, value) not in own
+        and (round(value * factors[name], 6) if name in factors else value) not in canonical
     ]

@@ -25,8 +25,10 @@ class Tracker:
         Name of the member that holds the event's id.
     dropped
         Members that say what they are by the event's name, or who somebody is.
-    moments
-        Members that are times in milliseconds.
+    scaled
+        Members in another unit than the canonical one, and what their values are multiplied by.
+    nothing
+        What members say where there is nothing to say.
     renamed
         What events are called in our vocabulary, by the tracker's name for them.
     """
@@ -34,12 +36,27 @@ class Tracker:
     source: str
     event_id: str
     dropped: frozenset[str]
-    moments: frozenset[str] = frozenset()
+    scaled: Mapping[str, float] = field(default_factory=dict)
+    nothing: frozenset[Leaf] = frozenset()
     renamed: Mapping[str, str] = field(default_factory=dict)
 
 
 ORDER = {"Order Completed": "conversion_complete"}
 SEGMENT = Tracker("segment", "messageId", frozenset({"type", "email"}), renamed=ORDER)
+OF_POSTHOG = {
+    "$pageview": "page_view",
+    "$pageleave": "page_exit",
+    "$identify": "user_login",
+    "$create_alias": "identity_link",
+}
+POSTHOG = Tracker(
+    "posthog",
+    "uuid",
+    frozenset({"$set", "$set_once", "token"}),
+    scaled={"$prev_pageview_duration": 1000, "$prev_pageview_max_scroll_percentage": 100},
+    nothing=frozenset({("$referrer", "$direct")}),
+    renamed=OF_POSTHOG,
+)
 RUDDERSTACK = Tracker("rudderstack", "messageId", frozenset({"type", "email"}), renamed=ORDER)
 
 
@@ -63,8 +80,12 @@ def read_whole(collector: Collector, folder: Path, tracker: Tracker, source: str
 
 def _lost(event: Mapping[str, Any], row: Mapping[str, Any], tracker: Tracker) -> list[Leaf]:
     """Return what is lost of an event; its own name is not, where the vocabulary's stands for it."""
-    found = lost(event, row, tracker.dropped, tracker.moments)
-    return [(name, value) for name, value in found if tracker.renamed.get(str(value)) != row["event_name"]]
+    found = lost(event, row, tracker.dropped, tracker.scaled)
+    return [
+        leaf
+        for leaf in found
+        if leaf not in tracker.nothing and tracker.renamed.get(str(leaf[1])) != row["event_name"]
+    ]
 
 
 def _name_of(event: Mapping[str, Any]) -> str:

@@ -14,7 +14,7 @@ import pytest
 
 from tests.clients.collector import Answer, Collector, collecting
 from tests.clients.node_clients import MODULES, require_node
-from tests.clients.reading import RUDDERSTACK, SEGMENT, Tracker, names, read_whole
+from tests.clients.reading import POSTHOG, RUDDERSTACK, SEGMENT, Tracker, names, read_whole
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page, Route
@@ -76,9 +76,18 @@ _SPEC: Final = {
 _SPEC_MEANS: Final = {
     "page_view": 1, "identify": 1, "group": 1, "citation_click": 1, "Menu Opened": 1, "conversion_complete": 1,
 }  # fmt: skip
+_POSTHOG: Final = {
+    "$pageview": 1, "$identify": 1, "$groupidentify": 1, "citation_click": 1, "Menu Opened": 1, "Order Completed": 1,
+    "$autocapture": 2, "$pageleave": 1,
+}  # fmt: skip
+_POSTHOG_MEANS: Final = {
+    "page_view": 1, "user_login": 1, "$groupidentify": 1, "citation_click": 1, "Menu Opened": 1, "Order Completed": 1,
+    "$autocapture": 2, "page_exit": 1,
+}  # fmt: skip
 VISITS: Final = [
     Visit(SEGMENT, "@segment/analytics-next/dist/umd/index.js", _SPEC, _SPEC_MEANS),
     Visit(RUDDERSTACK, "@rudderstack/analytics-js/dist/npm/modern/bundled/umd/index.js", _SPEC, _SPEC_MEANS),
+    Visit(POSTHOG, "posthog-js/dist/array.full.js", _POSTHOG, _POSTHOG_MEANS, leaving=1),
 ]
 
 

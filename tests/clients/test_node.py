@@ -2,38 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.clients.collector import Collector, collecting
+from tests.clients.collector import collecting
 from tests.clients.node_clients import tell
-from tests.clients.reading import RUDDERSTACK, SEGMENT, Tracker, names, read_whole
-from tests.clients.story import PEOPLE, SCROLLS, story
+from tests.clients.reading import POSTHOG, RUDDERSTACK, SEGMENT, Tracker, names, read_whole
+from tests.clients.story import PEOPLE, SCROLLS, Call, story
+
+_GEO = ("identity_link", "page_view", "citation_click")
+_SPEC = dict.fromkeys((*_GEO, "conversion_complete", "identify", "group", "screen"), PEOPLE)
+_POSTHOG = dict.fromkeys((*_GEO, "Order Completed", "user_login", "$groupidentify", "$screen"), PEOPLE)
+MEANT: list[tuple[Tracker, list[Call], dict[str, int]]] = [
+    (SEGMENT, story(), _SPEC | {"Row Scrolled": PEOPLE * SCROLLS}),
+    (RUDDERSTACK, story(), _SPEC | {"Row Scrolled": PEOPLE * SCROLLS}),
+    (POSTHOG, story(), _POSTHOG | {"Row Scrolled": PEOPLE * SCROLLS}),
+]
 
 
-@pytest.fixture(scope="module", params=[SEGMENT, RUDDERSTACK], ids=lambda tracker: tracker.source)
-def told(request) -> Iterator[tuple[Tracker, Collector]]:
-    with collecting() as running:
-        tell(request.param.source, running, story())
-        yield request.param, running
-
-
-def test_nothing_that_was_sent_is_lost(told: tuple[Tracker, Collector], tmp_path: Path):
-    tracker, collector = told
-    assert len(collector.requests) > 5, "it sent batches"
-    assert len(collector.sent) == len(story())
+@pytest.mark.parametrize(("tracker", "told", "meant"), MEANT, ids=lambda value: getattr(value, "source", ""))
+def test_nothing_that_was_sent_is_lost(
+    tracker: Tracker, told: list[Call], meant: dict[str, int], tmp_path: Path
+):
+    with collecting() as collector:
+        tell(tracker.source, collector, told)
+    assert len(collector.requests) > 2, "it sent batches"
+    assert len(collector.sent) == len(told)
     log = read_whole(collector, tmp_path, tracker, source=tracker.source)
     assert set(log.events["channel"]) == {"server"}
-    wanted = [
-        "identity_link",
-        "page_view",
-        "citation_click",
-        "conversion_complete",
-        "identify",
-        "group",
-        "screen",
-    ]
-    assert names(log, wanted) == dict.fromkeys(wanted, PEOPLE)
-    assert names(log, ["Row Scrolled"]) == {"Row Scrolled": PEOPLE * SCROLLS}
+    assert names(log, meant) == meant
+    assert sum(meant.values()) + PEOPLE == len(told), "all but one of each person's events are named here"
