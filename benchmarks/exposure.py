@@ -115,17 +115,17 @@ HEAD: Final = (
 )
 
 
-def worlds_of(clicks: int, noise: float, repeats: int) -> int:
-    """Return how many worlds of a kind are drawn: fewer of large ones, more of those that a promise is about."""
+def worlds_of(clicks: int, repeats: int) -> int:
+    """Return how many worlds of a kind are drawn: fewer of large ones."""
     if clicks < 100_000:
         return max(2, repeats if clicks < 10_000 else repeats * 2 // 3)
-    return max(2, repeats * (25_000 if (clicks, noise) in PROMISED else 12_000) // clicks)
+    return max(2, repeats * {100_000: 6, 300_000: 6, 1_000_000: 2}[clicks] // 10)
 
 
 def sizes(repeats: int) -> None:
     print("\nErrors and coverage; people click alike (sd .4 of the logit), five answers each\n\n" + HEAD)
     for clicks, noise in (*SMALL, *LARGE):
-        measure(clicks, noise, worlds_of(clicks, noise, repeats), best=20_000 <= clicks <= 300_000)
+        measure(clicks, noise, worlds_of(clicks, repeats), best=20_000 <= clicks <= 300_000)
 
 
 CASES: Final[Mapping[str, dict[str, Any]]] = {

@@ -222,6 +222,37 @@ def validate(logs: Logs, schemas: Schemas = None, source: Source = "auto") -> No
         raise typer.Exit(3)
 
 
+@app.command(epilog=_EXIT_CODES)
+def sources(
+    name: Annotated[
+        str | None,
+        typer.Argument(help="A format, or a mapping file of your own; all by default.", show_default=False),
+    ] = None,
+    *,
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print the tables as Markdown.")] = False,
+) -> None:
+    """List the log formats that are read, or say of one what becomes of its fields and events."""
+    from eventlib.sources.describe import as_markdown, describe, list_sources  # noqa: PLC0415  # each command loads what it uses
+
+    if markdown:
+        _say(as_markdown([name] if name else [each for each, _, _ in list_sources()]).rstrip("\n"))
+    elif name is None:
+        for each, title, seen in list_sources():
+            _say(f"{each:<14} {title}{f' ({seen})' if seen else ''}")
+        _say(
+            "Any other: a mapping file of your own, such as shop.yaml; docs/sources.md says how it is written."
+        )
+    else:
+        kind, rows = describe(name)
+        _say(f"{kind.about.title}{f' ({kind.about.seen})' if kind.about.seen else ''}")
+        for row in rows:
+            _say(
+                f"  {row.record.replace('`', '')} → {row.canonical.replace('`', '')}{f'  ({row.note})' if row.note else ''}"
+            )
+        for trap in kind.about.traps:
+            _say(f"  Trap: {trap}")
+
+
 def _notes(log: Log) -> None:
     """Say what is no fault of a line: another version's verdict, and names that will not stay usable (S1.4, S1.6)."""
     from eventlib.schema.naming import lint_event_names  # noqa: PLC0415  # each command loads what it uses

@@ -153,9 +153,9 @@ class _Reader:
         if isinstance(event, Skipped):
             return event, None
         minted = event.get("event_id") is None and self.adapter.name != "native"
-        if minted:
-            event["event_id"] = f"{self.adapter.name}-{fingerprint(event)[:16].hex()}"
         try:
+            if minted:
+                event["event_id"] = f"{self.adapter.name}-{fingerprint(event)[:16].hex()}"
             violation = self.registry.judge(event, unplanned=self.unplanned, own=self.adapter.keeps_own)
             return violation or self.row(event, where, minted_id=minted), event
         except (RecursionError, orjson.JSONEncodeError) as error:

@@ -10,8 +10,8 @@ from eventlib.errors import EventlibError
 
 __all__ = ["SKIPPED", "Entry", "Ledger", "LedgerError"]
 
-SKIPPED: Final = frozenset({"blank_line", "bulk_action", "feedback_event"})
-"""What a line that holds no record is counted under; such a line is not rejected."""
+SKIPPED: Final = frozenset({"blank_line", "bulk_action", "feedback_event", "no_visitor"})
+"""What a line that holds no record, or one that is nobody's, is counted under; such a line is not rejected."""
 
 
 class LedgerError(EventlibError):

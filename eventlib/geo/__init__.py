@@ -34,8 +34,10 @@ def read_frames(events: pd.DataFrame) -> dict[str, pd.DataFrame]:
     Returns
     -------
     dict of str to pandas.DataFrame
-        As `el.properties` gives them; empty frames with all columns where an event does not occur.
+        As `el.properties` gives them; empty frames with all columns where an event does not occur. Page views that an AI
+        engine sent are landings too, of sources that send no event of their own for these.
     """
+    from eventlib.geo.arrivals import with_landings  # noqa: PLC0415  # as above
     from eventlib.typed import properties  # noqa: PLC0415  # the row world reads geo.traffic alone
 
-    return {name: properties(events, name) for name in EVENTS_READ}
+    return with_landings({name: properties(events, name) for name in EVENTS_READ})

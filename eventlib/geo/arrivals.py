@@ -9,12 +9,32 @@ import pandas as pd
 
 from eventlib.cells import hide_small_cells
 from eventlib.columns import analysable, numbers, persons, texts
-from eventlib.geo.traffic import classify_agent
+from eventlib.geo.traffic import classify_agent, classify_engine
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["agent_fetches", "arrivals", "landings"]
+__all__ = ["agent_fetches", "arrivals", "landings", "with_landings"]
+
+
+def with_landings(frames: Mapping[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
+    """Return the frames with the landings that page views alone tell of.
+
+    Most trackers send no event for a landing: a page view whose referrer or `utm_source` names an AI engine is one (S6). A
+    source that does send `referral_land` has told all of its own.
+    """
+    views, told = frames["page_view"], frames["referral_land"]
+    silent = views[~views["source"].isin(told["source"].unique()) & views["ai_engine"].notna()]
+    if silent.empty:
+        return dict(frames)
+    evidence: list[str | None] = [
+        classify_engine(referrer or None, url or None, None)[1]
+        for referrer, url in zip(texts(silent, "referrer"), texts(silent, "url"), strict=True)
+    ]
+    named = pd.Series(evidence, index=silent.index, dtype=object)
+    made = silent.assign(event_name="referral_land", engine=silent["ai_engine"], evidence=named)
+    made = made.reindex(columns=told.columns).astype(told.dtypes)
+    return {**frames, "referral_land": pd.concat([told, made], ignore_index=True)}
 
 
 def landings(frames: Mapping[str, pd.DataFrame]) -> pd.DataFrame:

@@ -12,9 +12,11 @@ from eventlib.sources.base import Adapter, Event, Repairs, Skipped
 from eventlib.sources.cloudevents import CloudEventsAdapter
 from eventlib.sources.containers import Unpack
 from eventlib.sources.decode import text_of
+from eventlib.sources.ga4 import Ga4Adapter
 from eventlib.sources.native import NativeAdapter
 from eventlib.sources.posthog import PostHogAdapter
 from eventlib.sources.segment import RudderStackAdapter, SegmentAdapter
+from eventlib.sources.snowplow import SnowplowAdapter
 from eventlib.sources.tables import read_table
 from eventlib.sources.tracker import TrackerAdapter
 from eventlib.sources.ubi import UbiAdapter
@@ -40,6 +42,8 @@ ADAPTERS: Mapping[str, type[Adapter]] = {
     "rudderstack": RudderStackAdapter,
     "posthog": PostHogAdapter,
     "cloudevents": CloudEventsAdapter,
+    "ga4": Ga4Adapter,
+    "snowplow": SnowplowAdapter,
 }
 """Adapters by the name that `--source` takes; one line adds another."""
 

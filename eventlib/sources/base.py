@@ -12,7 +12,7 @@ from eventlib.model import Violation
 from eventlib.sources.containers import Unpack
 from eventlib.sources.decode import decode
 
-__all__ = ["Adapter", "Event", "Repairs", "Skipped"]
+__all__ = ["About", "Adapter", "Event", "Repairs", "Skipped"]
 
 Event = dict[str, Any]
 
@@ -35,6 +35,28 @@ class Repairs:
         self.counts[scope, name, repair] += 1
 
 
+@dataclass(frozen=True, slots=True)
+class About:
+    """What `eventlib sources` says of a format.
+
+    Attributes
+    ----------
+    title
+        What it is called.
+    seen
+        Which versions were seen.
+    rows
+        Of formats without a table of their own: what a record has, what it becomes, and what to know of it.
+    traps
+        What is known to go wrong.
+    """
+
+    title: str
+    seen: str = ""
+    rows: tuple[tuple[str, str, str], ...] = ()
+    traps: tuple[str, ...] = ()
+
+
 class Adapter(ABC):
     """One log format.
 
@@ -42,6 +64,8 @@ class Adapter(ABC):
     ----------
     name
         What `--source` calls it, and the key of the policy's `sources:` section.
+    about
+        What is said of it.
     unplanned
         Whether event names without a schema pass, judged by the envelope alone.
     keeps_own
@@ -54,6 +78,7 @@ class Adapter(ABC):
     """
 
     name: ClassVar[str]
+    about: About
     unplanned: ClassVar[bool] = False
     keeps_own: ClassVar[bool] = False
     unpack: ClassVar[Unpack | None] = None

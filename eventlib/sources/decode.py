@@ -12,6 +12,7 @@ from eventlib.model import MAX_LINE_BYTES, MAX_SAFE_INTEGER, Violation
 
 __all__ = ["decode", "lossless", "text_of"]
 
+_AROUND: Final = b" \n\r\v\f"
 _NOT_FINITE: Final = re.compile(rb"[:\[,]\s*-?(?:NaN|Infinity)\b")
 
 
@@ -71,12 +72,15 @@ def _slow_check(raw: bytes) -> Violation | None:
 def text_of(line: bytes) -> bytes:
     r"""Return what a line holds: a byte order mark opens some files, and stands in the middle where such files were joined.
 
+    Tabs at its ends stay, as they are empty columns; a line of nothing else holds nothing.
+
     Examples
     --------
-    >>> text_of(b"\xef\xbb\xbf{} \r")
-    b'{}'
+    >>> text_of(b"\xef\xbb\xbf{} \r"), text_of(b"a\tb\t\t\r"), text_of(b"\t \r")
+    (b'{}', b'a\tb\t\t', b'')
     """
-    return line.strip().removeprefix(b"\xef\xbb\xbf")
+    text = line.strip(_AROUND).removeprefix(b"\xef\xbb\xbf")
+    return b"" if text.isspace() else text
 
 
 def decode(raw: bytes) -> dict[str, Any] | Violation:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
-from eventlib.sources.base import Adapter, Event, Repairs, Skipped
+from eventlib.sources.base import About, Adapter, Event, Repairs, Skipped
 
 __all__ = ["NativeAdapter"]
 
@@ -14,6 +14,18 @@ class NativeAdapter(Adapter):
     """Events that are canonical already."""
 
     name: ClassVar[str] = "native"
+    about = About(
+        "Native",
+        "envelope 1-0-0 to 1-0-2",
+        (
+            (
+                "every member",
+                "the same",
+                "`schemas/envelope` and `schemas/events` say which there are; unknown ones are refused",
+            ),
+        ),
+        ("event names without a schema are refused, unless `--unplanned allow` lets them pass",),
+    )
 
     @classmethod
     def sniff(cls, records: Sequence[Mapping[str, Any]]) -> str | None:

@@ -155,7 +155,7 @@ def _extended(content: dict[str, Any], where: str) -> dict[str, Any]:
 
 
 def _made(content: Mapping[str, Any], where: str) -> Table:
-    source = content.get("source")
+    source, own = content.get("source"), _several(content.get("properties", ()), where)
     if not isinstance(source, str) or not source:
         raise _bad(where, "it names no source, such as `source: shop`")
     if "event_name" not in content or not content.get("fields"):
@@ -169,13 +169,13 @@ def _made(content: Mapping[str, Any], where: str) -> Table:
         recognise=_map(content, "recognise", where),
         event_name=_routes(content["event_name"], where),
         fields=tuple(_field(where, target, told) for target, told in _map(content, "fields", where).items()),
-        properties=_several(content.get("properties", ()), where),
+        properties=own,
         implied=_several(content.get("implied", ()), where),
         personal=_several(content.get("personal", ()), where),
-        page_view_id=_routes(content["page_view_id"], where) if content.get("page_view_id") else (),
-        content_id=_routes(content["content_id"], where) if content.get("content_id") else (),
+        page_view_id=_left(_several(content.get("page_view_id", ()), where), own),
+        content_id=_left(_several(content.get("content_id", ()), where), own),
         events={
-            str(name): _meaning(where, str(name), told)
+            str(name): _meaning(where, str(name), told, own)
             for name, told in _map(content, "events", where).items()
         },
         traps=tuple(map(str, content.get("traps") or ())),
@@ -203,6 +203,21 @@ def _several(texts: object, where: str) -> tuple[Route, ...]:
     return tuple(route for text in listed for route in _routes(text, where))
 
 
+def _left(places: tuple[Route, ...], own: tuple[Route, ...]) -> tuple[Route, ...]:
+    """Return places in what is left of a record, in which the members of the tracker's own properties stand on top."""
+    return tuple(
+        next(
+            (
+                place[len(outer) :]
+                for outer in own
+                if len(place) > len(outer) and place[: len(outer)] == outer
+            ),
+            place,
+        )
+        for place in places
+    )
+
+
 def _field(where: str, target: object, told: object) -> Field:
     if target not in _TARGETS:
         raise BadCallError.unknown(f"field in {where}", str(target), sorted(_TARGETS))
@@ -219,7 +234,7 @@ def _field(where: str, target: object, told: object) -> Field:
     )
 
 
-def _meaning(where: str, name: str, told: object) -> Meaning:
+def _meaning(where: str, name: str, told: object, own: tuple[Route, ...]) -> Meaning:
     stated = told if isinstance(told, dict) else {"event_name": told}
     event_name = stated.get("event_name")
     if event_name not in EVENT_NAMES:
@@ -232,7 +247,7 @@ def _meaning(where: str, name: str, told: object) -> Meaning:
             literals[str(target)] = place["is"]
             continue
         at = place if isinstance(place, dict) else {"from": place}
-        properties[str(target)] = _routes(at.get("from"), where)
+        properties[str(target)] = _left(_routes(at.get("from"), where), own)
         if "as" in at:
             if at["as"] not in READERS:
                 raise BadCallError.unknown(f"reader of {target} in {where}", str(at["as"]), sorted(READERS))

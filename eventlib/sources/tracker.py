@@ -12,7 +12,7 @@ from functools import lru_cache
 from typing import Any, ClassVar, Final
 from urllib.parse import urlsplit
 
-from eventlib.sources.base import Adapter, Event, Repairs, Skipped
+from eventlib.sources.base import About, Adapter, Event, Repairs, Skipped
 from eventlib.sources.reading import Route, UnreadableError, first_of, found, take
 from eventlib.sources.tables import Meaning, Table, shipped_table
 from eventlib.sources.vocabulary import Wanted, same_name, wanted
@@ -29,7 +29,8 @@ _DEEPEST: Final = 8
 _PERSONAL: Final = frozenset({
     "ip", "ipaddress", "useripaddress", "remoteip", "clientip", "remoteaddr", "requestip", "email", "emailaddress", "phone",
     "phonenumber", "mobilephone", "firstname", "lastname", "fullname", "birthday", "dateofbirth", "street", "streetaddress",
-    "advertisingid", "idfa", "idfv", "gaid", "androidid", "ssn", "taxid", "iban", "creditcard", "cardnumber",
+    "advertisingid", "idfa", "idfv", "gaid", "androidid", "appleidfa", "appleidfv", "androididfa", "openidfa", "appsetid",
+    "ssn", "taxid", "iban", "creditcard", "cardnumber",
 })  # fmt: skip
 """Names, in small letters without marks, under which trackers keep what must not be saved as it is."""
 
@@ -69,6 +70,7 @@ class TrackerAdapter(Adapter):
     def __init__(self, table: Table | None = None) -> None:
         self.table = table or shipped_table(self.name)
         self.source = self.table.source
+        self.about = About(self.table.title, self.table.seen, traps=self.table.traps)
 
     def sniff(self, records: Sequence[Mapping[str, Any]]) -> str | None:  # type: ignore[override]  # of a table, not of a class
         """Look for what the table says that the format is recognised by."""
@@ -145,9 +147,10 @@ class TrackerAdapter(Adapter):
     def _left(self, record: Event, scope: str, repairs: Repairs) -> Event:
         """Return what has no place as properties: the tracker's own properties, and all else under its name."""
         for route in self.table.implied:
-            take(record, route)
+            if route[0] in record:
+                take(record, route)
         for route in self.table.personal:
-            if found(record, route) is not None:
+            if route[0] in record and found(record, route) is not None:
                 take(record, route)
                 repairs.add(scope, ".".join(route), _NOT_KEPT)
         _forget(record, scope, repairs)
@@ -159,7 +162,7 @@ class TrackerAdapter(Adapter):
                 for name, value in held.items():
                     self._add(properties, name, value, scope, repairs)
         for name, value in record.items():
-            if value is not None and value not in ({}, []):
+            if value is not None and (value or type(value) not in {dict, list}):
                 self._add(properties, name, value, scope, repairs)
         return properties
 
@@ -167,6 +170,9 @@ class TrackerAdapter(Adapter):
         self, taken: Event, name: str, value: Any, scope: str, repairs: Repairs, onto: Event | None = None
     ) -> None:
         """Keep a value under its own name, or, where that is taken, under the format's name before it."""
+        if onto is None and name not in taken:
+            taken[name] = value
+            return
         free = name
         while free in taken:
             free = f"{self.source}_{free}"
@@ -236,6 +242,9 @@ class TrackerAdapter(Adapter):
         """Fill what no tracker but ours sends: what was observed, and what the page and the view are called."""
         if "observation" in asked.readers:
             made.setdefault("observation", "owned")
+        if "conversion_id" in asked.required and "conversion_id" not in made and event.get("event_id"):
+            made["conversion_id"] = event["event_id"]
+            repairs.add(scope, "conversion_id", "the event's own id stands for it")
         if _VIEWED in asked.readers and _VIEWED not in made:
             at = first_of(properties, self.table.page_view_id)
             own = (
@@ -256,7 +265,7 @@ class TrackerAdapter(Adapter):
 
 def _forget(held: Event, scope: str, repairs: Repairs, depth: int = 0) -> None:
     """Take out what says who somebody is or where they live: it would be saved as it is (S2.9)."""
-    for name in [name for name in held if name.isascii() and _plain(name) in _PERSONAL]:
+    for name in [name for name in held if _personal(name)]:
         if held.pop(name) is not None:
             repairs.add(scope, _plain(name), _NOT_KEPT)
     for value in held.values() if depth < _DEEPEST else ():
@@ -266,6 +275,10 @@ def _forget(held: Event, scope: str, repairs: Repairs, depth: int = 0) -> None:
 
 
 @lru_cache(4096)
+def _personal(name: str) -> bool:
+    return name.isascii() and _plain(name) in _PERSONAL
+
+
 def _plain(name: str) -> str:
     return "".join(filter(str.isalnum, name.casefold()))
 

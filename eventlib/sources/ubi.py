@@ -18,7 +18,7 @@ from typing import Any, ClassVar, Final
 
 import orjson
 
-from eventlib.sources.base import Adapter, Event, Repairs, Skipped
+from eventlib.sources.base import About, Adapter, Event, Repairs, Skipped
 from eventlib.sources.decode import text_of
 
 __all__ = ["UbiAdapter"]
@@ -177,6 +177,40 @@ class UbiAdapter(Adapter):
     """UBI queries and events, in OpenSearch's bulk form or as plain lines."""
 
     name: ClassVar[str] = "ubi"
+    about = About(
+        "User Behavior Insights (OpenSearch)",
+        "the query and event schemas of 2024 to 2026, bulk files and plain lines",
+        (
+            ("the bulk action's `_id`", "`event_id`", "else a digest of the event"),
+            (
+                "`timestamp`",
+                "`occurred_at`, `received_at`",
+                "text with or without a colon in its offset, or milliseconds",
+            ),
+            ("`client_id`, `user_id`", "`anonymous_id`, `user_id`", ""),
+            (
+                "a query",
+                "`answer_generate`",
+                "`query_id` is the answer, `user_query` the prompt, `query_response_hit_ids` the candidates",
+            ),
+            (
+                "`action_name`: impression, click, item_click",
+                "`citation_show`, `citation_click`",
+                "`event_attributes.position.ordinal` counted from 1",
+            ),
+            (
+                "`action_name`: add_to_cart, purchase",
+                "`conversion_complete`",
+                "`transaction_id` where there is one",
+            ),
+            ("`action_name`: page_exit", "`page_exit`", "`dwell_time` in seconds"),
+            ("other `action_name`", "`event_name`", "with `event_attributes` as properties"),
+        ),
+        (
+            "applications count positions from 0 or from 1; a log in which none is 0 cannot tell",
+            "there is no arrival time: the record's own stands for it",
+        ),
+    )
     unplanned: ClassVar[bool] = True
     needs_first_pass: ClassVar[bool] = True
     derived: ClassVar[Mapping[str, frozenset[str]]] = {

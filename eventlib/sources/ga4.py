@@ -1,0 +1,228 @@
+"""Google Analytics 4: rows of its BigQuery export, nested lists of keys and values unwrapped.
+
+The export has no event id. Teams make one of the client, the event's time and name, its session, its place in the batch
+(`batch_page_id`, `batch_ordering_id`, `batch_event_index`) and its parameters; so does this module, and of nothing that
+differs between the streamed and the daily copy of a row.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any, ClassVar, Final, TypeGuard
+
+import orjson
+
+from eventlib.sources.base import Event, Repairs, Skipped
+from eventlib.sources.reading import UnreadableError, read_time
+from eventlib.sources.tracker import TrackerAdapter
+
+__all__ = ["Ga4Adapter"]
+
+_ALL: Final = "(all)"
+_NOT_SET: Final = "(not set)"
+_VALUES: Final = ("string_value", "int_value", "float_value", "double_value")
+_WHOLE: Final = frozenset({
+    "event_timestamp", "event_previous_timestamp", "event_bundle_sequence_id", "event_server_timestamp_offset",
+    "batch_event_index", "batch_ordering_id", "batch_page_id", "int_value", "quantity", "total_item_quantity", "unique_items",
+    "time_zone_offset_seconds",
+})  # fmt: skip
+"""Members that are whole numbers, which `bq extract` writes as text."""
+
+_LATER: Final = (
+    "traffic_source", "session_traffic_source_last_click", "user_ltv", "user_first_touch_timestamp", "is_active_user",
+    "event_value_in_usd",
+)  # fmt: skip
+"""What Google works out after the event, and has in one copy of a row and not in another."""
+
+_BATCH: Final = ("batch_page_id", "batch_ordering_id", "batch_event_index", "event_bundle_sequence_id")
+_CONSENT: Final = {
+    "analytics_storage": "analytics_storage",
+    "ads_storage": "ad_storage",
+    "ad_user_data": "ad_user_data",
+    "ad_personalization": "ad_personalization",
+}
+_TRANSIENT: Final = "uses_transient_token"
+_STATES: Final = {"Yes": "granted", "No": "denied", "Unset": None, None: None}
+_DAMAGED: Final = "unreadable"
+_DEEPEST: Final = 8
+_VIEW: Final = "page_view_id"
+_MADE: Final = frozenset({_VIEW, "consent_mode", "minted_id", "uploaded_at"})
+_NAMED: Final = frozenset(
+    {"string_value", "transaction_id", "country", "region", "item_id", "item_name", "currency"}
+)
+_COLUMNS: Final = frozenset({
+    "batch_page_id", "batch_ordering_id", "batch_event_index", "event_previous_timestamp", "event_bundle_sequence_id",
+    "event_server_timestamp_offset", "stream_id", "platform", "device", "geo", "app_info", "event_dimensions",
+    "collected_traffic_source", "is_active_user", "uses_transient_token", "ga_session_id", "ga_session_number",
+})  # fmt: skip
+"""What every row of the export has, whatever the site sends."""
+
+
+class Ga4Adapter(TrackerAdapter):
+    """Rows of the BigQuery export."""
+
+    name: ClassVar[str] = "ga4"
+    derived: ClassVar[Mapping[str, frozenset[str]]] = {"*": TrackerAdapter.derived["*"] | _COLUMNS}
+
+    def opened(self, record: Event, repairs: Repairs) -> Event | Skipped:
+        """Unwrap a row's lists, read its consent, and make the ids that it lacks."""
+        if _absent(record.get("user_pseudo_id")) and _absent(record.get("user_id")):
+            return Skipped("no_visitor")
+        for name in _LATER:
+            if record.pop(name, None) is not None:
+                repairs.add(_ALL, name, "worked out after the event, and not in every copy of it: not kept")
+        said = _consent(record.pop("privacy_info", None))
+        row: Event = {**_plain(_unforged(record), repairs), **said}
+        for name in ("event_params", "user_properties"):
+            row[name] = _unwrapped(row.get(name), name, repairs)
+        if items := _members(row.get("items")):
+            row["items"] = [_of_item(item, repairs) for item in items]
+        _uploaded(row, repairs)
+        _minted(row, repairs)
+        return row
+
+
+def _unforged(record: Event) -> Event:
+    """Return a row whose own members cannot pass for what is made here."""
+    if record.keys().isdisjoint(_MADE):
+        return record
+    return {f"ga4_{name}" if name in _MADE else name: value for name, value in record.items()}
+
+
+def _absent(value: object) -> bool:
+    return value is None or (isinstance(value, str) and (not value.strip() or value == _NOT_SET))
+
+
+def _plain(value: Any, repairs: Repairs, depth: int = 0) -> Any:
+    """Return a row without what says nothing, its whole numbers as such."""
+    if depth > _DEEPEST:
+        return value
+    if type(value) is list:
+        return [_plain(item, repairs, depth + 1) for item in value]
+    if type(value) is not dict:
+        return value
+    made = {}
+    for name, held in value.items():
+        kind = type(held)
+        if kind is str:
+            if held == _NOT_SET:
+                repairs.add(_ALL, name if name in _NAMED else "(other members)", "(not set) read as absent")
+                continue
+            made[name] = _whole(held) if name in _WHOLE else held
+        elif kind is dict or kind is list:
+            made[name] = _plain(held, repairs, depth + 1)
+        elif held is not None:
+            made[name] = held
+    return made
+
+
+def _whole(text: str) -> int | str:
+    """Read a whole number; what is none stays as it is, for the verdict or as a property."""
+    digits = text.removeprefix("-")
+    return int(text) if digits.isascii() and digits.isdecimal() and len(digits) < 17 else text
+
+
+def _members(value: object) -> list[Any]:
+    """Return a list, also one as Parquet has it where its writer named the levels."""
+    if isinstance(value, dict) and list(value) == ["list"] and isinstance(value["list"], list):
+        return [item.get("element", item) if isinstance(item, dict) else item for item in value["list"]]
+    return value if isinstance(value, list) else []
+
+
+def _unwrapped(value: object, name: str, repairs: Repairs) -> Any:
+    """Return keys and values as members; those that cannot be read stay beside them."""
+    pairs = _members(value)
+    if not pairs and (not value or isinstance(value, dict)):
+        return value or {}
+    made: Event = {}
+    unread = [item for item in pairs if not _took(made, item)]
+    if unread or not pairs:
+        repairs.add(_ALL, name, "not keys and values: kept as it is")
+        made[f"unread_{name}"] = unread or value
+    return made
+
+
+def _took(made: Event, item: object) -> bool:
+    """Add a key and its value to others; False where it is no such pair, or its key was there."""
+    key = item.get("key") if isinstance(item, dict) else None
+    if not isinstance(item, dict) or not isinstance(key, str) or key in made or not key:
+        return False
+    held = item.get("value")
+    if held is None:
+        return True  # (not set), or nothing at all
+    if not isinstance(held, dict):
+        return False
+    for kind in _VALUES:
+        if kind in held:
+            made[key] = held[kind]
+            return True
+    return True
+
+
+def _of_item(item: Any, repairs: Repairs) -> Any:
+    if isinstance(item, dict) and item.get("item_params"):
+        return {**item, "item_params": _unwrapped(item["item_params"], "item_params", repairs)}
+    return item
+
+
+def _consent(info: object) -> Event:
+    """Read `privacy_info` as consent mode; what it cannot mean stays visible as damage."""
+    if info is None:
+        return {}
+    if not isinstance(info, dict):
+        return {"consent_mode": dict.fromkeys(("analytics_storage", "ad_storage"), _DAMAGED)}
+    said = {
+        _CONSENT.get(name, name[:64]): _state(state) for name, state in info.items() if name != _TRANSIENT
+    }
+    spoken = {name: state for name, state in said.items() if state}
+    kept: Event = {_TRANSIENT: info[_TRANSIENT]} if _TRANSIENT in info else {}
+    return {**kept, "consent_mode": spoken} if spoken else kept
+
+
+def _state(value: object) -> str | None:
+    return _STATES.get(value, _DAMAGED) if value is None or isinstance(value, str) else _DAMAGED
+
+
+def _uploaded(record: Event, repairs: Repairs) -> None:
+    """Work out when a row was uploaded; its time is that of collection on the device."""
+    offset, when = record.get("event_server_timestamp_offset"), record.get("event_timestamp")
+    if not _count(offset) or not _count(when):
+        return
+    if offset < 0:
+        repairs.add(_ALL, "event_server_timestamp_offset", "uploaded before it was collected: not used")
+        return
+    try:
+        record["uploaded_at"] = read_time(when + offset, "us")[0]
+    except UnreadableError:
+        return
+    del record["event_server_timestamp_offset"]
+
+
+def _count(value: object) -> TypeGuard[int]:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _minted(row: Event, repairs: Repairs) -> None:
+    """Make the ids of the event and of the page view that it belongs to."""
+    params = row["event_params"] if isinstance(row["event_params"], dict) else {}
+    client = [_scalar(row.get(name)) for name in ("stream_id", "user_pseudo_id", "user_id")]
+    event = [_scalar(row.get(name)) for name in ("event_timestamp", "event_name", *_BATCH)]
+    row["minted_id"] = _digest([client, event, params])
+    page, session = _scalar(row.get("batch_page_id")), _scalar(params.get("ga_session_id"))
+    address = _scalar(params.get("page_location"))
+    if "page_view_id" in params or address is None or (page is None and session is None):
+        return
+    if page is None:
+        repairs.add(_ALL, _VIEW, "session and address stand for it: later views of the page are the same one")
+    row[_VIEW] = _digest(
+        [client, "session" if page is None else "page", session if page is None else page, address]
+    )
+
+
+def _scalar(value: object) -> object:
+    return value if isinstance(value, str | int | float) else None
+
+
+def _digest(parts: list[Any]) -> str:
+    return "ga4-" + hashlib.sha256(orjson.dumps(parts, option=orjson.OPT_SORT_KEYS)).hexdigest()[:32]

@@ -1,0 +1,311 @@
+"""Snowplow: enriched events as tab-separated lines, as JSON or as tables, and what its trackers send to a collector."""
+
+from __future__ import annotations
+
+import binascii
+import re
+from base64 import b64decode
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, ClassVar, Final
+
+import orjson
+
+from eventlib.model import MAX_LINE_BYTES, Violation
+from eventlib.sources.base import Event, Repairs, Skipped
+from eventlib.sources.containers import Unpack
+from eventlib.sources.decode import decode, lossless, text_of
+from eventlib.sources.reading import READERS, Reader, UnreadableError, read_time
+from eventlib.sources.self_describing import Entity, column_of, described
+from eventlib.sources.snowplow_consent import CONSENT_EVENTS, SAID, Signals, preferences
+from eventlib.sources.snowplow_contexts import gathered
+from eventlib.sources.snowplow_fields import (
+    BOOLEANS,
+    COLUMNS,
+    DIMENSIONS,
+    INTEGERS,
+    KINDS,
+    NUMBERS,
+    PARAMETERS,
+    TIMES,
+)
+from eventlib.sources.tracker import TrackerAdapter
+
+__all__ = ["SnowplowAdapter"]
+
+_WRAPPED: Final = ("contexts", "derived_contexts", "unstruct_event")
+_JSON: Final = frozenset({*_WRAPPED, *map(str.upper, _WRAPPED), "co", "ue_pr"})
+_ENCODED: Final = ("cx", "ue_px")
+_TEXTS: Final = _JSON | {*_ENCODED}
+_EVENTS: Final = ("unstruct_event", "ue_pr", "ue_px")
+_SPLIT: Final = ("contexts_", "unstruct_event_", "CONTEXTS_", "UNSTRUCT_EVENT_")
+_ALL: Final = "(all)"
+
+_WITHOUT_ZONE: Final = re.compile(r"(\d{4}-\d\d-\d\d)[ T](\d\d:\d\d:\d\d(?:\.\d{1,9})?)", re.ASCII)
+_SIZE: Final = re.compile(r"(\d{1,6})x(\d{1,6})", re.ASCII)
+
+
+def _whole(text: str) -> Any:
+    if len(text) < 16 and text.isascii() and text.isdigit():  # what a double holds
+        return int(text)
+    return _number(text, READERS["integer"])
+
+
+def _number(text: str, reader: Reader = READERS["number"]) -> Any:
+    try:
+        return reader(text)[0]
+    except UnreadableError:
+        return text  # it stays as it is, under its own name
+
+
+def _truth(text: str) -> Any:
+    return _TRUTHS.get(text.casefold(), text)
+
+
+_TRUTHS: Final = {"1": True, "true": True, "t": True, "0": False, "false": False, "f": False}
+_TYPED: Final[Mapping[str, Callable[[str], Any]]] = (
+    dict.fromkeys(INTEGERS, _whole) | dict.fromkeys(NUMBERS, _number) | dict.fromkeys(BOOLEANS, _truth)
+)
+_PAGE, _REFERRER = (
+    (whole, tuple(f"{part}_url{name}" for name in ("scheme", "host", "port", "path", "query", "fragment")))
+    for whole, part in (("page_url", "page"), ("page_referrer", "refr"))
+)
+
+
+def _parts(line: bytes) -> list[bytes] | None:
+    """Take what one request brought apart into its events."""
+    record = lossless(text_of(line))
+    schema, held = (record.get("schema"), record.get("data")) if isinstance(record, dict) else (None, None)
+    if (
+        not isinstance(schema, str)
+        or "/payload_data/" not in schema
+        or not isinstance(held, list)
+        or not held
+    ):
+        return None
+    return [orjson.dumps(member) for member in held]
+
+
+def _of_columns(raw: bytes) -> Event | Violation:
+    """Read an enriched event: columns between tabs, without a header."""
+    if len(raw) > MAX_LINE_BYTES:
+        return Violation("line_too_long", "$", f"over {MAX_LINE_BYTES} bytes")
+    try:
+        cells = raw.decode().split("\t")
+    except UnicodeDecodeError as broken:
+        return Violation("broken_utf8", "$", f"not UTF-8 from byte {broken.start} of the line")
+    if len(cells) != len(COLUMNS):
+        return Violation(
+            "wrong_column_count", "$", f"{len(cells)} columns, where an enriched event has {len(COLUMNS)}"
+        )
+    return {name: cell for name, cell in zip(COLUMNS, cells, strict=True) if cell}
+
+
+def _read_json(text: str, place: str) -> Any:
+    """Read JSON that stands as text in a field, as strictly as a line; a `Violation` where it is none."""
+    found = decode(b'{"data":' + text.encode() + b"}")
+    if isinstance(found, Violation):
+        return Violation(found.code, f"$.{place}", "this field's text is not what JSON may be")
+    return found["data"] if len(found) == 1 else Violation("broken_json", f"$.{place}", "not JSON")
+
+
+def _read_encoded(text: str, place: str) -> Any:
+    """Read JSON that was sent in Base64, of either alphabet, padded or not."""
+    plain = text.rstrip("=").replace("-", "+").replace("_", "/")
+    try:
+        return _read_json(b64decode(plain + "=" * (-len(plain) % 4), validate=True).decode(), place)
+    except UnicodeDecodeError:
+        return Violation("broken_utf8", f"$.{place}", "not UTF-8")
+    except (binascii.Error, ValueError):
+        return Violation("broken_base64", f"$.{place}", "not Base64")
+
+
+def _with_json_read(record: Event, names: Iterable[str]) -> Event | Violation:
+    """Read the JSON in fields of a record: one whose events or contexts cannot be read may lack a refusal, and is refused."""
+    for name in names:
+        value = record.get(name)
+        if type(value) is not str or not value:
+            continue
+        if name in _JSON:
+            read = _read_json(value, name)
+        elif name in _ENCODED:
+            read = _read_encoded(value, name)
+        elif value.startswith(("{", "[")):
+            read = _read_json(value, "contexts or unstruct_event")
+        else:
+            continue
+        if isinstance(read, Violation):
+            return read
+        record[name] = read
+    return record
+
+
+def _with_json(record: Event) -> list[str]:
+    """Return the names of fields that may hold JSON as text."""
+    return [name for name in record if name in _TEXTS or name.startswith(_SPLIT)]
+
+
+def _is_payload(record: Mapping[str, Any]) -> bool:
+    return "e" in record and "event" not in record
+
+
+def _of_payload(record: Event) -> Event:
+    """Name what a tracker sent as columns are named."""
+    flat: Event = {}
+    if "tnuid" in record:
+        flat["network_userid"] = record.pop("tnuid")
+    for name, value in record.items():
+        column = PARAMETERS.get(name, name)
+        flat[name if column in flat else column] = value
+    kind = flat.get("event")
+    if type(kind) is str:
+        flat["event"] = KINDS.get(kind, kind)
+    for name, columns in DIMENSIONS.items():
+        size = _SIZE.fullmatch(held) if type(held := flat.get(name)) is str else None
+        if size and not any(column in flat for column in columns):
+            del flat[name]
+            flat |= dict(zip(columns, map(int, size.groups()), strict=True))
+    for name in TIMES:
+        if name in flat:
+            flat[name] = _of_milliseconds(flat[name])
+    return flat
+
+
+def _of_milliseconds(value: Any) -> Any:
+    try:
+        return read_time(value, "ms")[0]
+    except UnreadableError:
+        return value  # the verdict says what is wrong with it
+
+
+def _flat(record: Event) -> Event:
+    """Return a record by the names of an enriched event's columns, without what is absent."""
+    if _is_payload(record):
+        record = _of_payload({name: value for name, value in record.items() if value is not None})
+    elif "COLLECTOR_TSTAMP" in record:  # as some warehouses write the names of columns
+        record = {name.lower(): value for name, value in record.items()}
+    flat: Event = {}
+    for name, value in record.items():
+        if type(value) is str:
+            if value:
+                flat[name] = _TYPED[name](value) if name in _TYPED else value
+        elif value is not None:
+            flat[name] = value
+    for name in TIMES:
+        found = _WITHOUT_ZONE.fullmatch(value) if type(value := flat.get(name)) is str else None
+        if found:
+            flat[name] = f"{found[1]}T{found[2]}Z"
+    return flat
+
+
+def _address(flat: Event, whole: str, names: Sequence[str]) -> None:
+    """Keep an address whole, and its parts only where it cannot be put together."""
+    if whole not in flat:
+        pieces = [flat.get(name) for name in names]
+        if pieces[1] is None or not all(piece is None or type(piece) in {str, int} for piece in pieces):
+            return
+        marks = ("", "://", ":", "", "?", "#")
+        told = [pieces[0] or "https", pieces[1], None if pieces[2] in {80, 443} else pieces[2], *pieces[3:]]
+        flat[whole] = "".join(
+            f"{mark}{piece}" for mark, piece in zip(marks, told, strict=True) if piece is not None
+        )
+    for name in names:
+        flat.pop(name, None)
+
+
+def _scrolled(flat: Mapping[str, Any]) -> float | None:
+    """Return how far down a page the lower edge of its window came since the ping before, in percent."""
+    sizes = [flat.get(name) for name in ("pp_yoffset_max", "br_viewheight", "doc_height")]
+    offset, window, page = (size if type(size) is int and size >= 0 else None for size in sizes)
+    if offset is None or window is None or not page:
+        return None
+    return round(min(100 * (offset + window) / page, 100.0), 2)
+
+
+class SnowplowAdapter(TrackerAdapter):
+    """Snowplow's enriched events, and the payloads of its trackers."""
+
+    name: ClassVar[str] = "snowplow"
+    unpack: ClassVar[Unpack | None] = Unpack(b"payload_data", _parts)
+
+    def decode(self, raw: bytes) -> Event | Violation:
+        """Return the record of a line of JSON or of columns, the JSON within it read."""
+        if b"\t" in raw and not raw.startswith(b"{"):
+            record = _of_columns(raw)
+            return record if isinstance(record, Violation) else _with_json_read(record, _WRAPPED)
+        record = decode(raw)
+        return record if isinstance(record, Violation) else _with_json_read(record, _with_json(record))
+
+    def recognises(self, record: Mapping[str, Any]) -> bool:
+        """Tell whether a record has the columns, or the parameters that become them."""
+        return super().recognises(_flat(dict(record)))
+
+    def opened(self, record: Event, repairs: Repairs) -> Event | Skipped:
+        """Name fields as columns, unwrap events and contexts, and read what is said of consent."""
+        flat = _flat(record)
+        if SAID in flat:
+            flat[f"snowplow_{SAID}"] = flat.pop(SAID)
+        said = Signals()
+        contexts = gathered(flat, said, repairs)
+        if contexts:
+            flat["contexts"] = contexts
+        entity = _unwrapped(flat, repairs)
+        name = self._named(flat, entity)
+        _address(flat, *_PAGE)
+        _address(flat, *_REFERRER)
+        if name == "page_ping" and (scrolled := _scrolled(flat)) is not None:
+            flat.setdefault("max_scroll_pct", scrolled)
+        if name in CONSENT_EVENTS or (entity and entity.schema.name in CONSENT_EVENTS):
+            preferences(flat, entity, said, repairs)
+        if held := said.plain():
+            flat[SAID] = held
+        return flat
+
+    def _named(self, flat: Event, entity: Entity | None) -> Any:
+        """Name an event: by its schema, a structured one by its action, which is what its sender calls it."""
+        kind, name = flat.pop("event", None), flat.get("event_name")
+        if entity:
+            name = name if isinstance(name, str) else entity.schema.name
+            if name == "snowplow_ecommerce_action" and _kind_of(entity) == "transaction":
+                name = "transaction"
+        elif kind == "struct" and isinstance(action := flat.get("se_action"), str):
+            name = f"struct_{action}" if action in self.table.events else action
+        else:
+            name = kind if name is None else name
+        if not entity and kind != "unstruct":  # what all such events have
+            flat.pop("event_vendor", None)
+            flat.pop("event_version", None)
+        flat["event_name"] = name
+        return name
+
+
+def _kind_of(entity: Entity) -> Any:
+    return entity.data.get("type") if isinstance(entity.data, dict) else None
+
+
+def _unwrapped(flat: Event, repairs: Repairs) -> Entity | None:
+    """Take the event that describes itself out of its wrapping; its data stays, as `unstruct_event`."""
+    entity = next(_events(flat, repairs), None)
+    if entity:
+        flat["unstruct_event"] = entity.data
+        flat.setdefault("event_vendor", entity.schema.vendor)
+        if "-" in entity.schema.version:
+            flat.setdefault("event_version", entity.schema.version)
+    return entity
+
+
+def _events(flat: Event, repairs: Repairs) -> Iterator[Entity]:
+    for place in _EVENTS:
+        value = flat.get(place)
+        if value is None:
+            continue
+        found = described(value.get("data")) if type(value) is dict else None
+        if found:
+            del flat[place]
+            yield found
+        else:
+            repairs.add(_ALL, place, "does not name its schema: kept as it is")
+    for place in [name for name in flat if name.startswith("unstruct_event_")]:
+        schema, value = column_of(place), flat[place]
+        if schema and value not in ({}, []):
+            del flat[place]
+            yield Entity(schema, value)
