@@ -59,6 +59,7 @@ def lost(
     row: Mapping[str, Any],
     dropped: Iterable[str] = (),
     scaled: Mapping[str, float] | None = None,
+    called: Mapping[str, str] | None = None,
 ) -> list[Leaf]:
     """Return what a tracker sent and the row of its event does not have.
 
@@ -72,6 +73,8 @@ def lost(
         Names of members that are left out on purpose, with all that is in them.
     scaled
         By the name of a member in another unit than the canonical one, by what its value is multiplied.
+    called
+        By the name of a member that the format calls otherwise when read, that other name.
 
     Notes
     -----
@@ -84,10 +87,11 @@ def lost(
     known = {name: held for name, held in properties.items() if schema and name in schema.readers}
     columns = {name: held for name, held in row.items() if name not in {"properties", "fingerprint"}}
     canonical = {value for _, value in (*leaves(known), *leaves(columns))}
-    factors = scaled or {}
+    factors, others = scaled or {}, called or {}
     return [
         (name, value)
         for name, value in leaves(sent, without=frozenset(dropped))
         if (name, value) not in own
+        and (others.get(name), value) not in own
         and (round(value * factors[name], 6) if name in factors else value) not in canonical
     ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,10 @@ class Tracker:
         Members in another unit than the canonical one, and what their values are multiplied by.
     nothing
         What members say where there is nothing to say.
+    called
+        Members that the format calls otherwise when read, and how.
+    opened
+        How an event is read before its values are looked for, where the format has other names for what is sent.
     renamed
         What events are called in our vocabulary, by the tracker's name for them.
     """
@@ -38,10 +42,46 @@ class Tracker:
     dropped: frozenset[str]
     scaled: Mapping[str, float] = field(default_factory=dict)
     nothing: frozenset[Leaf] = frozenset()
+    called: Mapping[str, str] = field(default_factory=dict)
+    opened: Callable[[Mapping[str, Any]], Mapping[str, Any]] = dict
     renamed: Mapping[str, str] = field(default_factory=dict)
 
 
 ORDER = {"Order Completed": "conversion_complete"}
+PARAMETERS = {
+    "tv": "v_tracker", "tna": "name_tracker", "aid": "app_id", "p": "platform", "page": "page_title", "lang": "br_lang",
+    "cookie": "br_cookies", "cs": "doc_charset", "cd": "br_colordepth", "tz": "os_timezone", "vid": "domain_sessionidx",
+    "sid": "domain_sessionid", "se_ca": "se_category", "se_ac": "se_action", "se_la": "se_label", "se_pr": "se_property",
+    "se_va": "se_value", "pp_mix": "pp_xoffset_min", "pp_max": "pp_xoffset_max", "pp_miy": "pp_yoffset_min",
+    "pp_may": "pp_yoffset_max",
+}  # fmt: skip
+"""What Snowplow's enriched events call the parameters that its trackers send, as its protocol states it."""
+
+SIZES = {
+    "res": ("dvce_screenwidth", "dvce_screenheight"),
+    "vp": ("br_viewwidth", "br_viewheight"),
+    "ds": ("doc_width", "doc_height"),
+}
+
+
+def as_columns(sent: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a payload of Snowplow's under the names of columns."""
+    found = {PARAMETERS.get(name, name): value for name, value in sent.items() if name not in SIZES}
+    for name in SIZES.keys() & sent.keys():
+        found |= dict(zip(SIZES[name], sent[name].split("x"), strict=True))
+    return found
+
+
+SNOWPLOW = Tracker(
+    "snowplow",
+    "eid",
+    frozenset(
+        {"e", "schema", "tnuid"}
+    ),  # of a schema the name is the event's, and the vendor stands beside it
+    scaled={"dtm": 1000, "stm": 1000},
+    called={"id": "page_view_id"},  # of the context of the page
+    opened=as_columns,
+)
 SEGMENT = Tracker("segment", "messageId", frozenset({"type", "email"}), renamed=ORDER)
 OF_POSTHOG = {
     "$pageview": "page_view",
@@ -80,7 +120,7 @@ def read_whole(collector: Collector, folder: Path, tracker: Tracker, source: str
 
 def _lost(event: Mapping[str, Any], row: Mapping[str, Any], tracker: Tracker) -> list[Leaf]:
     """Return what is lost of an event; its own name is not, where the vocabulary's stands for it."""
-    found = lost(event, row, tracker.dropped, tracker.scaled)
+    found = lost(tracker.opened(event), row, tracker.dropped, tracker.scaled, tracker.called)
     return [
         leaf
         for leaf in found

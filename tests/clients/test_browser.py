@@ -14,7 +14,7 @@ import pytest
 
 from tests.clients.collector import Answer, Collector, collecting
 from tests.clients.node_clients import MODULES, require_node
-from tests.clients.reading import POSTHOG, RUDDERSTACK, SEGMENT, Tracker, names, read_whole
+from tests.clients.reading import POSTHOG, RUDDERSTACK, SEGMENT, SNOWPLOW, Tracker, names, read_whole
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page, Route
@@ -84,10 +84,19 @@ _POSTHOG_MEANS: Final = {
     "page_view": 1, "user_login": 1, "$groupidentify": 1, "citation_click": 1, "Menu Opened": 1, "Order Completed": 1,
     "$autocapture": 2, "page_exit": 1,
 }  # fmt: skip
+_SNOWPLOW: Final = {"pv": 1, "ue": 2, "se": 1, "pp": 1}
+_SNOWPLOW_MEANS: Final = {
+    "page_view": 1,
+    "citation_click": 1,
+    "menu_opened": 1,
+    "complete": 1,
+    "page_ping": 1,
+}
 VISITS: Final = [
     Visit(SEGMENT, "@segment/analytics-next/dist/umd/index.js", _SPEC, _SPEC_MEANS),
     Visit(RUDDERSTACK, "@rudderstack/analytics-js/dist/npm/modern/bundled/umd/index.js", _SPEC, _SPEC_MEANS),
     Visit(POSTHOG, "posthog-js/dist/array.full.js", _POSTHOG, _POSTHOG_MEANS, leaving=1),
+    Visit(SNOWPLOW, "@snowplow/browser-tracker/dist/index.umd.min.js", _SNOWPLOW, _SNOWPLOW_MEANS),
 ]
 
 
@@ -146,6 +155,10 @@ def test_a_visit_is_read_whole(visit: Visit, collector: Collector, guarded: Guar
     assert names(log, visit.means) == visit.means
     assert set(log.events["channel"]) == {"client"}
     assert set(log.events["user_agent"].dropna()) <= {PERSON}
+    views = [json.loads(text).get("page_view_id") for text in log.events["properties"]]
+    if visit.tracker is SNOWPLOW:
+        assert len(set(views)) == 1, "its trackers say of every event in which view of the page it was"
+        assert None not in views
     page_views = log.events[log.events["event_name"] == "page_view"]
     assert list(page_views["url"]) == [f"{collector.url}/guide?utm_source=chatgpt.com"]
     assert list(page_views["ai_engine"]) == ["chatgpt"]
@@ -171,4 +184,4 @@ def _wait(page: Page, collector: Collector, events: int) -> None:
 
 
 def _named(event: Mapping[str, object]) -> str:
-    return str(event.get("event") or event.get("type"))
+    return str(event.get("event") or event.get("type") or event.get("e"))

@@ -8,16 +8,18 @@ import pytest
 
 from tests.clients.collector import collecting
 from tests.clients.node_clients import tell
-from tests.clients.reading import POSTHOG, RUDDERSTACK, SEGMENT, Tracker, names, read_whole
-from tests.clients.story import PEOPLE, SCROLLS, Call, story
+from tests.clients.reading import POSTHOG, RUDDERSTACK, SEGMENT, SNOWPLOW, Tracker, names, read_whole
+from tests.clients.story import PEOPLE, SCROLLS, SPOKEN, Call, calls, story
 
 _GEO = ("identity_link", "page_view", "citation_click")
 _SPEC = dict.fromkeys((*_GEO, "conversion_complete", "identify", "group", "screen"), PEOPLE)
 _POSTHOG = dict.fromkeys((*_GEO, "Order Completed", "user_login", "$groupidentify", "$screen"), PEOPLE)
+_SNOWPLOW = dict.fromkeys(("page_view", "citation_click", "screen_view", "order_completed"), PEOPLE)
 MEANT: list[tuple[Tracker, list[Call], dict[str, int]]] = [
     (SEGMENT, story(), _SPEC | {"Row Scrolled": PEOPLE * SCROLLS}),
     (RUDDERSTACK, story(), _SPEC | {"Row Scrolled": PEOPLE * SCROLLS}),
     (POSTHOG, story(), _POSTHOG | {"Row Scrolled": PEOPLE * SCROLLS}),
+    (SNOWPLOW, calls(story(), *SPOKEN), _SNOWPLOW | {"row_scrolled": PEOPLE * SCROLLS}),
 ]
 
 
@@ -26,7 +28,7 @@ def test_nothing_that_was_sent_is_lost(
     tracker: Tracker, told: list[Call], meant: dict[str, int], tmp_path: Path
 ):
     with collecting() as collector:
-        tell(tracker.source, collector, told)
+        tell(tracker.source, collector, story())
     assert len(collector.requests) > 2, "it sent batches"
     assert len(collector.sent) == len(told)
     log = read_whole(collector, tmp_path, tracker, source=tracker.source)
