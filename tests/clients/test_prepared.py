@@ -3,36 +3,23 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
-import rudderstack.analytics.client
-import segment.analytics.client
 
 from eventlib.report import run_reports
 from eventlib.report.index import load_figures
 from tests.clients.collector import collecting
-from tests.clients.story import PEOPLE, story
-from tests.clients.test_segment import send
+from tests.clients.python_clients import CLIENTS
+from tests.clients.story import PEOPLE, SPOKEN, calls, story
 from tests.factory import lenient_policy
 from tests.unit.test_cli import run
-
-CLIENTS: dict[str, Callable[..., Any]] = {
-    "segment": segment.analytics.client.Client,
-    "rudderstack": rudderstack.analytics.client.Client,
-}
 
 
 def _log(source: str, folder: Path) -> Path:
     with collecting() as collector:
-        client = CLIENTS[source]("key", host=collector.url, upload_size=25, upload_interval=0.05)
-        for told in story():
-            send(client, told)
-        client.flush()
-        client.join()
+        CLIENTS[source](collector)
         return collector.write(folder / "collected.ndjson")
 
 
@@ -55,11 +42,12 @@ def _prepare(source: str, folder: Path) -> Path:
 @pytest.mark.parametrize("source", CLIENTS)
 def test_the_ledger_of_a_trackers_log_adds_up(source, tmp_path: Path):
     out = _prepare(source, tmp_path)
+    told = len(calls(story(), *SPOKEN) if source == "snowplow" else story())
     stages = json.loads((out / "current" / "ledger.json").read_text())
     kept = pq.read_table(out / "current" / "events.parquet").to_pylist()
     assert all(stage["rows_in"] == stage["rows_out"] + sum(stage["removed"].values()) for stage in stages)
     assert [stage["rows_in"] for stage in stages[1:]] == [stage["rows_out"] for stage in stages[:-1]]
-    assert (stages[0]["rows_in"], stages[-1]["rows_out"], len(kept)) == (len(story()),) * 3
+    assert (stages[0]["rows_in"], stages[-1]["rows_out"], len(kept)) == (told,) * 3
     assert {event["consent_rule"].split()[0] for event in kept} == {"C11"}
     assert len({event["person_id"] for event in kept}) == PEOPLE, "alias and user ids make one person of each"
 

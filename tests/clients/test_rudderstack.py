@@ -6,23 +6,18 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from rudderstack.analytics.client import Client
 
 import eventlib as el
 from tests.clients.collector import Collector, collecting
+from tests.clients.python_clients import tell_rudderstack
 from tests.clients.reading import RUDDERSTACK, names, read_whole
 from tests.clients.story import PEOPLE, SCROLLS, story
-from tests.clients.test_segment import send
 
 
 @pytest.fixture(scope="module")
 def collector() -> Iterator[Collector]:
     with collecting() as running:
-        client = Client("key", host=running.url, gzip=True, upload_size=25, upload_interval=0.05)
-        for told in story():
-            send(client, told)
-        client.flush()
-        client.join()
+        tell_rudderstack(running)
         yield running
 
 

@@ -10,38 +10,18 @@ from segment.analytics.client import Client
 
 import eventlib as el
 from tests.clients.collector import Collector, collecting
+from tests.clients.python_clients import tell_segment
 from tests.clients.reading import SEGMENT, names, read_whole
-from tests.clients.story import PEOPLE, SCROLLS, Call, calls, story
+from tests.clients.story import PEOPLE, SCROLLS, calls, story
 from tests.factory import lenient_policy
 
 CATEGORIES = {"categories": {"analytics": ["Analytics"], "advertising": ["Advertising"]}}
 
 
-def send(client: Client, told: Call) -> None:
-    """Make one call of the story."""
-    who = {"user_id": told["user"], "anonymous_id": told["anonymous"]}
-    said, name = told["properties"], told["name"]
-    match told["call"]:
-        case "identify":
-            client.identify(**who, traits=said)
-        case "page" | "screen":
-            getattr(client, told["call"])(**who, category="Docs", name=name, properties=said)
-        case "track":
-            client.track(**who, event=name, properties=said)
-        case "group":
-            client.group(**who, group_id=name, traits=said)
-        case "alias":
-            client.alias(previous_id=told["anonymous"], user_id=told["user"])
-
-
 @pytest.fixture(scope="module", params=[False, True], ids=["plain", "gzip"])
 def collector(request) -> Iterator[Collector]:
     with collecting() as running:
-        client = Client("key", host=running.url, gzip=request.param, upload_size=25, upload_interval=0.05)
-        for told in story():
-            send(client, told)
-        client.flush()
-        client.join()
+        tell_segment(running, gzip=request.param)
         yield running
 
 
