@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -11,9 +12,9 @@ import pytest
 LOOPBACK = {"127.0.0.1", "::1", "localhost"}
 
 
-@pytest.fixture(scope="module", autouse=True)
-def stays_on_the_machine() -> Iterator[None]:
-    """Refuse connections to elsewhere, and fail the module that asked for one: clients swallow the refusal itself."""
+@contextmanager
+def staying() -> Iterator[list[object]]:
+    """Refuse connections to elsewhere while the block lasts, and list them."""
     tried: list[object] = []
     connect = socket.socket.connect
 
@@ -25,5 +26,12 @@ def stays_on_the_machine() -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(socket.socket, "connect", guarded)
+        yield tried
+
+
+@pytest.fixture(scope="module", autouse=True)
+def stays_on_the_machine() -> Iterator[None]:
+    """Fail the module that asked for a connection to elsewhere: clients swallow the refusal itself."""
+    with staying() as tried:
         yield
     assert tried == []

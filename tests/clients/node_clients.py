@@ -31,11 +31,16 @@ def require_node() -> str:
 
 def tell(tracker: str, collector: Collector, told: Iterable[Call]) -> None:
     """Let a tracker for Node send a story; it ends when all is sent."""
-    found = subprocess.run(
-        [require_node(), "--import", HERE / "loopback.mjs", HERE / "send.mjs", tracker, collector.url],
+    found = run_tracker(tracker, collector.url, told)
+    assert found.returncode == 0, found.stderr.decode()
+
+
+def run_tracker(tracker: str, url: str, told: Iterable[Call]) -> subprocess.CompletedProcess[bytes]:
+    """Run a tracker for Node that sends to an address."""
+    return subprocess.run(
+        [require_node(), "--import", HERE / "loopback.mjs", HERE / "send.mjs", tracker, url],
         input=orjson.dumps(list(told)),
         capture_output=True,
         timeout=60,
         check=False,
     )
-    assert found.returncode == 0, found.stderr.decode()

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.clients.collector import collecting
-from tests.clients.node_clients import tell
+from tests.clients.node_clients import run_tracker, tell
 from tests.clients.reading import POSTHOG, RUDDERSTACK, SEGMENT, SNOWPLOW, Tracker, names, read_whole
 from tests.clients.story import PEOPLE, SCROLLS, SPOKEN, Call, calls, story
 
@@ -35,3 +35,11 @@ def test_nothing_that_was_sent_is_lost(
     assert set(log.events["channel"]) == {"server"}
     assert names(log, meant) == meant
     assert sum(meant.values()) + PEOPLE == len(told), "all but one of each person's events are named here"
+
+
+@pytest.mark.parametrize(
+    "tracker", [SEGMENT, RUDDERSTACK, POSTHOG, SNOWPLOW], ids=lambda tracker: tracker.source
+)
+def test_a_tracker_that_would_leave_the_machine_is_ended(tracker: Tracker):
+    found = run_tracker(tracker.source, "http://collector.invalid", story()[:3])
+    assert (found.returncode, b"left the machine" in found.stderr) == (9, True)
