@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -97,7 +98,13 @@ POSTHOG = Tracker(
     nothing=frozenset({("$referrer", "$direct")}),
     renamed=OF_POSTHOG,
 )
-RUDDERSTACK = Tracker("rudderstack", "messageId", frozenset({"type", "email"}), renamed=ORDER)
+RUDDERSTACK = Tracker(
+    "rudderstack",
+    "messageId",
+    frozenset({"type", "email"}),
+    nothing=frozenset({("referrer", "$direct")}),
+    renamed=ORDER,
+)
 
 
 def read_whole(collector: Collector, folder: Path, tracker: Tracker, source: str = "auto") -> ReadLog:
@@ -136,3 +143,9 @@ def names(log: ReadLog, wanted: Iterable[str]) -> dict[str, int]:
     """Count events of some names."""
     found = log.events["event_name"].value_counts().to_dict()
     return {name: int(found.get(name, 0)) for name in wanted}
+
+
+def links(log: ReadLog) -> set[frozenset[tuple[str, str]]]:
+    """Return which ids the log says are one person's: what each `identity_link` names."""
+    said = log.events["links"].dropna()
+    return {frozenset((space, value) for space, value in json.loads(text)) for text in said}

@@ -27,7 +27,7 @@ def calls(told: list[Call], *kinds: str) -> list[Call]:
 
 
 def _visit(n: int) -> list[Call]:
-    person = {"user": f"u-{n}", "anonymous": f"a-{n}"}
+    person = {"user": f"u-{n}", "anonymous": f"0199f0c1-7a00-7000-8000-{n:012d}"}  # as trackers make them
     page = f"https://www.example.org/guide/{n}?utm_source=chatgpt.com"
     click = {
         "citation_id": f"ci-{n}",

@@ -155,6 +155,9 @@ def test_a_visit_is_read_whole(visit: Visit, collector: Collector, guarded: Guar
     assert names(log, visit.means) == visit.means
     assert set(log.events["channel"]) == {"client"}
     assert set(log.events["user_agent"].dropna()) <= {PERSON}
+    assert log.events["referrer"].isna().all(), "the page was opened from nowhere"
+    assert len(set(log.events["anonymous_id"])) == 1
+    assert set(log.events["user_id"].dropna()) == {"u-1"}
     views = [json.loads(text).get("page_view_id") for text in log.events["properties"]]
     if visit.tracker is SNOWPLOW:
         assert len(set(views)) == 1, "its trackers say of every event in which view of the page it was"

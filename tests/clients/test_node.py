@@ -8,7 +8,7 @@ import pytest
 
 from tests.clients.collector import collecting
 from tests.clients.node_clients import run_tracker, tell
-from tests.clients.reading import POSTHOG, RUDDERSTACK, SEGMENT, SNOWPLOW, Tracker, names, read_whole
+from tests.clients.reading import POSTHOG, RUDDERSTACK, SEGMENT, SNOWPLOW, Tracker, links, names, read_whole
 from tests.clients.story import PEOPLE, SCROLLS, SPOKEN, Call, calls, story
 
 _GEO = ("identity_link", "page_view", "citation_click")
@@ -34,6 +34,8 @@ def test_nothing_that_was_sent_is_lost(
     log = read_whole(collector, tmp_path, tracker, source=tracker.source)
     assert set(log.events["channel"]) == {"server"}
     assert names(log, meant) == meant
+    joined = {frozenset({("user_id", call["user"]), ("anonymous_id", call["anonymous"])}) for call in story()}
+    assert all(any(pair <= link for link in links(log)) for pair in joined) or tracker is SNOWPLOW
     assert sum(meant.values()) + PEOPLE == len(told), "all but one of each person's events are named here"
 
 

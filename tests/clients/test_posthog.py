@@ -9,7 +9,7 @@ import pytest
 
 from tests.clients.collector import Collector, collecting
 from tests.clients.python_clients import tell_posthog
-from tests.clients.reading import POSTHOG, names, read_whole
+from tests.clients.reading import POSTHOG, links, names, read_whole
 from tests.clients.story import PEOPLE, SCROLLS, story
 
 
@@ -28,3 +28,6 @@ def test_nothing_that_was_sent_is_lost(collector: Collector, tmp_path: Path):
     wanted = ["identity_link", "page_view", "citation_click", "Order Completed", "$screen", "$groupidentify"]
     assert names(log, wanted) == dict.fromkeys(wanted, PEOPLE)
     assert names(log, ["Row Scrolled"]) == {"Row Scrolled": PEOPLE * SCROLLS}
+    assert links(log) == {
+        frozenset({("user_id", call["user"]), ("anonymous_id", call["anonymous"])}) for call in story()
+    }
