@@ -139,7 +139,8 @@ class _Reader:
         }
         if self.task.keep_raw:
             # no text is kept that holds an address; where the line stands is told all the same
-            row["raw"] = None if _has_address(raw, named) else raw.decode("utf-8", "replace")
+            hidden = self.adapter.holds_addresses or _has_address(raw, named)
+            row["raw"] = None if hidden else raw.decode("utf-8", "replace")
         self.refused.append({**row, **UNTOLD} if erased else row)
 
     def judge(

@@ -10,8 +10,12 @@ from eventlib.errors import EventlibError
 
 __all__ = ["SKIPPED", "Entry", "Ledger", "LedgerError"]
 
-SKIPPED: Final = frozenset({"blank_line", "bulk_action", "feedback_event", "no_visitor"})
-"""What a line that holds no record, or one that is nobody's, is counted under; such a line is not rejected."""
+SKIPPED: Final = frozenset({
+    "blank_line", "bulk_action", "feedback_event", "no_visitor",
+    # of access logs: a header, a request that is none, one of another kind, and page requests that nobody can be told by
+    "log_header", "malformed_request", "other_method", "health_check", "asset_request", "request_failed", "no_visitor_from_ai",
+})  # fmt: skip
+"""What a line that holds no event, or one of nobody, is counted under; such a line is not rejected."""
 
 
 class LedgerError(EventlibError):

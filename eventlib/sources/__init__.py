@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from eventlib.errors import BadCallError
+from eventlib.sources.access_log import AccessLogAdapter
 from eventlib.sources.base import Adapter, Event, Repairs, Skipped
 from eventlib.sources.cloudevents import CloudEventsAdapter
 from eventlib.sources.containers import Unpack
@@ -40,10 +41,11 @@ ADAPTERS: Mapping[str, type[Adapter]] = {
     "ubi": UbiAdapter,
     "segment": SegmentAdapter,
     "rudderstack": RudderStackAdapter,
-    "posthog": PostHogAdapter,
-    "cloudevents": CloudEventsAdapter,
     "ga4": Ga4Adapter,
     "snowplow": SnowplowAdapter,
+    "posthog": PostHogAdapter,
+    "cloudevents": CloudEventsAdapter,
+    "access_log": AccessLogAdapter,
 }
 """Adapters by the name that `--source` takes; one line adds another."""
 

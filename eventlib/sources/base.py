@@ -72,6 +72,8 @@ class Adapter(ABC):
         Whether its events may hold properties of their own beside those of the vocabulary.
     unpack
         How its batches are taken apart; None where a line is always one record.
+    holds_addresses
+        Whether any of its lines may hold a client's address, so that the text of none is kept.
     derived
         Properties that the adapter makes or moves from the record's envelope, by canonical event name, `*` for
         all: what no tracker could stop sending.
@@ -82,6 +84,7 @@ class Adapter(ABC):
     unplanned: ClassVar[bool] = False
     keeps_own: ClassVar[bool] = False
     unpack: ClassVar[Unpack | None] = None
+    holds_addresses: ClassVar[bool] = False
     derived: ClassVar[Mapping[str, frozenset[str]]] = {}
 
     @classmethod

@@ -25,7 +25,9 @@ from eventlib.sources.containers import (
     document_records,
     is_document,
     is_table,
+    is_w3c,
     table_records,
+    w3c_records,
 )
 from eventlib.sources.parquet import PARTITION, parquet_lines
 
@@ -36,7 +38,11 @@ _ARCHIVE_BYTES: Final = 1 << 16
 _SNIFFED_BYTES: Final = 1 << 16
 _TEXTS: Final = (".ndjson", ".jsonl", ".json", ".csv", ".tsv", ".log")
 SUFFIXES: Final = (*_TEXTS, *(text + packed for text in _TEXTS for packed in (".gz", ".zst")), ".parquet")
-_ROTATED: Final = re.compile(r"\.log[.-][0-9][0-9-]*(\.gz|\.zst)?$")
+_ROTATED: Final = re.compile(
+    r"\.log[.-][0-9][0-9-]*(\.gz|\.zst)?$"  # as logrotate names them
+    r"|(^|[._-])access_log([.-][0-9][0-9-]*)?(\.gz|\.zst)?$"  # as Apache does
+    r"|\.[0-9]{4}-[0-9]{2}-[0-9]{2}-[0-9]{2}\.[0-9A-Za-z]+(\.gz)?$"  # as CloudFront does, by hour and a word of its own
+)
 _BROKEN_ARCHIVE = (EOFError, zlib.error, zstandard.ZstdError)
 
 
@@ -357,6 +363,8 @@ def _records(path: Path, blocks: _Blocks) -> Iterator[tuple[bytes, int]] | None:
     first = b"" if path.name.endswith(".parquet") else blocks.peek()
     if is_table(path.name, first):
         return table_records(blocks, path.name)
+    if is_w3c(first[:_SNIFFED_BYTES]):
+        return w3c_records(blocks)
     return document_records(blocks) if is_document(first[:_SNIFFED_BYTES]) else None
 
 

@@ -47,7 +47,11 @@ _STATES: Final = {"Yes": "granted", "No": "denied", "Unset": None, None: None}
 _DAMAGED: Final = "unreadable"
 _DEEPEST: Final = 8
 _VIEW: Final = "page_view_id"
-_MADE: Final = frozenset({_VIEW, "consent_mode", "minted_id", "uploaded_at"})
+_ID: Final = "minted_event_id"
+_MADE: Final = frozenset({_VIEW, "consent_mode", _ID, "uploaded_at"})
+_LISTS: Final = ("event_params", "user_properties")
+_SCALARS: Final = frozenset({str, int, float})
+_READ_AS_ABSENT: Final = "(not set) read as absent"
 _NAMED: Final = frozenset(
     {"string_value", "transaction_id", "country", "region", "item_id", "item_name", "currency"}
 )
@@ -65,6 +69,15 @@ class Ga4Adapter(TrackerAdapter):
     name: ClassVar[str] = "ga4"
     derived: ClassVar[Mapping[str, frozenset[str]]] = {"*": TrackerAdapter.derived["*"] | _COLUMNS}
 
+    def adapt(
+        self, record: Event, previous: bytes, learned: Mapping[str, Any], repairs: Repairs
+    ) -> Event | Skipped:  # the interface's
+        """Turn a row into a canonical event; the id that is made here is told last: it is no conversion's own."""
+        event = super().adapt(record, previous, learned, repairs)
+        if isinstance(event, dict):
+            event["event_id"] = event["properties"].pop(_ID)
+        return event
+
     def opened(self, record: Event, repairs: Repairs) -> Event | Skipped:
         """Unwrap a row's lists, read its consent, and make the ids that it lacks."""
         if _absent(record.get("user_pseudo_id")) and _absent(record.get("user_id")):
@@ -73,11 +86,11 @@ class Ga4Adapter(TrackerAdapter):
             if record.pop(name, None) is not None:
                 repairs.add(_ALL, name, "worked out after the event, and not in every copy of it: not kept")
         said = _consent(record.pop("privacy_info", None))
-        row: Event = {**_plain(_unforged(record), repairs), **said}
-        for name in ("event_params", "user_properties"):
-            row[name] = _unwrapped(row.get(name), name, repairs)
-        if items := _members(row.get("items")):
-            row["items"] = [_of_item(item, repairs) for item in items]
+        lists = {name: _unwrapped(record.pop(name, None), name, repairs) for name in _LISTS}
+        items = [_of_item(item, repairs) for item in _members(record.get("items"))]
+        row: Event = {**_plain(_unforged(record), repairs), **lists, **said}
+        if items:
+            row["items"] = items
         _uploaded(row, repairs)
         _minted(row, repairs)
         return row
@@ -94,26 +107,20 @@ def _absent(value: object) -> bool:
     return value is None or (isinstance(value, str) and (not value.strip() or value == _NOT_SET))
 
 
-def _plain(value: Any, repairs: Repairs, depth: int = 0) -> Any:
-    """Return a row without what says nothing, its whole numbers as such."""
-    if depth > _DEEPEST:
-        return value
-    if type(value) is list:
-        return [_plain(item, repairs, depth + 1) for item in value]
-    if type(value) is not dict:
-        return value
-    made = {}
-    for name, held in value.items():
-        kind = type(held)
+def _plain(held: Event, repairs: Repairs, depth: int = 0) -> Event:
+    """Return an object without what says nothing, its whole numbers as such."""
+    made: Event = {}
+    for name, value in held.items():
+        kind = type(value)
         if kind is str:
-            if held == _NOT_SET:
-                repairs.add(_ALL, name if name in _NAMED else "(other members)", "(not set) read as absent")
-                continue
-            made[name] = _whole(held) if name in _WHOLE else held
-        elif kind is dict or kind is list:
-            made[name] = _plain(held, repairs, depth + 1)
-        elif held is not None:
-            made[name] = held
+            if value == _NOT_SET:
+                repairs.add(_ALL, name if name in _NAMED else "(other members)", _READ_AS_ABSENT)
+            else:
+                made[name] = _whole(value) if name in _WHOLE else value
+        elif kind is dict and depth < _DEEPEST:
+            made[name] = _plain(value, repairs, depth + 1)
+        elif value is not None:
+            made[name] = value
     return made
 
 
@@ -136,34 +143,37 @@ def _unwrapped(value: object, name: str, repairs: Repairs) -> Any:
     if not pairs and (not value or isinstance(value, dict)):
         return value or {}
     made: Event = {}
-    unread = [item for item in pairs if not _took(made, item)]
+    unread = [item for item in pairs if not _took(made, item, repairs)]
     if unread or not pairs:
         repairs.add(_ALL, name, "not keys and values: kept as it is")
         made[f"unread_{name}"] = unread or value
     return made
 
 
-def _took(made: Event, item: object) -> bool:
+def _took(made: Event, item: Any, repairs: Repairs) -> bool:
     """Add a key and its value to others; False where it is no such pair, or its key was there."""
-    key = item.get("key") if isinstance(item, dict) else None
-    if not isinstance(item, dict) or not isinstance(key, str) or key in made or not key:
+    if type(item) is not dict:
         return False
-    held = item.get("value")
-    if held is None:
-        return True  # (not set), or nothing at all
-    if not isinstance(held, dict):
+    key, held = item.get("key"), item.get("value")
+    held = {} if held is None else held
+    if type(key) is not str or not key or key in made or type(held) is not dict:
         return False
     for kind in _VALUES:
-        if kind in held:
-            made[key] = held[kind]
+        value = held.get(kind)
+        if value is not None:
+            if value == _NOT_SET:
+                repairs.add(_ALL, "(parameters)", _READ_AS_ABSENT)
+            else:
+                made[key] = _whole(value) if kind == "int_value" and type(value) is str else value
             return True
     return True
 
 
 def _of_item(item: Any, repairs: Repairs) -> Any:
-    if isinstance(item, dict) and item.get("item_params"):
-        return {**item, "item_params": _unwrapped(item["item_params"], "item_params", repairs)}
-    return item
+    if not isinstance(item, dict):
+        return item
+    params = _unwrapped(item.pop("item_params", None), "item_params", repairs)
+    return _plain(item, repairs) | ({"item_params": params} if params else {})
 
 
 def _consent(info: object) -> Event:
@@ -173,7 +183,9 @@ def _consent(info: object) -> Event:
     if not isinstance(info, dict):
         return {"consent_mode": dict.fromkeys(("analytics_storage", "ad_storage"), _DAMAGED)}
     said = {
-        _CONSENT.get(name, name[:64]): _state(state) for name, state in info.items() if name != _TRANSIENT
+        _CONSENT.get(name, "unknown"): _state(state) if name in _CONSENT or state is None else _DAMAGED
+        for name, state in info.items()
+        if name != _TRANSIENT
     }
     spoken = {name: state for name, state in said.items() if state}
     kept: Event = {_TRANSIENT: info[_TRANSIENT]} if _TRANSIENT in info else {}
@@ -208,10 +220,16 @@ def _minted(row: Event, repairs: Repairs) -> None:
     params = row["event_params"] if isinstance(row["event_params"], dict) else {}
     client = [_scalar(row.get(name)) for name in ("stream_id", "user_pseudo_id", "user_id")]
     event = [_scalar(row.get(name)) for name in ("event_timestamp", "event_name", *_BATCH)]
-    row["minted_id"] = _digest([client, event, params])
+    if _ID in params:
+        params[f"ga4_{_ID}"] = params.pop(_ID)
+    row[_ID] = _digest([client, event, params])
     page, session = _scalar(row.get("batch_page_id")), _scalar(params.get("ga_session_id"))
     address = _scalar(params.get("page_location"))
-    if "page_view_id" in params or address is None or (page is None and session is None):
+    if _VIEW in params:
+        return
+    if address is None or (page is None and session is None):
+        if row.get("event_name") == "page_view":
+            row[_VIEW] = row[_ID]
         return
     if page is None:
         repairs.add(_ALL, _VIEW, "session and address stand for it: later views of the page are the same one")
@@ -221,7 +239,7 @@ def _minted(row: Event, repairs: Repairs) -> None:
 
 
 def _scalar(value: object) -> object:
-    return value if isinstance(value, str | int | float) else None
+    return value if type(value) in _SCALARS else None
 
 
 def _digest(parts: list[Any]) -> str:

@@ -45,9 +45,9 @@ def routes(text: str) -> tuple[Route, ...]:
 
 def found(record: Mapping[str, Any], route: Route) -> Any:
     """Return the value at a route, None where there is none."""
-    value: Any = record
-    for name in route:
-        if not isinstance(value, dict):
+    value: Any = record.get(route[0])
+    for name in route[1:]:
+        if type(value) is not dict:
             return None
         value = value.get(name)
     return value
@@ -55,18 +55,20 @@ def found(record: Mapping[str, Any], route: Route) -> Any:
 
 def take(record: dict[str, Any], route: Route) -> None:
     """Take the value at a route out, and the objects that it leaves empty."""
-    name, *rest = route
-    if rest and isinstance(inside := record.get(name), dict):
-        take(inside, tuple(rest))
-        if inside:
+    holder: Any = record
+    for name in route[:-1]:
+        holder = holder.get(name)
+        if type(holder) is not dict:
             return
-    record.pop(name, None)
+    holder.pop(route[-1], None)
+    if not holder and len(route) > 1:
+        take(record, route[:-1])
 
 
 def read_text(value: Any) -> tuple[Any, str]:
     """Read an identifier or a text; empty ones are absent."""
-    if isinstance(value, str):
-        return (value, "") if value.strip() else (None, "empty text read as absent")
+    if type(value) is str:
+        return (None, "empty text read as absent") if not value or value.isspace() else (value, "")
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise UnreadableError
     return str(value), "number read as text"
@@ -212,7 +214,7 @@ READERS: Final[Mapping[str, Reader]] = {
 def first_of(record: Mapping[str, Any], alternatives: Iterable[Route]) -> tuple[Route, Any] | None:
     """Return the first alternative that holds a value, with it."""
     for route in alternatives:
-        value = record.get(route[0]) if len(route) == 1 else found(record, route)
+        value = found(record, route)
         if value is not None:
             return route, value
     return None

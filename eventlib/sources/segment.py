@@ -49,12 +49,18 @@ class SegmentAdapter(TrackerAdapter):
         consent = context.get("consent") if isinstance(context, dict) else None
         if isinstance(consent, dict) and isinstance(context, dict):
             context["consent"] = {**consent, "categoryPreferences": self.said(consent)}
+        if record.get("type") == "page":
+            _address(record)
         if record.get("type") == "alias":
             record["properties"] = {**_mapping(record.get("properties")), "identifiers": _identifiers(record)}
         return record
 
     def said(self, consent: Event) -> Any:
         """Return what a consent object says of categories; damage stays visible as damage."""
+        preferences = consent.get("categoryPreferences")
+        plain = type(preferences) is dict and "*" not in preferences and "categoryPreference" not in consent
+        if plain and set(map(type, _mapping(preferences).values())) == {bool}:
+            return preferences  # as nearly all are: what follows would say the same
         try:
             return decode_segment(consent).plain()
         except InvalidSignalError:
@@ -88,6 +94,13 @@ class RudderStackAdapter(SegmentAdapter):
             dict.fromkeys(ids or (), granted) for ids, granted in zip(lists, (True, False), strict=True)
         )
         return {**allowed, **denied}
+
+
+def _address(record: Event) -> None:
+    """Give a page call of a server the address that it has among its properties alone."""
+    context, properties = record.setdefault("context", {}), _mapping(record.get("properties"))
+    if isinstance(context, dict) and context.get("page") is None:
+        context["page"] = {name: properties[name] for name in ("url", "referrer") if name in properties}
 
 
 def _mapping(value: object) -> Event:

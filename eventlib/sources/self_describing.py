@@ -10,7 +10,7 @@ import re
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
-__all__ = ["Entity", "Schema", "column_of", "described", "several", "snake"]
+__all__ = ["LONGEST", "Entity", "Schema", "column_of", "described", "several", "snake"]
 
 
 class Schema(NamedTuple):
@@ -34,6 +34,9 @@ _URI: Final = re.compile(
 _COLUMN: Final = re.compile(
     r"(?:contexts|unstruct_event)_([a-z0-9]+)_(.+?)_([1-9][0-9]{0,5})(?:_[0-9]+_[0-9]+)?", re.ASCII
 )
+LONGEST: Final = 512
+"""Of what is looked into; what was read is remembered."""
+
 _CAPITAL: Final = re.compile(r"([^A-Z_])([A-Z])")
 _VENDORS: Final = (
     "com_snowplowanalytics_snowplow_ecommerce",
@@ -106,14 +109,18 @@ def described(value: object) -> Entity | None:
     """Return what describes itself, None of anything else."""
     if type(value) is not dict or "data" not in value or type(uri := value.get("schema")) is not str:
         return None
-    schema = schema_of(uri)
+    schema = schema_of(uri) if len(uri) <= LONGEST else None
     return Entity(schema, value["data"]) if schema else None
 
 
 def several(value: object) -> tuple[list[Entity], list[Any]]:
     """Return the members of a list that describes itself, or of a plain one, and what there does not describe itself."""
     held = value.get("data") if type(value) is dict else value
-    if type(held) is not list:
-        return [], [value]
-    found = [(described(member), member) for member in held]
-    return [entity for entity, _ in found if entity], [member for entity, member in found if not entity]
+    found: list[Entity] = []
+    others: list[Any] = []
+    for member in held if type(held) is list else [value]:
+        if entity := described(member):
+            found.append(entity)
+        else:
+            others.append(member)
+    return found, others

@@ -6,6 +6,8 @@ import binascii
 import re
 from base64 import b64decode
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
+from itertools import compress
 from typing import Any, ClassVar, Final
 
 import orjson
@@ -15,7 +17,7 @@ from eventlib.sources.base import Event, Repairs, Skipped
 from eventlib.sources.containers import Unpack
 from eventlib.sources.decode import decode, lossless, text_of
 from eventlib.sources.reading import READERS, Reader, UnreadableError, read_time
-from eventlib.sources.self_describing import Entity, column_of, described
+from eventlib.sources.self_describing import LONGEST, Entity, column_of, described
 from eventlib.sources.snowplow_consent import CONSENT_EVENTS, SAID, Signals, preferences
 from eventlib.sources.snowplow_contexts import gathered
 from eventlib.sources.snowplow_fields import (
@@ -28,6 +30,7 @@ from eventlib.sources.snowplow_fields import (
     PARAMETERS,
     TIMES,
 )
+from eventlib.sources.tables import Table
 from eventlib.sources.tracker import TrackerAdapter
 
 __all__ = ["SnowplowAdapter"]
@@ -36,11 +39,14 @@ _WRAPPED: Final = ("contexts", "derived_contexts", "unstruct_event")
 _JSON: Final = frozenset({*_WRAPPED, *map(str.upper, _WRAPPED), "co", "ue_pr"})
 _ENCODED: Final = ("cx", "ue_px")
 _TEXTS: Final = _JSON | {*_ENCODED}
+_SENT_AS_TEXT: Final = ("co", "ue_pr", *_ENCODED)
 _EVENTS: Final = ("unstruct_event", "ue_pr", "ue_px")
 _SPLIT: Final = ("contexts_", "unstruct_event_", "CONTEXTS_", "UNSTRUCT_EVENT_")
 _ALL: Final = "(all)"
 
 _WITHOUT_ZONE: Final = re.compile(r"(\d{4}-\d\d-\d\d)[ T](\d\d:\d\d:\d\d(?:\.\d{1,9})?)", re.ASCII)
+_EPOCH: Final = datetime(1970, 1, 1)  # noqa: DTZ001  # a Z is written after it
+_USUAL: Final = 13  # digits of milliseconds, from 2001 to 2286
 _SIZE: Final = re.compile(r"(\d{1,6})x(\d{1,6})", re.ASCII)
 
 
@@ -61,9 +67,19 @@ def _truth(text: str) -> Any:
     return _TRUTHS.get(text.casefold(), text)
 
 
+def _moment(text: str) -> str:
+    if len(text) in {19, 23} and text[10] == " ":
+        return f"{text[:10]}T{text[11:]}Z"
+    found = _WITHOUT_ZONE.fullmatch(text)
+    return f"{found[1]}T{found[2]}Z" if found else text
+
+
 _TRUTHS: Final = {"1": True, "true": True, "t": True, "0": False, "false": False, "f": False}
 _TYPED: Final[Mapping[str, Callable[[str], Any]]] = (
-    dict.fromkeys(INTEGERS, _whole) | dict.fromkeys(NUMBERS, _number) | dict.fromkeys(BOOLEANS, _truth)
+    dict.fromkeys(INTEGERS, _whole)
+    | dict.fromkeys(NUMBERS, _number)
+    | dict.fromkeys(BOOLEANS, _truth)
+    | dict.fromkeys(TIMES, _moment)
 )
 _PAGE, _REFERRER = (
     (whole, tuple(f"{part}_url{name}" for name in ("scheme", "host", "port", "path", "query", "fragment")))
@@ -85,8 +101,12 @@ def _parts(line: bytes) -> list[bytes] | None:
     return [orjson.dumps(member) for member in held]
 
 
-def _of_columns(raw: bytes) -> Event | Violation:
-    """Read an enriched event: columns between tabs, without a header."""
+class _Columns(dict[str, Any]):
+    """A record whose names and types are those of columns already."""
+
+
+def _of_columns(raw: bytes, implied: Iterable[str]) -> Event | Violation:
+    """Read an enriched event: columns between tabs, without a header; of those that are implied nothing is read."""
     if len(raw) > MAX_LINE_BYTES:
         return Violation("line_too_long", "$", f"over {MAX_LINE_BYTES} bytes")
     try:
@@ -97,7 +117,12 @@ def _of_columns(raw: bytes) -> Event | Violation:
         return Violation(
             "wrong_column_count", "$", f"{len(cells)} columns, where an enriched event has {len(COLUMNS)}"
         )
-    return {name: cell for name, cell in zip(COLUMNS, cells, strict=True) if cell}
+    found = _Columns(zip(compress(COLUMNS, cells), filter(None, cells), strict=True))
+    for name in implied:
+        found.pop(name, None)
+    for name in found.keys() & _TYPED.keys():
+        found[name] = _TYPED[name](found[name])
+    return found
 
 
 def _read_json(text: str, place: str) -> Any:
@@ -151,37 +176,53 @@ def _is_payload(record: Mapping[str, Any]) -> bool:
 def _of_payload(record: Event) -> Event:
     """Name what a tracker sent as columns are named."""
     flat: Event = {}
-    if "tnuid" in record:
-        flat["network_userid"] = record.pop("tnuid")
+    if record.get("tnuid") and "nuid" in record:
+        # the collector's own cookie holds before what a tracker was told
+        record["network_userid"] = record.pop("tnuid")
     for name, value in record.items():
-        column = PARAMETERS.get(name, name)
+        if value is None or value == "":
+            continue
+        column, read = _SENT.get(name, (name, None))
+        if read and type(value) in {str, int}:
+            value = read(value)  # noqa: PLW2901  # from here on it is a column's
         flat[name if column in flat else column] = value
-    kind = flat.get("event")
-    if type(kind) is str:
-        flat["event"] = KINDS.get(kind, kind)
     for name, columns in DIMENSIONS.items():
         size = _SIZE.fullmatch(held) if type(held := flat.get(name)) is str else None
         if size and not any(column in flat for column in columns):
             del flat[name]
             flat |= dict(zip(columns, map(int, size.groups()), strict=True))
-    for name in TIMES:
-        if name in flat:
-            flat[name] = _of_milliseconds(flat[name])
     return flat
 
 
-def _of_milliseconds(value: Any) -> Any:
+def _of_milliseconds(value: str | int) -> Any:
+    text = str(value)
+    if len(text) == _USUAL and text.isascii() and text.isdigit():
+        return f"{(_EPOCH + timedelta(milliseconds=int(text))).isoformat(timespec='milliseconds')}Z"
     try:
         return read_time(value, "ms")[0]
     except UnreadableError:
         return value  # the verdict says what is wrong with it
 
 
+def _sent(column: str) -> Callable[[Any], Any] | None:
+    if column in TIMES:
+        return _of_milliseconds
+    read = _TYPED.get(column)
+    return (lambda value: read(value) if type(value) is str else value) if read else None
+
+
+_SENT: Final = {
+    **{name: (column, _sent(column)) for name, column in PARAMETERS.items()},
+    "e": ("event", lambda kind: KINDS.get(kind, kind)),
+}
+"""Which column a parameter is, and how it is read: numbers are sent as text, times as milliseconds."""
+
+
 def _flat(record: Event) -> Event:
     """Return a record by the names of an enriched event's columns, without what is absent."""
     if _is_payload(record):
-        record = _of_payload({name: value for name, value in record.items() if value is not None})
-    elif "COLLECTOR_TSTAMP" in record:  # as some warehouses write the names of columns
+        return _of_payload(record)
+    if "COLLECTOR_TSTAMP" in record:  # as some warehouses write the names of columns
         record = {name.lower(): value for name, value in record.items()}
     flat: Event = {}
     for name, value in record.items():
@@ -190,10 +231,6 @@ def _flat(record: Event) -> Event:
                 flat[name] = _TYPED[name](value) if name in _TYPED else value
         elif value is not None:
             flat[name] = value
-    for name in TIMES:
-        found = _WITHOUT_ZONE.fullmatch(value) if type(value := flat.get(name)) is str else None
-        if found:
-            flat[name] = f"{found[1]}T{found[2]}Z"
     return flat
 
 
@@ -227,13 +264,19 @@ class SnowplowAdapter(TrackerAdapter):
     name: ClassVar[str] = "snowplow"
     unpack: ClassVar[Unpack | None] = Unpack(b"payload_data", _parts)
 
+    def __init__(self, table: Table | None = None) -> None:
+        super().__init__(table)
+        self._implied = frozenset(route[0] for route in self.table.implied if len(route) == 1)
+
     def decode(self, raw: bytes) -> Event | Violation:
         """Return the record of a line of JSON or of columns, the JSON within it read."""
         if b"\t" in raw and not raw.startswith(b"{"):
-            record = _of_columns(raw)
+            record = _of_columns(raw, self._implied)
             return record if isinstance(record, Violation) else _with_json_read(record, _WRAPPED)
         record = decode(raw)
-        return record if isinstance(record, Violation) else _with_json_read(record, _with_json(record))
+        if isinstance(record, Violation):
+            return record
+        return _with_json_read(record, _SENT_AS_TEXT if _is_payload(record) else _with_json(record))
 
     def recognises(self, record: Mapping[str, Any]) -> bool:
         """Tell whether a record has the columns, or the parameters that become them."""
@@ -241,14 +284,20 @@ class SnowplowAdapter(TrackerAdapter):
 
     def opened(self, record: Event, repairs: Repairs) -> Event | Skipped:
         """Name fields as columns, unwrap events and contexts, and read what is said of consent."""
-        flat = _flat(record)
+        flat = record if type(record) is _Columns else _flat(record)
+        whole = flat is record or _is_payload(record)  # neither has a column for each schema
         if SAID in flat:
             flat[f"snowplow_{SAID}"] = flat.pop(SAID)
         said = Signals()
-        contexts = gathered(flat, said, repairs)
+        split = (
+            ()
+            if whole
+            else tuple(name for name in flat if len(name) <= LONGEST and name.startswith(_SPLIT[:2]))
+        )
+        contexts = gathered(flat, split, said, repairs)
         if contexts:
             flat["contexts"] = contexts
-        entity = _unwrapped(flat, repairs)
+        entity = _unwrapped(flat, split, repairs)
         name = self._named(flat, entity)
         _address(flat, *_PAGE)
         _address(flat, *_REFERRER)
@@ -282,9 +331,9 @@ def _kind_of(entity: Entity) -> Any:
     return entity.data.get("type") if isinstance(entity.data, dict) else None
 
 
-def _unwrapped(flat: Event, repairs: Repairs) -> Entity | None:
+def _unwrapped(flat: Event, split: Iterable[str], repairs: Repairs) -> Entity | None:
     """Take the event that describes itself out of its wrapping; its data stays, as `unstruct_event`."""
-    entity = next(_events(flat, repairs), None)
+    entity = next(_events(flat, split, repairs), None)
     if entity:
         flat["unstruct_event"] = entity.data
         flat.setdefault("event_vendor", entity.schema.vendor)
@@ -293,7 +342,7 @@ def _unwrapped(flat: Event, repairs: Repairs) -> Entity | None:
     return entity
 
 
-def _events(flat: Event, repairs: Repairs) -> Iterator[Entity]:
+def _events(flat: Event, split: Iterable[str], repairs: Repairs) -> Iterator[Entity]:
     for place in _EVENTS:
         value = flat.get(place)
         if value is None:
@@ -304,8 +353,13 @@ def _events(flat: Event, repairs: Repairs) -> Iterator[Entity]:
             yield found
         else:
             repairs.add(_ALL, place, "does not name its schema: kept as it is")
-    for place in [name for name in flat if name.startswith("unstruct_event_")]:
-        schema, value = column_of(place), flat[place]
-        if schema and value not in ({}, []):
+    for place in split:
+        schema, value = column_of(place), flat.get(place)
+        if schema and _holds_something(value):
             del flat[place]
             yield Entity(schema, value)
+
+
+def _holds_something(value: Any) -> bool:
+    """Tell an event from what a table has in the columns of all others."""
+    return any(inside is not None for inside in value.values()) if isinstance(value, dict) else bool(value)

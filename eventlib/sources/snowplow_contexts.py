@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
 from eventlib.sources.base import Event, Repairs
@@ -18,13 +18,15 @@ _DEVICE: Final = ("userId", "user_id")
 _ALL: Final = "(all)"
 
 
-def gathered(flat: Event, said: Signals, repairs: Repairs) -> Event:
+def gathered(flat: Event, split: Iterable[str], said: Signals, repairs: Repairs) -> Event:
     """Take the contexts out of a record; one that is there several times becomes a list.
 
     Parameters
     ----------
     flat
         The record; gets the page view's id, and keeps what does not describe itself.
+    split
+        Names of its columns that are of one schema each.
     said
         Gets the device's id of a session, and what headers and cookies say of consent.
     repairs
@@ -32,7 +34,7 @@ def gathered(flat: Event, said: Signals, repairs: Repairs) -> Event:
     """
     held: dict[str, list[Any]] = {}
     owners: dict[str, str] = {}
-    for entity in _entities(flat, repairs):
+    for entity in _entities(flat, split, repairs):
         data = _opened(entity, flat, said, repairs)
         if data is None:
             continue
@@ -44,7 +46,7 @@ def gathered(flat: Event, said: Signals, repairs: Repairs) -> Event:
     return {name: many[0] if len(many) == 1 else many for name, many in held.items()}
 
 
-def _entities(flat: Event, repairs: Repairs) -> Iterator[Entity]:
+def _entities(flat: Event, split: Iterable[str], repairs: Repairs) -> Iterator[Entity]:
     for place in _WRAPPED:
         value = flat.pop(place, None)
         if value is None:
@@ -54,8 +56,8 @@ def _entities(flat: Event, repairs: Repairs) -> Iterator[Entity]:
         if others:
             flat[f"snowplow_{place}"] = others
             repairs.add(_ALL, place, "does not name its schema: kept as it is")
-    for place in [name for name in flat if name.startswith("contexts_")]:
-        if schema := column_of(place):
+    for place in split:
+        if place.startswith("contexts_") and (schema := column_of(place)):
             value = flat.pop(place)
             yield from (Entity(schema, data) for data in (value if type(value) is list else [value]))
 
@@ -65,7 +67,9 @@ def _opened(entity: Entity, flat: Event, said: Signals, repairs: Repairs) -> Any
     vendor, name, _ = entity.schema
     if type(entity.data) is not dict:
         return entity.data
-    data = {key: value for key, value in entity.data.items() if value is not None}
+    data = entity.data
+    if None in data.values():
+        data = {key: value for key, value in data.items() if value is not None}
     if vendor == _IETF and name in {"http_header", "http_cookie"}:
         said.sent(name, data)
         repairs.add(_ALL, name, "may say who somebody is: read for consent, not kept")

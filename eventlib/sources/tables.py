@@ -34,7 +34,7 @@ _TARGETS: Final[Mapping[str, str]] = dict.fromkeys(_TIMES, "time") | dict.fromke
 
 _MEMBERS: Final = frozenset({
     "source", "title", "extends", "seen", "channel", "recognise", "event_name", "fields", "properties", "implied", "personal",
-    "page_view_id", "content_id", "events", "traps", "documents",
+    "page_view_id", "content_id", "events", "traps", "documents", "defaults",
 })  # fmt: skip
 
 
@@ -96,6 +96,7 @@ class Table:
     events: Mapping[str, Meaning]
     traps: tuple[str, ...]
     documents: tuple[str, ...]
+    defaults: Mapping[str, Any] = field(default_factory=dict)  # members of a record that lacks them
 
 
 def _bad(where: str, why: str) -> BadCallError:
@@ -180,6 +181,7 @@ def _made(content: Mapping[str, Any], where: str) -> Table:
         },
         traps=tuple(map(str, content.get("traps") or ())),
         documents=tuple(map(str, content.get("documents") or ())),
+        defaults=_map(content, "defaults", where),
     )
 
 

@@ -8,12 +8,12 @@ its own name otherwise. What was mapped, guessed and left is counted.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
+from dataclasses import dataclass
 from typing import Any, ClassVar, Final
 from urllib.parse import urlsplit
 
 from eventlib.sources.base import About, Adapter, Event, Repairs, Skipped
-from eventlib.sources.reading import Route, UnreadableError, first_of, found, take
+from eventlib.sources.reading import Reader, Route, UnreadableError, first_of, found, take
 from eventlib.sources.tables import Meaning, Table, shipped_table
 from eventlib.sources.vocabulary import Wanted, same_name, wanted
 
@@ -24,8 +24,11 @@ _VIEWED: Final = "page_view_id"
 _OTHER_EVENTS: Final = "(other events)"
 """Scope of repairs to events that the table does not name: their names may be anything, and are not told before consent."""
 
+_HARMLESS: Final[set[str]] = set()
+"""Names that were looked at and say nothing of the kind, as far as there is room to remember them."""
 _NOT_KEPT: Final = "says who or where somebody is: not kept"
 _DEEPEST: Final = 8
+_REMEMBERED: Final = 4096
 _PERSONAL: Final = frozenset({
     "ip", "ipaddress", "useripaddress", "remoteip", "clientip", "remoteaddr", "requestip", "email", "emailaddress", "phone",
     "phonenumber", "mobilephone", "firstname", "lastname", "fullname", "birthday", "dateofbirth", "street", "streetaddress",
@@ -53,6 +56,36 @@ def content_of(url: str | None) -> str | None:
     return (host + parts.path.rstrip("/"))[:1024] or None
 
 
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """How events of one name become canonical ones: properties that stand elsewhere, and those under their own names."""
+
+    meaning: Meaning
+    asked: Wanted
+    named: tuple[tuple[str, tuple[Route, ...], Reader], ...]
+    own: frozenset[str]
+
+    @classmethod
+    def of(cls, meaning: Meaning, asked: Wanted) -> _Plan:
+        named = tuple(
+            (target, (*routes, (target,)), _read_as(meaning.readers.get(target), asked.readers[target]))
+            for target, routes in meaning.properties.items()
+        )
+        return cls(meaning, asked, named, frozenset(asked.readers) - set(meaning.properties))
+
+
+def _read_as(unit: Reader | None, schemas: Reader) -> Reader:
+    """Return a reader that reads a unit first, where there is one, and then as the schema has it."""
+    if unit is None:
+        return schemas
+
+    def read(value: Any) -> tuple[Any, str]:
+        made, repair = unit(value)
+        return schemas(made)[0], repair
+
+    return read
+
+
 class TrackerAdapter(Adapter):
     """A format that a table describes; trackers with oddities of their own override `opened`.
 
@@ -71,6 +104,11 @@ class TrackerAdapter(Adapter):
         self.table = table or shipped_table(self.name)
         self.source = self.table.source
         self.about = About(self.table.title, self.table.seen, traps=self.table.traps)
+        self.plan = [
+            (*_split(field.target), field.alternatives, field.reader, field.keep)
+            for field in self.table.fields
+        ]
+        self.plans: dict[str, _Plan | None] = {}
 
     def sniff(self, records: Sequence[Mapping[str, Any]]) -> str | None:  # type: ignore[override]  # of a table, not of a class
         """Look for what the table says that the format is recognised by."""
@@ -100,6 +138,8 @@ class TrackerAdapter(Adapter):
         opened = self.opened(record, repairs)
         if isinstance(opened, Skipped):
             return opened
+        if self.table.defaults:
+            opened = {**self.table.defaults, **opened}
         named = first_of(opened, self.table.event_name)
         name = named[1] if named else None
         if named:
@@ -110,38 +150,36 @@ class TrackerAdapter(Adapter):
         event["event_name"], event["properties"] = self._meant(name, scope, properties, event, repairs)
         return event
 
-    def _envelope(self, record: Event, scope: str, repairs: Repairs) -> Event:
+    def _envelope(self, record: Event, scope: str, repairs: Repairs) -> Event:  # noqa: C901  # calls for its parts would cost as much as they do
         """Take out of a record what has a place of its own in the canonical event."""
         event: Event = {
             "event_id": None, "schema_version": _VERSION, "occurred_at": None, "source": self.source,
             "channel": self.table.channel, "anonymous_id": None, "user_id": None, "consent": None,
         }  # fmt: skip
-        for field in self.table.fields:
-            at = first_of(record, field.alternatives)
-            if at is None:
+        for group, target, alternatives, reader, keep in self.plan:
+            for route in alternatives:
+                value = record.get(route[0])
+                for part in route[1:]:
+                    value = value.get(part) if type(value) is dict else None
+                if value is not None:
+                    break
+            else:
                 continue
-            route, value = at
             try:
-                read, repair = field.reader(value)
+                read, repair = reader(value)
             except UnreadableError:
-                if field.target.partition(".")[0] != "context":
-                    _put(event, field.target, value)  # the verdict says what is wrong with it
-                    take(record, route)
-                continue
-            if not field.keep:
+                if group == "context":
+                    continue
+                read, repair = value, ""  # the verdict says what is wrong with it
+            if not keep:
                 take(record, route)
             if repair:
                 repairs.add(scope, ".".join(route), repair)
-            if read is not None:
-                _put(event, field.target, read)
-        if event.get("received_at") is None:
-            event["received_at"] = event.get("sent_at") or event["occurred_at"]
-            repairs.add(
-                "(all)", "received_at", "no arrival time: that of sending, or the record's own, stands for it"
-            )
-        if event["occurred_at"] is None:
-            event["occurred_at"] = event["received_at"]
-            repairs.add("(all)", "occurred_at", "no time of its own: the arrival stands for it")
+            if group:
+                _put(event, group, target, read)
+            elif read is not None:
+                event[target] = read
+        _complete(event, repairs)
         return event
 
     def _left(self, record: Event, scope: str, repairs: Repairs) -> Event:
@@ -157,14 +195,23 @@ class TrackerAdapter(Adapter):
         properties: Event = {}
         for route in self.table.properties:
             held = found(record, route)
-            if isinstance(held, dict):
+            if type(held) is dict:
                 take(record, route)
-                for name, value in held.items():
-                    self._add(properties, name, value, scope, repairs)
-        for name, value in record.items():
-            if value is not None and (value or type(value) not in {dict, list}):
-                self._add(properties, name, value, scope, repairs)
+                self._join(properties, held, scope, repairs)
+        told = {
+            name: value
+            for name, value in record.items()
+            if value is not None and (value or type(value) not in {dict, list})
+        }
+        self._join(properties, told, scope, repairs)
         return properties
+
+    def _join(self, properties: Event, more: Event, scope: str, repairs: Repairs) -> None:
+        """Keep values under their own names, but for those that are taken."""
+        taken = properties.keys() & more.keys() if properties else ()
+        for name in taken:
+            self._add(properties, name, more.pop(name), scope, repairs)
+        properties.update(more)
 
     def _add(
         self, taken: Event, name: str, value: Any, scope: str, repairs: Repairs, onto: Event | None = None
@@ -186,41 +233,51 @@ class TrackerAdapter(Adapter):
         """Return the canonical event that a tracker's is, or its own name."""
         if not isinstance(name, str):
             return name, properties
-        meaning = self.table.events.get(name) or _spelled(name)
-        asked = wanted(meaning.event_name) if meaning else None
-        if meaning is None or asked is None:
+        plan = self._plan(name)
+        if plan is None:
             repairs.add(scope, "event_name", "no meaning in the vocabulary: kept under its own name")
             return name, properties
-        made = self._vocabulary(meaning, asked, scope, properties, event, repairs)
-        missing = sorted(asked.required - set(made))
-        if missing:
-            repairs.add(
-                scope,
-                "event_name",
-                f"lacks {', '.join(missing)} of {meaning.event_name}: kept under its own name",
-            )
-            own = f"{self.source}_{name}" if wanted(name) else name
-            return own, properties
-        if meaning.event_name != name:
-            repairs.add(scope, "event_name", f"read as {meaning.event_name}")
-        for target in asked.readers.keys() & properties.keys():
-            held = properties.pop(target)  # it means something else here, or is not what the vocabulary takes
+        event_name, asked = plan.meaning.event_name, plan.asked
+        made, taken = self._elsewhere(plan, scope, properties, repairs)
+        kept = self._own(plan, made, scope, properties, repairs)
+        self._guessed(made, asked, scope, properties, event, repairs)
+        if not asked.required <= made.keys():
+            missing = ", ".join(sorted(asked.required - made.keys()))
+            repairs.add(scope, "event_name", f"lacks {missing} of {event_name}: kept under its own name")
+            return f"{self.source}_{name}" if wanted(name) else name, properties
+        for route in taken:
+            take(properties, route)
+        if event_name != name:
+            repairs.add(scope, "event_name", f"read as {event_name}")
+        others = [target for target in asked.readers.keys() & properties.keys() if target not in kept]
+        for target in others:  # it means something else here, or is not what the vocabulary takes
+            held = properties.pop(target)
             self._add({**properties, **made, target: None}, target, held, scope, repairs, onto=properties)
-        return meaning.event_name, {**properties, **made}
+        properties.update(made)
+        return event_name, properties
 
-    def _vocabulary(
-        self, meaning: Meaning, asked: Wanted, scope: str, properties: Event, event: Event, repairs: Repairs
-    ) -> Event:
-        """Return the canonical properties that can be told; those that were read are taken out, if none is missing."""
+    def _plan(self, name: str) -> _Plan | None:
+        """Return how events of a name are read, made once for each of the first few thousand names."""
+        if name in self.plans:
+            return self.plans[name]
+        meaning = self.table.events.get(name) or _spelled(name)
+        asked = wanted(meaning.event_name) if meaning else None
+        made = None if meaning is None or asked is None else _Plan.of(meaning, asked)
+        if len(self.plans) < _REMEMBERED:
+            self.plans[name] = made
+        return made
+
+    @staticmethod
+    def _elsewhere(plan: _Plan, scope: str, properties: Event, repairs: Repairs) -> tuple[Event, list[Route]]:
+        """Return the canonical properties that have another name or place in the tracker's event, and where they were read."""
         made: Event = {}
         taken: list[Route] = []
-        for target, reader in asked.readers.items():
-            at = first_of(properties, (*meaning.properties.get(target, ()), (target,)))
+        for target, alternatives, reader in plan.named:
+            at = first_of(properties, alternatives)
             if at is None:
                 continue
             try:
-                value, repair = meaning.readers.get(target, reader)(at[1])
-                value = reader(value)[0]
+                value, repair = reader(at[1])
             except UnreadableError:
                 repairs.add(scope, ".".join(at[0]), f"not what {target} takes: left as it is")
                 continue
@@ -229,12 +286,29 @@ class TrackerAdapter(Adapter):
                 taken.append(at[0])
             if repair:
                 repairs.add(scope, ".".join(at[0]), repair)
-        made |= {name: value for name, value in meaning.literals.items() if name not in made}
-        self._guessed(made, asked, scope, properties, event, repairs)
-        if asked.required <= set(made):
-            for route in taken:
-                take(properties, route)
-        return made
+        for name, value in plan.meaning.literals.items():
+            made.setdefault(name, value)
+        return made, taken
+
+    @staticmethod
+    def _own(plan: _Plan, made: Event, scope: str, properties: Event, repairs: Repairs) -> set[str]:
+        """Add the canonical properties that the tracker's event has under their own names; return which these are."""
+        kept: set[str] = set()
+        readers = plan.asked.readers
+        for name in plan.own & properties.keys():
+            if name in made or properties[name] is None:
+                continue
+            try:
+                value, repair = readers[name](properties[name])
+            except UnreadableError:
+                repairs.add(scope, name, f"not what {name} takes: left as it is")
+                continue
+            if value is not None:
+                made[name] = value
+                kept.add(name)
+            if repair:
+                repairs.add(scope, name, repair)
+        return kept
 
     def _guessed(
         self, made: Event, asked: Wanted, scope: str, properties: Event, event: Event, repairs: Repairs
@@ -265,22 +339,48 @@ class TrackerAdapter(Adapter):
 
 def _forget(held: Event, scope: str, repairs: Repairs, depth: int = 0) -> None:
     """Take out what says who somebody is or where they live: it would be saved as it is (S2.9)."""
-    for name in [name for name in held if _personal(name)]:
-        if held.pop(name) is not None:
-            repairs.add(scope, _plain(name), _NOT_KEPT)
-    for value in held.values() if depth < _DEEPEST else ():
-        for inside in value if type(value) is list else [value]:
-            if type(inside) is dict:
-                _forget(inside, scope, repairs, depth + 1)
-
-
-@lru_cache(4096)
-def _personal(name: str) -> bool:
-    return name.isascii() and _plain(name) in _PERSONAL
+    if not _HARMLESS.issuperset(held):
+        for name in [name for name in held if _is_personal(name)]:
+            if held.pop(name) is not None:
+                repairs.add(scope, _plain(name), _NOT_KEPT)
+    if depth < _DEEPEST:
+        for value in held.values():
+            kind = type(value)
+            if kind is dict:
+                _forget(value, scope, repairs, depth + 1)
+            elif kind is list:
+                for inside in value:
+                    if type(inside) is dict:
+                        _forget(inside, scope, repairs, depth + 1)
 
 
 def _plain(name: str) -> str:
     return "".join(filter(str.isalnum, name.casefold()))
+
+
+def _is_personal(name: str) -> bool:
+    if name in _HARMLESS:
+        return False
+    found_so = len(name) < 64 and _plain(name) in _PERSONAL
+    if not found_so and len(_HARMLESS) < _REMEMBERED and len(name) < 64:
+        _HARMLESS.add(name)
+    return found_so
+
+
+def _complete(event: Event, repairs: Repairs) -> None:
+    """Let a time that is known stand for one that is not (S1.9)."""
+    if event.get("received_at") is None:
+        event["received_at"] = event.get("sent_at") or event["occurred_at"]
+        said = "no arrival time: that of sending, or the record's own, stands for it"
+        repairs.add("(all)", "received_at", said)
+    if event["occurred_at"] is None:
+        event["occurred_at"] = event["received_at"]
+        repairs.add("(all)", "occurred_at", "no time of its own: the arrival stands for it")
+
+
+def _split(target: str) -> tuple[str, str]:
+    group, _, name = target.rpartition(".")
+    return group, name
 
 
 def _spelled(name: str) -> Meaning | None:
@@ -288,14 +388,15 @@ def _spelled(name: str) -> Meaning | None:
     return Meaning(canonical) if canonical else None
 
 
-def _put(event: Event, target: str, value: Any) -> None:
-    group, _, name = target.rpartition(".")
-    held = (event.get(group) or {}) if group else event
-    if not isinstance(held, dict):  # the verdict says what is wrong with it
+def _put(event: Event, group: str, name: str, value: Any) -> None:
+    """Put a value into one of the event's objects; into one that is none nothing goes: the verdict says what is wrong with it."""
+    held = event.get(group)
+    if value is None:
         return
-    held[name] = value
-    if group:
-        event[group] = held
+    if held is None:
+        event[group] = {name: value}
+    elif type(held) is dict:
+        held[name] = value
 
 
 def _at(record: Mapping[str, Any], place: str) -> Any:

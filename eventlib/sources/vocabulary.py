@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -46,16 +47,27 @@ def wanted(event_name: str) -> Wanted | None:
 
 
 def _reader(described: Mapping[str, Any]) -> Reader:
-    choices, longest = described.get("enum"), described.get("maxLength")
+    choices, longest = described.get("enum"), described.get("maxLength", 0)
+    least, most = described.get("minimum", -math.inf), described.get("maximum", math.inf)
+    bounded = described.get("type") in {"integer", "number"}
+    plain = longest and not choices and described.get("type") == "string"
     read = READERS[_OF_TYPE.get(str(described.get("type")), "any")]
 
     def checked(value: Any) -> tuple[Any, str]:
-        made, repair = read(value)
-        if (choices and made not in choices) or (longest and isinstance(made, str) and len(made) > longest):
-            raise UnreadableError
-        if isinstance(made, int | float) and not (
-            described.get("minimum", made) <= made <= described.get("maximum", made)
+        if (
+            type(value) is str
+            and plain
+            and 0 < len(value) <= longest
+            and value.isprintable()
+            and value[0] != " "
         ):
+            return value, ""
+        made, repair = read(value)
+        if type(made) is str:
+            good = (not choices or made in choices) and (not longest or len(made) <= longest)
+        else:
+            good = not choices and (not bounded or least <= made <= most)
+        if not good:
             raise UnreadableError
         return made, repair
 
