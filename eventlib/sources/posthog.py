@@ -94,6 +94,7 @@ class PostHogAdapter(TrackerAdapter):
         scope = name if isinstance(name, str) and name in self.table.events else "(other events)"
         who = self._who(record, properties, scope, repairs)
         record["anonymous_id"], record["user_id"] = who.device, who.user
+        record["channel"] = _side(properties)
         record["$said"] = _said(name, properties.get("$cookieless_mode"))
         if name == "$identify" and who.user is None:
             record["event"] = "$set"
@@ -156,9 +157,15 @@ def _is_users(distinct: str, record: Event, properties: Event) -> bool:
 
 
 def _on_server(properties: Event) -> bool:
+    return _side(properties) == "server"
+
+
+def _side(properties: Event) -> str | None:
+    """Return which side reported an event, by its library or its word for it; None where neither is told."""
     library = properties.get("$lib")
-    told = isinstance(library, str) and read_channel(library)[0] == "server"
-    return told or properties.get("$is_server") is True
+    if properties.get("$is_server") is True:
+        return "server"
+    return str(read_channel(library)[0]) if isinstance(library, str) else None
 
 
 def _identifiers(name: object, alias: object, who: _Who) -> list[Event] | None:
@@ -251,8 +258,6 @@ def _tidied(name: object, record: Event, properties: Event, repairs: Repairs) ->
     for column in ("elements", "elements_chain", "site_url", "ip"):
         if record.get(column) == "":
             del record[column]
-    if properties.get("$is_server") is True and "$lib" not in properties:
-        record["channel"] = "server"
     if name == "$copy_autocapture" and isinstance(text := properties.pop("$selected_content", None), str):
         properties["copied_chars"] = len(text)
         repairs.add("$copy_autocapture", "$selected_content", "its length is kept, the text is not")
