@@ -115,7 +115,9 @@ class PostHogAdapter(TrackerAdapter):
         A device is named by the distinct_id that it has while nobody is known on it: after a `reset()` that is another than
         its $device_id, so that what a stranger does after a logout is not the last user's.
         """
-        machine, stated, earlier, inner, older = (_id(properties.pop(place, None)) for place in _ID_PLACES)
+        machine, stated, earlier, inner, older = [
+            _id(properties.pop(place)) if place in properties else None for place in _ID_PLACES
+        ]
         distinct = _id(record.pop("distinct_id", None)) or inner or older
         of_user = distinct is not None and _is_users(distinct, record, properties)
         user = stated or (distinct if of_user else None)
@@ -127,7 +129,7 @@ class PostHogAdapter(TrackerAdapter):
         elif user not in (None, distinct) and properties.get("$is_identified") is False:
             user = None
             repairs.add(scope, "user_id", "said to be nobody who is known: not taken")
-        if {distinct, machine, earlier} - {device, user, None}:
+        if any(each not in (device, user, None) for each in (distinct, machine, earlier)):
             repairs.add(scope, "distinct_id", "an id beside the device's and the user's: not kept")
         return _Who(distinct, device, user)
 
@@ -138,10 +140,11 @@ def _mapping(value: object) -> Event:
 
 def _id(value: object) -> str | None:
     """Read an id; what stands for everybody is none."""
-    if isinstance(value, bool) or not isinstance(value, str | int | float):
-        return None
-    text = str(value).strip()
-    return None if text in _NOBODY else str(value)
+    if type(value) is not str:
+        if value is None or isinstance(value, bool) or not isinstance(value, str | int | float):
+            return None
+        value = str(value)
+    return None if value.strip() in _NOBODY else value
 
 
 def _is_users(distinct: str, record: Event, properties: Event) -> bool:

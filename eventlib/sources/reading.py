@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-__all__ = ["READERS", "Reader", "Route", "UnreadableError", "found", "read_time", "routes", "take"]
+__all__ = ["READERS", "Places", "Reader", "Route", "UnreadableError", "found", "read_time", "routes", "take"]
 
 Route = tuple[str, ...]
 """Names of members, from the outermost."""
@@ -55,14 +55,39 @@ def found(record: Mapping[str, Any], route: Route) -> Any:
 
 def take(record: dict[str, Any], route: Route) -> None:
     """Take the value at a route out, and the objects that it leaves empty."""
-    holder: Any = record
-    for name in route[:-1]:
-        holder = holder.get(name)
-        if type(holder) is not dict:
+    if len(route) > 1 and type(inside := record.get(route[0])) is dict:
+        if len(route) > 2:  # most routes have two names: they are not worth another call
+            take(inside, route[1:])
+        else:
+            inside.pop(route[1], None)
+        if inside:
             return
-    holder.pop(route[-1], None)
-    if not holder and len(route) > 1:
-        take(record, route[:-1])
+    record.pop(route[0], None)
+
+
+class Places:
+    """Places of a record that are looked for together: all those of one object at once.
+
+    Parameters
+    ----------
+    every
+        Their routes.
+    """
+
+    def __init__(self, every: Iterable[Route]) -> None:
+        inside: dict[Route, list[str]] = {}
+        for *outer, name in every:
+            inside.setdefault(tuple(outer), []).append(name)
+        self.groups = [(outer, frozenset(names), tuple(names)) for outer, names in inside.items()]
+
+    def of(self, record: dict[str, Any]) -> list[Route]:
+        """Return which of the places a record has."""
+        there: list[Route] = []
+        for outer, known, names in self.groups:
+            held = found(record, outer) if outer else record
+            if type(held) is dict and not known.isdisjoint(held):
+                there += [(*outer, name) for name in names if name in held]
+        return there
 
 
 def read_text(value: Any) -> tuple[Any, str]:

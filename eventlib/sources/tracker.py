@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, ClassVar, Final
 from urllib.parse import urlsplit
 
 from eventlib.sources.base import About, Adapter, Event, Repairs, Skipped
-from eventlib.sources.reading import Reader, Route, UnreadableError, first_of, found, take
+from eventlib.sources.reading import Places, Reader, Route, UnreadableError, first_of, found, take
 from eventlib.sources.tables import Meaning, Table, shipped_table
 from eventlib.sources.vocabulary import Wanted, same_name, wanted
 
@@ -28,6 +29,7 @@ _HARMLESS: Final[set[str]] = set()
 """Names that were looked at and say nothing of the kind, as far as there is room to remember them."""
 _NOT_KEPT: Final = "says who or where somebody is: not kept"
 _DEEPEST: Final = 8
+_LONGEST_URL: Final = 8192
 _REMEMBERED: Final = 4096
 _PERSONAL: Final = frozenset({
     "ip", "ipaddress", "useripaddress", "remoteip", "clientip", "remoteaddr", "requestip", "email", "emailaddress", "phone",
@@ -46,8 +48,11 @@ def content_of(url: str | None) -> str | None:
     >>> content_of("https://www.example.org/guide/geo/?utm_source=chatgpt.com#top")
     'www.example.org/guide/geo'
     """
-    if not isinstance(url, str) or len(url) > 8192:
-        return None
+    return _content_of(url) if isinstance(url, str) and len(url) <= _LONGEST_URL else None
+
+
+@lru_cache(2048)
+def _content_of(url: str) -> str | None:
     try:
         parts = urlsplit(url.strip())
     except ValueError:
@@ -108,6 +113,7 @@ class TrackerAdapter(Adapter):
             (*_split(field.target), field.alternatives, field.reader, field.keep)
             for field in self.table.fields
         ]
+        self.implied, self.personal = Places(self.table.implied), Places(self.table.personal)
         self.plans: dict[str, _Plan | None] = {}
 
     def sniff(self, records: Sequence[Mapping[str, Any]]) -> str | None:  # type: ignore[override]  # of a table, not of a class
@@ -184,13 +190,12 @@ class TrackerAdapter(Adapter):
 
     def _left(self, record: Event, scope: str, repairs: Repairs) -> Event:
         """Return what has no place as properties: the tracker's own properties, and all else under its name."""
-        for route in self.table.implied:
-            if route[0] in record:
-                take(record, route)
-        for route in self.table.personal:
-            if route[0] in record and found(record, route) is not None:
-                take(record, route)
+        for route in self.implied.of(record):
+            take(record, route)
+        for route in self.personal.of(record):
+            if found(record, route) is not None:
                 repairs.add(scope, ".".join(route), _NOT_KEPT)
+            take(record, route)
         _forget(record, scope, repairs)
         properties: Event = {}
         for route in self.table.properties:
