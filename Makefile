@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PREPARED := prepared
 
 .DEFAULT_GOAL := help
-.PHONY: help setup report test check lint types lab bench lock clean
+.PHONY: help setup clients report test check lint types lab bench lock clean
 
 help: ## list what can be made
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 18
@@ -18,11 +18,21 @@ $(VENV)/ready: requirements.lock pyproject.toml
 
 setup: $(VENV)/ready ## create .venv from the lock file
 
+# `make test` needs npm only where it is there: elsewhere the tests of JavaScript trackers are skipped, and say so
+NODE := tests/clients/node
+CLIENTS := $(NODE)/node_modules/.package-lock.json
+
+$(CLIENTS): $(NODE)/package.json $(NODE)/package-lock.json
+	npm --prefix $(NODE) ci --ignore-scripts --no-audit --no-fund --loglevel error
+	touch $@
+
+clients: $(CLIENTS) ## install the JavaScript trackers that tests send events with
+
 report: setup ## prepare the sample log, run every notebook, publish the reports
 	$(BIN)/eventlib prepare data/sample.ndjson.gz --out $(PREPARED)
 	$(BIN)/eventlib report --prepared $(PREPARED) --out reports
 
-test: setup ## run the tests
+test: setup $(if $(shell command -v npm),clients) ## run the tests
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 lint: setup
@@ -65,4 +75,4 @@ lock: $(VENV)/ready ## write requirements.lock anew from pyproject.toml
 		--group dev --extra spark --extra lightgbm pyproject.toml --output-file requirements.lock
 
 clean: ## remove what was made, the environment included
-	rm -rf $(VENV) $(PREPARED) .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist
+	rm -rf $(VENV) $(PREPARED) $(NODE)/node_modules .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist

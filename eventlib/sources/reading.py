@@ -183,7 +183,7 @@ def read_as_it_is(value: Any) -> tuple[Any, str]:
 
 _ON_SERVERS: Final = re.compile(
     r"server|sources|http|srv|cloud|posthog-(python|node|php|ruby|go|java|dotnet|elixir)\b"
-    r"|(analytics|rudder-analytics)-(?!ios|android|kotlin|swift|react-native|flutter|js)[a-z]+"
+    r"|(@segment/)?(analytics|rudder-analytics)-(?!ios|android|kotlin|swift|react-native|flutter|js|next)[a-z]+"
 )
 
 
@@ -194,6 +194,8 @@ def read_channel(value: Any) -> tuple[Any, str]:
     --------
     >>> read_channel("web")[0], read_channel("analytics-python")[0], read_channel("analytics.js")[0]
     ('client', 'server', 'client')
+    >>> read_channel("@segment/analytics-node")[0], read_channel("@segment/analytics-next")[0]
+    ('server', 'client')
     """
     if not isinstance(value, str):
         raise UnreadableError

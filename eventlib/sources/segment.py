@@ -72,6 +72,17 @@ class RudderStackAdapter(SegmentAdapter):
 
     name: ClassVar[str] = "rudderstack"
 
+    def opened(self, record: Event, repairs: Repairs) -> Event | Skipped:
+        """Leave out what stands for no referrer, which is no address."""
+        for page in (
+            _mapping(_mapping(record.get("context")).get("page")),
+            _mapping(record.get("properties")),
+        ):
+            if page.get("referrer") == "$direct":
+                del page["referrer"]
+                repairs.add("(all)", "referrer", "`$direct` read as none")
+        return super().opened(record, repairs)
+
     def said(self, consent: Event) -> Any:
         """Read `allowedConsentIds` and `deniedConsentIds` as categories; a category in both is refused."""
         lists = [consent.get(name) for name in ("allowedConsentIds", "deniedConsentIds")]

@@ -1,35 +1,11 @@
-"""A headless Chromium, the system's own; tests that need it are skipped where there is none."""
+"""Pages of a headless Chromium, and what they say, ask for and try."""
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
-from typing import Final
 
 import pytest
-from playwright.sync_api import Browser, Dialog, Page, sync_playwright
-
-QUIET: Final = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--no-first-run",
-]
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
-    """Chromium without anything that calls home."""
-    executable = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if executable is None:
-        pytest.skip("no Chromium on this machine")
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=executable, args=QUIET)
-        yield started
-        started.close()
+from playwright.sync_api import Browser, Dialog, Page
 
 
 class Watched:

@@ -1,0 +1,1 @@
+"""The trackers themselves: what their clients send over loopback is what eventlib reads."""
