@@ -274,10 +274,6 @@ class SnowplowAdapter(TrackerAdapter):
         super().__init__(table)
         self._implied = frozenset(route[0] for route in self.table.implied if len(route) == 1)
 
-    def __init__(self, table: Table | None = None) -> None:
-        super().__init__(table)
-        self._implied = frozenset(route[0] for route in self.table.implied if len(route) == 1)
-
     def decode(self, raw: bytes) -> Event | Violation:
         """Return the record of a line of JSON or of columns, the JSON within it read."""
         if b"\t" in raw and not raw.startswith(b"{"):
