@@ -54,6 +54,7 @@ _VIEW: Final = "page_view_id"
 _ID: Final = "minted_event_id"
 _MADE: Final = frozenset({_VIEW, "consent_mode", _ID, "uploaded_at"})
 _LISTS: Final = ("event_params", "user_properties")
+_SET_AT: Final = "set_timestamp_micros"
 _SCALARS: Final = frozenset({str, int, float})
 _READ_AS_ABSENT: Final = "(not set) read as absent"
 _NAMED: Final = frozenset(
@@ -91,10 +92,10 @@ class Ga4Adapter(TrackerAdapter):
                 repairs.add(_ALL, name, "worked out after the event, and not in every copy of it: not kept")
         said = _consent(record.pop("privacy_info", None))
         lists = {name: _unwrapped(record.pop(name, None), name, repairs) for name in _LISTS}
-        items = [_of_item(item, repairs) for item in _members(record.get("items"))]
-        row: Event = {**_plain(_unforged(record), repairs), **lists, **said}
-        if items:
-            row["items"] = items
+        row: Event = {**_plain(_unforged(record), repairs), **said}
+        row |= {name: held for name, held in lists.items() if held}
+        if items := _members(row.get("items")):
+            row["items"] = [_of_item(item, repairs) for item in items]
         _uploaded(row, repairs)
         _minted(row, repairs)
         return row
@@ -171,8 +172,8 @@ def _took(made: Event, item: Any, repairs: Repairs) -> bool:
             repairs.add(_ALL, "(parameters)", _READ_AS_ABSENT)
         else:
             made[key] = value
-        break
-    return True
+        return True
+    return held is None or all(kind == _SET_AT or value is None for kind, value in held.items())
 
 
 def _of_item(item: Any, repairs: Repairs) -> Any:
@@ -223,7 +224,7 @@ def _count(value: object) -> TypeGuard[int]:
 
 def _minted(row: Event, repairs: Repairs) -> None:
     """Make the ids of the event and of the page view that it belongs to."""
-    params = row["event_params"] if isinstance(row["event_params"], dict) else {}
+    params = held if isinstance(held := row.get("event_params"), dict) else {}
     client = _scalars(row, _CLIENT)
     event = _scalars(row, _EVENT)
     if _ID in params:

@@ -251,6 +251,10 @@ def test_parameters_that_cannot_be_read_stay():
     odd = row()
     odd["event_params"] += [{"key": 5}, {"key": "ga_session_id", "value": {"int_value": "1"}}, "x"]
     assert adapt(odd)[0]["properties"]["unread_event_params"] == odd["event_params"][-3:]
+    assert "items" not in adapt(row(items="(not set)"))[0]["properties"]
+    assert adapt(row(items={"a": 1}))[0]["properties"]["items"] == {"a": 1}
+    other = {"key": "k", "value": {"json_value": 1}}
+    assert adapt({**row(), "event_params": [other]})[0]["properties"]["unread_event_params"] == [other]
     assert adapt(row(event_params="x"))[0]["properties"]["unread_event_params"] == "x"
     assert adapt(row(items="x"))[0]["properties"]["items"] == "x"
 
