@@ -274,10 +274,6 @@ class SnowplowAdapter(TrackerAdapter):
         super().__init__(table)
         self._implied = frozenset(route[0] for route in self.table.implied if len(route) == 1)
 
-    def __init__(self, table: Table | None = None) -> None:
-        super().__init__(table)
-        self._implied = frozenset(route[0] for route in self.table.implied if len(route) == 1)
-
     def decode(self, raw: bytes) -> Event | Violation:
         """Return the record of a line of JSON or of columns, the JSON within it read."""
         if b"\t" in raw and not raw.startswith(b"{"):
@@ -294,8 +290,9 @@ class SnowplowAdapter(TrackerAdapter):
 
     def opened(self, record: Event, repairs: Repairs) -> Event | Skipped:
         """Name fields as columns, unwrap events and contexts, and read what is said of consent."""
-        flat = record if type(record) is _Columns else _flat(record)
-        whole = flat is record or _is_payload(record)  # neither has a column for each schema
+        columns = type(record) is _Columns
+        flat = dict(record) if columns else _flat(record)
+        whole = columns or _is_payload(record)  # neither has a column for each schema
         if SAID in flat:
             flat[f"snowplow_{SAID}"] = flat.pop(SAID)
         said = Signals()
