@@ -290,8 +290,9 @@ class SnowplowAdapter(TrackerAdapter):
 
     def opened(self, record: Event, repairs: Repairs) -> Event | Skipped:
         """Name fields as columns, unwrap events and contexts, and read what is said of consent."""
-        flat = record if type(record) is _Columns else _flat(record)
-        whole = flat is record or _is_payload(record)  # neither has a column for each schema
+        columns = type(record) is _Columns
+        flat = dict(record) if columns else _flat(record)
+        whole = columns or _is_payload(record)  # neither has a column for each schema
         if SAID in flat:
             flat[f"snowplow_{SAID}"] = flat.pop(SAID)
         said = Signals()
