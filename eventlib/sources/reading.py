@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Any, Final
 
 __all__ = ["READERS", "Places", "Reader", "Route", "UnreadableError", "found", "read_time", "routes", "take"]
@@ -199,7 +200,12 @@ def read_channel(value: Any) -> tuple[Any, str]:
     """
     if not isinstance(value, str):
         raise UnreadableError
-    return "server" if _ON_SERVERS.match(value.casefold()) else "client", ""
+    return _side(value[:256]), ""
+
+
+@lru_cache(1024)
+def _side(told: str) -> str:
+    return "server" if _ON_SERVERS.match(told.casefold()) else "client"
 
 
 def _scaled(factor: float) -> Reader:

@@ -251,7 +251,8 @@ class TrackerAdapter(Adapter):
             return name, properties
         event_name, asked = plan.meaning.event_name, plan.asked
         made, taken = self._elsewhere(plan, scope, properties, repairs)
-        kept = self._own(plan, made, scope, properties, repairs)
+        named = asked.readers.keys() & properties.keys()
+        kept = self._own(plan, named, made, scope, properties, repairs)
         self._guessed(made, asked, scope, properties, event, repairs)
         if not asked.required <= made.keys():
             missing = ", ".join(sorted(asked.required - made.keys()))
@@ -261,9 +262,12 @@ class TrackerAdapter(Adapter):
             take(properties, route)
         if event_name != name:
             repairs.add(scope, "event_name", f"read as {event_name}")
-        others = [target for target in asked.readers.keys() & properties.keys() if target not in kept]
-        for target in others:  # it means something else here, or is not what the vocabulary takes
-            held = properties.pop(target)
+        for target in named - kept if len(named) > len(kept) else ():
+            held = properties.pop(
+                target, None
+            )  # it means something else here, or is not what the vocabulary takes
+            if held is None:
+                continue
             self._add({**properties, **made, target: None}, target, held, scope, repairs, onto=properties)
         properties.update(made)
         return event_name, properties
@@ -303,12 +307,14 @@ class TrackerAdapter(Adapter):
         return made, taken
 
     @staticmethod
-    def _own(plan: _Plan, made: Event, scope: str, properties: Event, repairs: Repairs) -> set[str]:
+    def _own(
+        plan: _Plan, named: set[str], made: Event, scope: str, properties: Event, repairs: Repairs
+    ) -> set[str]:
         """Add the canonical properties that the tracker's event has under their own names; return which these are."""
         kept: set[str] = set()
         readers = plan.asked.readers
-        for name in plan.own & properties.keys():
-            if name in made or properties[name] is None:
+        for name in named:
+            if name in made or name not in plan.own or properties[name] is None:
                 continue
             try:
                 value, repair = readers[name](properties[name])
