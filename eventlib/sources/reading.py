@@ -140,10 +140,16 @@ def _offset(zone: str) -> str:
 def _of_number(value: float, unit: str) -> str:
     units = [unit] if unit else [name for name, most in _LARGEST.items() if abs(value) < most]
     try:
-        moment = _EPOCH + timedelta(microseconds=round(value * 1_000_000 / _UNITS[units[0]]))
+        micros = round(value * 1_000_000 / _UNITS[units[0]]) if units[0] != "us" else round(value)
+        second, rest = divmod(micros, 1_000_000)
+        return f"{_second(second)}.{rest:06d}Z"
     except (OverflowError, IndexError, ValueError):
         raise UnreadableError from None
-    return moment.isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+@lru_cache(8192)
+def _second(number: int) -> str:
+    return (_EPOCH + timedelta(seconds=number)).strftime("%Y-%m-%dT%H:%M:%S").rjust(19, "0")
 
 
 def read_number(value: Any) -> tuple[Any, str]:
