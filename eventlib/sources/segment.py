@@ -15,6 +15,9 @@ from eventlib.sources.tracker import TrackerAdapter
 __all__ = ["RudderStackAdapter", "SegmentAdapter"]
 
 _OF_THE_BATCH = ("sentAt", "receivedAt", "integrations")
+_MANAGED = "consentManagement"
+_DAMAGED = {"unreadable": "unreadable"}
+"""Categories that nobody can read: a damaged signal, which denies."""
 
 
 def _parts(line: bytes) -> list[bytes] | None:
@@ -24,13 +27,15 @@ def _parts(line: bytes) -> list[bytes] | None:
     if not isinstance(batch, list) or not batch:
         return None
     shared = {name: record[name] for name in _OF_THE_BATCH if name in record}
-    context = record.get("context")
+    outer = record.get("context")
     made = []
     for member in batch:
         if isinstance(member, dict):
             whole = {**shared, **member}
-            if isinstance(context, dict) and isinstance(member.get("context", {}), dict):
-                whole["context"] = {**context, **member.get("context", {})}
+            inner = whole.get("context") or {}  # libraries of PHP write an empty object as a list
+            if isinstance(outer, dict) and isinstance(inner, dict):
+                said = {name: value for name, value in inner.items() if value is not None}
+                whole["context"] = {**outer, **said}
             made.append(orjson.dumps(whole))
         else:
             made.append(orjson.dumps(member))
@@ -46,14 +51,24 @@ class SegmentAdapter(TrackerAdapter):
     def opened(self, record: Event, repairs: Repairs) -> Event | Skipped:
         """Read the consent object, and name both ids of an alias."""
         context = record.get("context")
-        consent = context.get("consent") if isinstance(context, dict) else None
-        if isinstance(consent, dict) and isinstance(context, dict):
-            context["consent"] = {**consent, "categoryPreferences": self.said(consent)}
+        if context and not isinstance(context, dict):  # it may have held a refusal
+            record["context"] = {"consent": {"unreadable": context, "categoryPreferences": {**_DAMAGED}}}
+        elif context and (preferences := self.preferences(context)) is not None:
+            consent = context.get("consent") or {}
+            held = consent if isinstance(consent, dict) else {"unreadable": consent}
+            context["consent"] = {**held, "categoryPreferences": preferences}
         if record.get("type") == "page":
             _address(record)
         if record.get("type") == "alias":
             record["properties"] = {**_mapping(record.get("properties")), "identifiers": _identifiers(record)}
         return record
+
+    def preferences(self, context: Event) -> Any:
+        """Return what a context says of categories, None where it holds no consent."""
+        consent = context.get("consent")
+        if consent is None or consent == []:
+            return None
+        return self.said(consent) if isinstance(consent, dict) else {**_DAMAGED}
 
     def said(self, consent: Event) -> Any:
         """Return what a consent object says of categories; damage stays visible as damage."""
@@ -64,7 +79,7 @@ class SegmentAdapter(TrackerAdapter):
         try:
             return decode_segment(consent).plain()
         except InvalidSignalError:
-            return {"unreadable": "unreadable"}
+            return {**_DAMAGED}
 
 
 class RudderStackAdapter(SegmentAdapter):
@@ -83,13 +98,24 @@ class RudderStackAdapter(SegmentAdapter):
                 repairs.add("(all)", "referrer", "`$direct` read as none")
         return super().opened(record, repairs)
 
+    def preferences(self, context: Event) -> Any:
+        """Join what the SDKs of all ages say: newer ones have it in `consentManagement`; a refusal in either counts."""
+        older, newer = super().preferences(context), super().preferences({"consent": context.get(_MANAGED)})
+        if older is None or newer is None:
+            return older if newer is None else newer
+        return {
+            **older,
+            **newer,
+            **{name: False for said in (older, newer) for name in said if said[name] is False},
+        }
+
     def said(self, consent: Event) -> Any:
         """Read `allowedConsentIds` and `deniedConsentIds` as categories; a category in both is refused."""
         lists = [consent.get(name) for name in ("allowedConsentIds", "deniedConsentIds")]
         if lists == [None, None]:
             return super().said(consent)
         if not all(_is_list_of_texts(ids) for ids in lists if ids is not None):
-            return {"unreadable": "unreadable"}
+            return {**_DAMAGED}
         allowed, denied = (
             dict.fromkeys(ids or (), granted) for ids, granted in zip(lists, (True, False), strict=True)
         )

@@ -102,6 +102,9 @@ def test_calls_without_a_meaning_keep_their_name(name):
         {"categoryPreferences": [1]},
         {"other": 1},
         {"categoryPreferences": {"*": True}},
+        "denied",
+        False,
+        ["Analytics"],
     ],
 )
 def test_a_damaged_consent_object_stays_damage(tmp_path, consent):
@@ -120,6 +123,48 @@ def test_rudderstack_says_by_lists_what_is_allowed():
     assert event["source"] == "rudderstack"
     damaged = adapted({**PAGE, "context": {"consent": {"allowedConsentIds": "all"}}}, "rudderstack")
     assert damaged["consent"]["categories"] == {"unreadable": "unreadable"}
+
+
+@pytest.mark.parametrize(
+    ("context", "categories"),
+    [
+        (
+            {"consentManagement": {"allowedConsentIds": ["a"], "deniedConsentIds": ["b"]}},
+            {"a": True, "b": False},
+        ),
+        (
+            {"consent": {"allowedConsentIds": ["a", "b"]}, "consentManagement": {"deniedConsentIds": ["a"]}},
+            {"a": False, "b": True},
+        ),
+        (
+            {"consent": {"deniedConsentIds": ["a"]}, "consentManagement": {"allowedConsentIds": ["a"]}},
+            {"a": False},
+        ),
+        ({"consentManagement": {"allowedConsentIds": {"a": True}}}, {"unreadable": "unreadable"}),
+        ({"consentManagement": "none"}, {"unreadable": "unreadable"}),
+    ],
+)
+def test_newer_sdks_of_rudderstack_say_it_in_another_place(context, categories):
+    assert detect([orjson.dumps({**PAGE, "context": context})])[0] == (
+        "rudderstack" if "consentManagement" in context else "segment"
+    )
+    assert adapted({**PAGE, "context": context}, "rudderstack")["consent"] == {"categories": categories}
+
+
+@pytest.mark.parametrize(("context", "consent"), [("gone", True), (["x"], True), ([], False), (None, False)])
+def test_a_damaged_context_may_have_held_a_refusal(context, consent):
+    event = adapted({**PAGE, "context": context})
+    assert event["consent"] == ({"categories": {"unreadable": "unreadable"}} if consent else None)
+
+
+@pytest.mark.parametrize("context", [None, [], {}, {"consent": None}, {"locale": "de"}])
+def test_a_refusal_of_a_batch_holds_for_members_that_say_nothing(context):
+    unpack = SegmentAdapter.unpack
+    assert unpack is not None
+    refused = {"consent": {"categoryPreferences": {"Analytics": False}}}
+    batch = {"context": refused, "batch": [{**PAGE, "context": context}]}
+    (member,) = unpack.of(orjson.dumps(batch))
+    assert adapted(orjson.loads(member))["consent"] == {"categories": {"Analytics": False}}
 
 
 def test_the_two_are_told_apart():
