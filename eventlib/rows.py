@@ -28,6 +28,7 @@ from eventlib.ledger import Entry
 from eventlib.model import QUARANTINE_COLUMNS, quarantine_columns
 from eventlib.schema import registry
 from eventlib.sources import detect, known_adapter, records_of, unpack_of
+from eventlib.sources.containers import LONGEST_BATCH
 from eventlib.sources.files import Chunk, chunks, digest_file, find_logs, is_archive, passed_over, unchanging
 from eventlib.timing import Timing
 from eventlib.tombstones import NONE, Tombstones
@@ -102,7 +103,7 @@ class Log:
 
 
 def _first_lines(path: Path) -> list[bytes]:
-    first = next(chunks(path, 0, size=1 << 18), None)
+    first = next(chunks(path, 0, size=1 << 18, longest=LONGEST_BATCH), None)
     return first.data.split(b"\n", _SNIFFED_LINES)[:_SNIFFED_LINES] if first else []
 
 

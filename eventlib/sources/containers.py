@@ -44,6 +44,7 @@ _DIRECTIVE: Final = re.compile(rb"#(Version|Software|Fields|Date|Start-Date|Rema
 _W3C_CELL: Final = re.compile(r'"(?:[^"]|"")*"|[^ \t]+')
 _NEXT: Final = re.compile(r"[\]}]\s*,?\s*(?=[{\[])|\n\s*(?=[{\[])")
 _SCANNER: Final = json.JSONDecoder(strict=False)
+_WORD: Final = 16  # characters of what may be cut in two, such as `false` or `\ud83d\ude00`
 _BETWEEN: Final = " \t\r\n,[]"
 
 
@@ -95,7 +96,18 @@ def is_table(name: str, first: bytes) -> bool:
 
 def _cells(line: bytes, delimiter: str) -> list[str]:
     text = text_of(line).decode("utf-8", "surrogateescape")
-    return next(csv.reader([text], delimiter=delimiter), [])
+    return text.split(delimiter) if delimiter == "\t" else _of_commas(text[: MAX_LINE_BYTES + 1]) or []
+
+
+def _of_commas(text: str) -> list[str] | None:
+    """Return the cells of a row; None where it has a break outside of quotes, as rows of old Macs, or is too long to be one."""
+    if len(text) > MAX_LINE_BYTES:
+        return None
+    csv.field_size_limit(MAX_LINE_BYTES)  # the library's own is an eighth of it, and raises
+    try:
+        return next(csv.reader([text]), [])
+    except csv.Error:
+        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,15 +210,25 @@ def _value_end(lines: _Lines) -> int:
     while True:
         try:
             end = _SCANNER.raw_decode(lines.text, lines.at)[1]
-        except (json.JSONDecodeError, RecursionError):
-            if len(lines.text) - lines.at <= MAX_LINE_BYTES and not lines.ended:
-                lines.more()
+        except (json.JSONDecodeError, RecursionError) as error:
+            length = len(lines.text) - lines.at
+            if not lines.ended and length <= _longest(error, len(lines.text)):
+                while len(lines.text) - lines.at <= 2 * length and lines.more():
+                    pass  # twice as much each time: what was read is looked at again
                 continue
             after = _NEXT.search(lines.text, lines.at + 1)
             return after.end() if after else len(lines.text)
         if end < len(lines.text) or lines.ended:  # a number may go on in the next block
             return end
         lines.more()
+
+
+def _longest(error: Exception, read: int) -> int:
+    """Return how long a value may be that cannot be read yet: as a batch, if what was read ends within it; else as an event."""
+    if not isinstance(error, json.JSONDecodeError):
+        return MAX_LINE_BYTES
+    goes_on = error.msg.startswith("Unterminated") or error.pos > read - _WORD
+    return LONGEST_BATCH if goes_on else MAX_LINE_BYTES
 
 
 def _one_line(text: str) -> bytes:
@@ -217,15 +239,17 @@ def _one_line(text: str) -> bytes:
 def table_records(blocks: Iterator[bytes], name: str) -> Iterator[tuple[bytes, int]]:
     """Yield the rows of a table with a header as JSON objects, empty cells left out.
 
-    A row with another number of cells than the header is yielded as a JSON list, which the verdict refuses. A quote that
-    is never closed costs its own line, not the rest of the file.
+    A row with another number of cells than the header is yielded as a JSON list, which the verdict refuses, and one that
+    cannot be read as it is. A quote that is never closed costs its own line, not the rest of the file.
     """
     found = _TABLE.search(name)
     tabs = bool(found and found[1] == "tsv")
     names: list[str] | None = None
     for text, number in _physical_lines(blocks) if tabs else _quoted_lines(blocks):
-        cells = text.split("\t") if tabs else next(csv.reader([text]), [])
-        if names is None:
+        cells = text.split("\t") if tabs else _of_commas(text)
+        if cells is None:
+            yield text.replace("\n", " ").encode("utf-8", "surrogateescape"), number
+        elif names is None:
             names = [cells[0].removeprefix("\ufeff"), *cells[1:]]
         elif len(cells) == len(names):
             yield _as_json({key: cell for key, cell in zip(names, cells, strict=True) if cell != ""}), number

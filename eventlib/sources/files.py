@@ -333,7 +333,9 @@ class _Cutter:
             self.rest = self.rest[: self.longest + 1]
 
 
-def chunks(path: Path, file: int, size: int = CHUNK_BYTES, unpack: Unpack | None = None) -> Iterator[Chunk]:
+def chunks(
+    path: Path, file: int, size: int = CHUNK_BYTES, unpack: Unpack | None = None, longest: int | None = None
+) -> Iterator[Chunk]:
     """Cut a file into chunks of whole lines of about `size` bytes; a broken archive's rest is a last, truncated line.
 
     Parameters
@@ -342,12 +344,17 @@ def chunks(path: Path, file: int, size: int = CHUNK_BYTES, unpack: Unpack | None
         The file, and its index among those read.
     unpack
         How batches of its format are taken apart; offsets are then those of the records as lines.
+    longest
+        How much of a line is read; by default that of an event, or of a batch where these are taken apart.
     """
     with path.open("rb") as opened:
         blocks = _Blocks(path, opened, size)
         records = _records(path, blocks)
         if records is None:
-            yield from _unpacked(_line_chunks(path, file, blocks, opened, unpack), unpack)
+            yield from _unpacked(
+                _line_chunks(path, file, blocks, opened, longest or (LONGEST_BATCH if unpack else None)),
+                unpack,
+            )
         else:
             yield from _record_chunks(file, records, blocks, opened, unpack)
 
@@ -369,10 +376,10 @@ def _records(path: Path, blocks: _Blocks) -> Iterator[tuple[bytes, int]] | None:
 
 
 def _line_chunks(
-    path: Path, file: int, blocks: _Blocks, opened: BinaryIO, unpack: Unpack | None
+    path: Path, file: int, blocks: _Blocks, opened: BinaryIO, longest: int | None
 ) -> Iterator[Chunk]:
     place = None if is_archive(path) else path.resolve()
-    cutter = _Cutter(file, path=place, longest=LONGEST_BATCH if unpack else None)
+    cutter = _Cutter(file, path=place, longest=longest)
     for block in blocks:
         cutter.position = opened.tell()
         yield from cutter.feed(block)

@@ -7,6 +7,8 @@ from pathlib import Path
 import orjson
 import pytest
 
+from eventlib.model import MAX_LINE_BYTES
+from eventlib.rows import read_rows
 from eventlib.sources import adapter
 from eventlib.sources.base import Repairs
 from eventlib.sources.containers import Unpack
@@ -64,3 +66,19 @@ def test_segments_batch_with_a_key_twice_is_refused_whole():
     assert unpack is not None
     assert unpack.of(line) == [line]
     assert len(unpack.of(orjson.dumps({"batch": [{"type": "track"}]}))) == 1
+
+
+def test_a_file_of_one_batch_longer_than_an_event_is_known(tmp_path: Path):
+    member = {
+        "type": "track",
+        "event": "x",
+        "messageId": "m",
+        "anonymousId": "a",
+        "properties": {"text": "x" * 1000},
+    }
+    path = tmp_path / "log.json"
+    for indent in (None, orjson.OPT_INDENT_2):
+        path.write_bytes(orjson.dumps({"batch": [member] * 2_000}, option=indent))
+        assert path.stat().st_size > MAX_LINE_BYTES
+        entry = read_rows(path).inputs[0]
+        assert (entry["source"], entry["rows"]) == ("segment", 2_000)

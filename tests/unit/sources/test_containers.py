@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from eventlib.model import MAX_LINE_BYTES
-from eventlib.sources.containers import Unpack, document_records, table_records
+from eventlib.sources.containers import Unpack, document_records, is_table, table_records
 from eventlib.sources.files import chunks, holds_several
 
 PAYLOADS = st.dictionaries(
@@ -75,6 +75,20 @@ def test_a_member_nested_beyond_reading_is_passed_on():
     assert b"".join(found[1:-1]) == deep
 
 
+def test_an_object_over_several_lines_may_hold_a_batch_longer_than_an_event():
+    batch = {"batch": [{"text": "x" * 1000}] * 3_000, "sentAt": "now"}
+    whole = orjson.dumps(batch, option=orjson.OPT_INDENT_2)
+    for size in (len(whole) // 2 + 7, 1 << 18, 8 << 20):
+        (found,) = list(document_records(blocks(whole, size)))
+        assert orjson.loads(found[0]) == batch
+
+
+def test_a_batch_that_breaks_off_costs_itself_and_leaves_its_members():
+    whole = orjson.dumps({"batch": [{"text": "x" * 1000}] * 3_000}, option=orjson.OPT_INDENT_2)
+    found = documents(whole[:-4], 1 << 18)
+    assert sum(line == b'{       "text": "' + b"x" * 1000 + b'"     }' for line in found) > 2_990
+
+
 def rows(text: str, name: str = "log.csv", size: int = 1 << 20) -> list[tuple[bytes, int]]:
     return list(table_records(blocks(text.encode("utf-8", "surrogateescape"), size), name))
 
@@ -104,6 +118,23 @@ def test_a_quote_that_is_never_closed_costs_its_own_row():
     assert len(many) > MAX_LINE_BYTES
     assert len(found) == 20_001
     assert orjson.loads(found[-1][0])["a"] == "19999"
+
+
+@pytest.mark.parametrize("odd", ["1,a\rb", f"1,{'y' * MAX_LINE_BYTES}", '1,"a\nb"c\rd'])
+def test_a_row_that_cannot_be_read_is_passed_on_as_it_is(odd):
+    found = rows(f"a,b\n{odd}\n2,z\n")
+    assert found[0] == (odd.replace("\n", " ").encode(), 2)
+    assert orjson.loads(found[1][0]) == {"a": "2", "b": "z"}
+
+
+def test_a_cell_may_be_as_long_as_an_event():
+    (row,) = rows(f"a,b\n1,{'y' * 500_000}\n")
+    assert len(orjson.loads(row[0])["b"]) == 500_000
+
+
+@pytest.mark.parametrize("first", [b"a,b\rc,d\r", b"a" * (MAX_LINE_BYTES + 1), b"a," * MAX_LINE_BYTES])
+def test_a_first_line_that_cannot_be_read_names_no_columns(first):
+    assert not is_table("log.csv", first)
 
 
 def test_cells_between_tabs_are_not_quoted():
