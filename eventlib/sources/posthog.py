@@ -34,6 +34,7 @@ _OWN_MARKS: Final = ("$lib", "$process_person_profile", "$is_identified")
 _WITH_TIME: Final = 7  # the version of UUIDs that begin with their time in milliseconds
 _LONGEST_WAIT: Final = 30 * 86_400_000  # of an event to be sent, in milliseconds
 _CATEGORY: Final = "posthog_capturing"
+_CHOICES: Final = ("$opt_in", "$opt_out")
 
 
 def _parts(line: bytes) -> list[bytes] | None:
@@ -195,7 +196,7 @@ def _said(name: object, cookieless: object) -> Event | None:
                 return {_CATEGORY: False}
         except UnreadableError:
             return {_CATEGORY: "unreadable"}
-    return {_CATEGORY: True} if name == "$opt_in" else None
+    return {_CATEGORY: name == "$opt_in"} if name in _CHOICES else None
 
 
 def _of_options(record: Event, properties: Event) -> None:
@@ -224,11 +225,12 @@ def _timed(record: Event, properties: Event, repairs: Repairs) -> None:
     del record["offset"]
     base = next((value for name in ("sent_at", *_ARRIVALS) if (value := record.get(name)) is not None), None)
     moment = _milliseconds(base)
-    if moment is not None:
-        record["timestamp"] = read_time(moment - wait, "ms")[0]
+    began = None if moment is None else _moment(moment - wait)
+    if began is not None:
+        record["timestamp"] = began
         repairs.add("(all)", "timestamp", "counted back from its sending by `offset`")
     elif (own := _time_within(record.get("uuid"))) is not None:
-        record["timestamp"], record["sent_at"] = (read_time(at, "ms")[0] for at in (own, own + wait))
+        record["timestamp"], record["sent_at"] = (_moment(at) for at in (own, own + wait))
         repairs.add("(all)", "timestamp", "the time within the event's UUID, and `offset` later its sending")
 
 
@@ -242,6 +244,14 @@ def _milliseconds(value: object) -> float | None:
         text = read_time(value)[0]
         return None if text is None else datetime.fromisoformat(text).timestamp() * 1_000
     except (UnreadableError, ValueError, OverflowError):
+        return None
+
+
+def _moment(milliseconds: float) -> Any:
+    """Return a moment as text, None of one that no calendar has."""
+    try:
+        return read_time(milliseconds, "ms")[0]
+    except UnreadableError:
         return None
 
 

@@ -220,6 +220,7 @@ def test_a_clock_that_is_not_to_be_corrected_is_not():
     ("record", "said"),
     [
         (sent("$opt_in"), {"categories": {"posthog_capturing": True}}),
+        (sent("$opt_out"), {"categories": {"posthog_capturing": False}}),
         (sent(), None),
         (sent(cookieless_mode=True), {"categories": {"posthog_capturing": False}}),
         (sent("$opt_in", cookieless_mode=True), {"categories": {"posthog_capturing": False}}),
@@ -366,3 +367,24 @@ def test_no_damage_grants_anything(record: Any):
 def test_half_a_record_is_refused():
     line = orjson.dumps(exported())
     assert accounted("posthog", [line[:cut] for cut in range(1, len(line), 7)])[0] == 0
+
+
+@pytest.mark.parametrize(
+    "times",
+    [
+        {"created_at": "0001-01-01T00:00:00.100Z"},
+        {"created_at": -6.2e13},
+        {"created_at": None, "uuid": "ffffffff-ffff-7fff-8fff-ffffffffffff"},
+    ],
+)
+def test_a_time_that_no_calendar_has_is_left_to_the_verdict(times: dict[str, Any]) -> None:
+    found, _ = read({**exported(), "timestamp": None, "offset": 5_000_000_00, **times})
+    assert found["event_name"] == "page_view"
+
+
+def test_the_person_of_a_hook_is_not_kept() -> None:
+    person = {"id": "p", "distinct_ids": [DEVICE, "a.person@example.org"], "properties": {"name": "A Person"}}
+    found, _ = read({**exported(), "person": person})
+    inside, _ = read(sent(person=None) | {"properties": {**sent()["properties"], "person": person}})
+    assert b"Person" not in orjson.dumps(found).title()
+    assert "person" not in inside["properties"]
