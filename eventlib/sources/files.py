@@ -319,6 +319,9 @@ class _Cutter:
         return made
 
     def feed(self, block: bytes) -> Iterator[Chunk]:
+        if len(self.rest) > self.longest and b"\n" not in block:
+            self.dropped += len(block)  # of a line that is refused already nothing is copied
+            return
         data = self.rest + block
         if self.dropped and b"\n" in data:
             first = data.index(b"\n") + 1

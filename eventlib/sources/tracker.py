@@ -29,14 +29,15 @@ _OTHER_EVENTS: Final = "(other events)"
 _HARMLESS: Final[set[str]] = set()
 """Names that were looked at and say nothing of the kind, as far as there is room to remember them."""
 _NOT_KEPT: Final = "says who or where somebody is: not kept"
-_DEEPEST: Final = 8
 _LONGEST_URL: Final = 8192
 _REMEMBERED: Final = 4096
 _PERSONAL: Final = frozenset({
     "ip", "ipaddress", "useripaddress", "remoteip", "clientip", "remoteaddr", "requestip", "email", "emailaddress", "phone",
     "phonenumber", "mobilephone", "firstname", "lastname", "fullname", "birthday", "dateofbirth", "street", "streetaddress",
     "advertisingid", "idfa", "idfv", "gaid", "androidid", "appleidfa", "appleidfv", "androididfa", "openidfa", "appsetid",
-    "ssn", "taxid", "iban", "creditcard", "cardnumber",
+    "ssn", "taxid", "iban", "creditcard", "cardnumber", "userid", "anonymousid", "distinctid", "useremail", "customeremail",
+    "contactemail", "billingemail", "shippingemail", "emailhash", "emailsha256", "hashedemail", "userphone", "customerphone",
+    "userip", "ipaddr", "ipv4", "ipv6", "xforwardedfor", "lastknownip", "givenname", "familyname", "surname",
 })  # fmt: skip
 """Names, in small letters without marks, under which trackers keep what must not be saved as it is."""
 
@@ -355,21 +356,18 @@ class TrackerAdapter(Adapter):
                 repairs.add(scope, "content_id", "host and path of the page's address stand for it")
 
 
-def _forget(held: Event, scope: str, repairs: Repairs, depth: int = 0) -> None:
-    """Take out what says who somebody is or where they live: it would be saved as it is (S2.9)."""
-    if not _HARMLESS.issuperset(held):
-        for name in [name for name in held if _is_personal(name)]:
-            if held.pop(name) is not None:
-                repairs.add(scope, _plain(name), _NOT_KEPT)
-    if depth < _DEEPEST:
-        for value in held.values():
-            kind = type(value)
-            if kind is dict:
-                _forget(value, scope, repairs, depth + 1)
-            elif kind is list:
-                for inside in value:
-                    if type(inside) is dict:
-                        _forget(inside, scope, repairs, depth + 1)
+def _forget(record: Event, scope: str, repairs: Repairs) -> None:
+    """Take out what says who somebody is or where they live, however deep: it would be saved as it is (S2.9)."""
+    waiting: list[Any] = [record]
+    while waiting:
+        held = waiting.pop()
+        if type(held) is dict:
+            if not _HARMLESS.issuperset(held):
+                for name in [name for name in held if _is_personal(name)]:
+                    if held.pop(name) is not None:
+                        repairs.add(scope, _plain(name), _NOT_KEPT)
+            held = held.values()
+        waiting += [value for value in held if type(value) is dict or type(value) is list]
 
 
 def _plain(name: str) -> str:

@@ -162,6 +162,30 @@ def test_what_says_who_somebody_is_is_not_kept_at_any_depth(shop):
     assert repairs["(other events)", "ipaddress"][1] == 2
 
 
+@pytest.mark.parametrize(
+    "wrap", [lambda told: [[told]], lambda told: {"a": [[{"b": told}]]}, lambda told: _inside(told, 120)]
+)
+def test_lists_in_lists_and_great_depth_hide_nobody(shop, wrap):
+    told = {
+        "E-Mail": "a@b.example",
+        "userId": "u-12",
+        "user_email": "a@b.example",
+        "anonymousId": "v-1",
+        "kept": 1,
+    }
+    event, _ = adapted(shop, record(details={"wrapped": wrap(told)}))
+    found = event["properties"]["wrapped"]
+    while isinstance(found, list | dict) and "kept" not in found:
+        found = found[0] if isinstance(found, list) else next(iter(found.values()))
+    assert found == {"kept": 1}
+
+
+def _inside(told, depth):
+    for _ in range(depth):
+        told = {"a": told}
+    return told
+
+
 def test_an_extension_takes_all_of_the_tracker_it_extends(tmp_path):
     path = tmp_path / "ours.yaml"
     path.write_text(
