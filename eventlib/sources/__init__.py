@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from functools import cache
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -69,10 +69,23 @@ def adapter(name: str) -> Adapter:
     return ADAPTERS[name]()
 
 
-@cache
 def known_adapter(name: str) -> Adapter:
-    """Return an adapter, made once."""
+    """Return an adapter, made once; that of a mapping file anew when the file has changed."""
+    return _known_adapter(name, _written(Path(name)) if name.endswith(_MAPPINGS) else None)
+
+
+@lru_cache(256)
+def _known_adapter(name: str, _: object) -> Adapter:
     return adapter(name)
+
+
+def _written(path: Path) -> tuple[str, int, int, int] | None:
+    """Return which file stands at a path, and since when."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return str(path.resolve()), found.st_ino, found.st_size, found.st_mtime_ns
 
 
 def unpack_of(name: str) -> Unpack | None:

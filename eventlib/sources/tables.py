@@ -6,6 +6,7 @@ writes such a file, from nothing or as an extension of one of these, and names i
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
@@ -14,10 +15,12 @@ from pathlib import Path
 from typing import Any, Final
 
 import yaml
+from yaml.constructor import ConstructorError
 
 from eventlib.errors import BadCallError
 from eventlib.model import EVENT_NAMES
-from eventlib.sources.reading import READERS, Reader, Route, routes
+from eventlib.sources.reading import READERS, Reader, Route, UnreadableError, routes
+from eventlib.sources.vocabulary import Wanted, wanted
 
 __all__ = ["Field", "Meaning", "Table", "read_table", "shipped_table"]
 
@@ -36,6 +39,29 @@ _MEMBERS: Final = frozenset({
     "source", "title", "extends", "seen", "channel", "recognise", "event_name", "fields", "properties", "implied", "personal",
     "page_view_id", "content_id", "events", "traps", "documents", "defaults",
 })  # fmt: skip
+
+
+_OF_FIELD: Final = frozenset({"from", "as", "note", "keep"})
+_OF_EVENT: Final = frozenset({"event_name", "properties"})
+_OF_PROPERTY: Final = frozenset({"from", "as", "is"})
+_OF_SIGNS: Final = frozenset({"all", "any", "none", "values"})
+_SIDES: Final = ("client", "server")
+_MOST: Final = 1_000  # values that are put into every record
+_LONGEST: Final = 120  # of what an error repeats of a file
+
+
+class _Loader(yaml.SafeLoader):
+    """Reads YAML of which nothing is passed over: of a name that stands twice only one value would count."""
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:  # noqa: FBT001, FBT002  # the library's
+        """Return a mapping none of whose names stands twice."""
+        seen: set[tuple[str, str]] = set()
+        for key, _ in node.value:
+            name = (key.tag, str(key.value)) if isinstance(key, yaml.ScalarNode) else ("", "")
+            if name in seen and name != ("", ""):
+                raise ConstructorError(None, None, f"{name[1]!r} stands there twice", key.start_mark)
+            seen.add(name)
+        return super().construct_mapping(node, deep=deep)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,12 +152,40 @@ def read_table(path: Path) -> Table:
     try:
         if path.stat().st_size > 1 << 20:
             raise _bad(where, "it is over 1 MiB")
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
+        content = yaml.load(path.read_text(encoding="utf-8"), _Loader)  # noqa: S506  # a safe one
+    except (OSError, UnicodeDecodeError, ValueError, yaml.YAMLError, RecursionError) as error:
         raise _bad(where, str(error).splitlines()[0]) from error
     if not isinstance(content, dict):
         raise _bad(where, "it is no mapping of names to values")
     return _made(_extended(content, where), where)
+
+
+def _known(stated: Mapping[Any, Any], members: Iterable[str], what: str) -> None:
+    """Refuse a member that nobody would read: it was meant to say something."""
+    for name in stated:
+        if name not in members:
+            raise BadCallError.unknown(f"member of {what}", _told(name), sorted(members))
+
+
+def _plain(value: object, what: str, where: str) -> None:
+    """Refuse what no record could hold; references may make little text endless."""
+    waiting = [value]
+    for count in itertools.count():
+        if not waiting:
+            return
+        held = waiting.pop()
+        named = isinstance(held, dict) and not all(isinstance(name, str) for name in held)
+        if count > _MOST or named or not isinstance(held, dict | list | str | int | float | None):
+            raise _bad(
+                where, f"{what} holds what no record could: names that are no texts, times, or too much"
+            )
+        if isinstance(held, dict | list):
+            waiting += held.values() if isinstance(held, dict) else held
+
+
+def _told(value: object) -> str:
+    """Return what an error repeats of a value; lists that hold each other may be endless."""
+    return f"a {type(value).__name__}" if isinstance(value, list | dict) else str(value)[:_LONGEST]
 
 
 def _extended(content: dict[str, Any], where: str) -> dict[str, Any]:
@@ -144,7 +198,7 @@ def _extended(content: dict[str, Any], where: str) -> dict[str, Any]:
         return {**content, "root": content.get("source")}
     known = sorted(p.name.removesuffix(".yaml") for p in (files("eventlib.sources") / "tables").iterdir())
     if base not in known:
-        raise BadCallError.unknown(f"source to extend in {where}", str(base), known)
+        raise BadCallError.unknown(f"source to extend in {where}", _told(base), known)
     below = _shipped(base)
     joined = {
         name: {**below[name], **value}
@@ -159,6 +213,10 @@ def _made(content: Mapping[str, Any], where: str) -> Table:
     source, own = content.get("source"), _several(content.get("properties", ()), where)
     if not isinstance(source, str) or not source:
         raise _bad(where, "it names no source, such as `source: shop`")
+    if content.get("channel") not in (None, *_SIDES):
+        raise BadCallError.unknown(f"channel in {where}", _told(content["channel"]), _SIDES)
+    defaults = _map(content, "defaults", where)
+    _plain(defaults, "defaults", where)
     if "event_name" not in content or not content.get("fields"):
         raise _bad(where, "it states no event_name or no fields")
     return Table(
@@ -167,7 +225,7 @@ def _made(content: Mapping[str, Any], where: str) -> Table:
         root=str(content["root"]),
         seen=str(content.get("seen", "")),
         channel=content.get("channel"),
-        recognise=_map(content, "recognise", where),
+        recognise=_signs(content, where),
         event_name=_routes(content["event_name"], where),
         fields=tuple(_field(where, target, told) for target, told in _map(content, "fields", where).items()),
         properties=own,
@@ -179,9 +237,9 @@ def _made(content: Mapping[str, Any], where: str) -> Table:
             str(name): _meaning(where, str(name), told, own)
             for name, told in _map(content, "events", where).items()
         },
-        traps=tuple(map(str, content.get("traps") or ())),
-        documents=tuple(map(str, content.get("documents") or ())),
-        defaults=_map(content, "defaults", where),
+        traps=_texts(content, "traps", where),
+        documents=_texts(content, "documents", where),
+        defaults=defaults,
     )
 
 
@@ -192,16 +250,39 @@ def _map(content: Mapping[str, Any], name: str, where: str) -> Mapping[Any, Any]
     return value
 
 
+def _texts(content: Mapping[str, Any], name: str, where: str) -> tuple[str, ...]:
+    """Return a list of texts."""
+    value = content.get(name) or ()
+    if (
+        isinstance(value, str)
+        or not isinstance(value, Iterable)
+        or any(isinstance(x, list | dict) for x in value)
+    ):
+        raise _bad(where, f"{name} is no list of texts")
+    return tuple(map(str, value))
+
+
+def _signs(content: Mapping[str, Any], where: str) -> Mapping[str, Any]:
+    """Return what the format is recognised by."""
+    stated = _map(content, "recognise", where)
+    _known(stated, _OF_SIGNS, f"recognise in {where}")
+    places = {name: _texts(stated, name, where) for name in ("all", "any", "none") if name in stated}
+    values = {
+        name: list(_texts(held, name, where)) for held in [_map(stated, "values", where)] for name in held
+    }
+    return {**places, "values": values} if values else places
+
+
 def _routes(text: object, where: str) -> tuple[Route, ...]:
     if not isinstance(text, str) or not all(all(route) for route in routes(text)):
-        raise _bad(where, f"{text!r} is no path, such as `context.page.url | url`")
+        raise _bad(where, f"{_told(text)!r} is no path, such as `context.page.url | url`")
     return routes(text)
 
 
 def _several(texts: object, where: str) -> tuple[Route, ...]:
     listed = [texts] if isinstance(texts, str) else texts
-    if not isinstance(listed, Iterable):
-        raise _bad(where, f"{texts!r} is no path and no list of paths")
+    if not isinstance(listed, list | tuple):
+        raise _bad(where, f"{_told(texts)!r} is no path and no list of paths")
     return tuple(route for text in listed for route in _routes(text, where))
 
 
@@ -224,9 +305,11 @@ def _field(where: str, target: object, told: object) -> Field:
     if target not in _TARGETS:
         raise BadCallError.unknown(f"field in {where}", str(target), sorted(_TARGETS))
     stated = told if isinstance(told, dict) else {"from": told}
+    _known(stated, _OF_FIELD, f"{target} in {where}")
+    if not isinstance(stated.get("keep", False), bool):
+        raise _bad(where, f"keep of {target} is neither true nor false")
     how = stated.get("as", _TARGETS[str(target)])
-    if how not in READERS:
-        raise BadCallError.unknown(f"reader of {target} in {where}", str(how), sorted(READERS))
+    _reader(how, target, where)
     return Field(
         str(target),
         _routes(stated.get("from"), where),
@@ -236,22 +319,40 @@ def _field(where: str, target: object, told: object) -> Field:
     )
 
 
+def _reader(how: object, target: object, where: str) -> Reader:
+    if not isinstance(how, str) or how not in READERS:
+        raise BadCallError.unknown(f"reader of {target} in {where}", _told(how), sorted(READERS))
+    return READERS[how]
+
+
+def _literal(value: object, target: str, asked: Wanted | None, where: str) -> Any:
+    """Return what holds for every event of a name, if the vocabulary takes it."""
+    _plain(value, target, where)
+    try:
+        return asked.readers[target](value)[0] if asked else value
+    except UnreadableError:
+        raise _bad(where, f"{_told(value)!r} is not what {target} takes") from None
+
+
 def _meaning(where: str, name: str, told: object, own: tuple[Route, ...]) -> Meaning:
     stated = told if isinstance(told, dict) else {"event_name": told}
+    _known(stated, _OF_EVENT, f"event {name!r} in {where}")
     event_name = stated.get("event_name")
     if event_name not in EVENT_NAMES:
-        raise BadCallError.unknown(f"event name for {name!r} in {where}", str(event_name), EVENT_NAMES)
+        raise BadCallError.unknown(f"event name for {name!r} in {where}", _told(event_name), EVENT_NAMES)
+    asked = wanted(str(event_name))
     properties: dict[str, tuple[Route, ...]] = {}
     literals: dict[str, Any] = {}
     readers: dict[str, Reader] = {}
     for target, place in _map(stated, "properties", where).items():
+        if asked and target not in asked.readers:
+            raise BadCallError.unknown(f"property of {event_name} in {where}", _told(target), asked.readers)
+        _known(place if isinstance(place, dict) else {}, _OF_PROPERTY, f"{target} of {event_name} in {where}")
         if isinstance(place, dict) and "is" in place:
-            literals[str(target)] = place["is"]
+            literals[str(target)] = _literal(place["is"], str(target), asked, where)
             continue
         at = place if isinstance(place, dict) else {"from": place}
         properties[str(target)] = _left(_routes(at.get("from"), where), own)
         if "as" in at:
-            if at["as"] not in READERS:
-                raise BadCallError.unknown(f"reader of {target} in {where}", str(at["as"]), sorted(READERS))
-            readers[str(target)] = READERS[at["as"]]
+            readers[str(target)] = _reader(at["as"], target, where)
     return Meaning(str(event_name), properties, literals, readers)

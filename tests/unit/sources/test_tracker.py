@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 
 import orjson
@@ -219,6 +220,27 @@ BAD = {
     "no path": SHOP.replace("event_id: id", "event_id: [id]"),
     "empty part": SHOP.replace("event_id: id", "event_id: a..b"),
     "extends nothing known": "extends: nothing\nsource: x\n",
+    "twice": SHOP + "source: other\n",
+    "twice within": SHOP.replace("event_id: id", "event_id: id\n  event_id: other"),
+    "channel": SHOP.replace("channel: server", "channel: sideways"),
+    "unknown member of a field": SHOP.replace("event_id: id", "event_id: {from: id, ass: text}"),
+    "unknown member of an event": SHOP.replace("read: page_view", "read: {event_name: page_view, props: {}}"),
+    "unknown property": SHOP.replace(
+        "read: page_view", "read: {event_name: page_view, properties: {titel: t}}"
+    ),
+    "property that no vocabulary takes": SHOP.replace(
+        "read: page_view", "read: {event_name: page_view, properties: {title: {is: 2026-01-01}}}"
+    ),
+    "reader is a list": SHOP.replace("event_id: id", "event_id: {from: id, as: [text]}"),
+    "keep": SHOP.replace("event_id: id", "event_id: {from: id, keep: perhaps}"),
+    "recognise": SHOP + "recognise: {al: [id]}\n",
+    "recognise a text": SHOP + "recognise: {none: id}\n",
+    "traps": SHOP + "traps: 5\n",
+    "defaults": SHOP + "defaults: {5: 6}\n",
+    "defaults without end": SHOP + "defaults: &a {a: *a}\n",
+    "defaults of many": SHOP
+    + "defaults:\n  a: &a [1, 1, 1, 1, 1, 1, 1, 1, 1]\n"
+    + "".join(f"  {b}: &{b} [{', '.join([f'*{a}'] * 9)}]\n" for a, b in pairwise("abcdefghij")),
     "events are a list": SHOP.split("events:", maxsplit=1)[0] + "events: [read]\n",
 }
 
@@ -229,6 +251,16 @@ def test_a_mapping_that_cannot_be_used_is_told(tmp_path, text):
     path.write_text(text)
     with pytest.raises(BadCallError, match=r"bad\.yaml|source mapping"):
         adapter(str(path))
+
+
+def test_a_mapping_that_was_changed_is_read_again(tmp_path):
+    path = tmp_path / "shop.yaml"
+    path.write_text(SHOP)
+    before = known_adapter(str(path))
+    assert known_adapter(str(path)) is before
+    path.write_text(SHOP.replace("visitor", "guest_number"))
+    (field,) = [f for f in known_adapter(str(path)).table.fields if f.target == "anonymous_id"]
+    assert field.alternatives == (("guest_number",),)
 
 
 def test_a_mapping_that_is_not_there_is_told():
