@@ -13,6 +13,7 @@ from functools import lru_cache
 from typing import Any, ClassVar, Final
 from urllib.parse import urlsplit
 
+from eventlib.masking import mask_text
 from eventlib.model import Violation
 from eventlib.sources.base import About, Adapter, Event, Repairs, Skipped
 from eventlib.sources.reading import Places, Reader, Route, UnreadableError, first_of, found, take
@@ -156,6 +157,10 @@ class TrackerAdapter(Adapter):
             opened = {**self.table.defaults, **opened}
         named = first_of(opened, self.table.event_name)
         name = named[1] if named else None
+        if isinstance(name, str) and "@" in name and mask_text(name) != name:
+            return Violation(
+                "personal_name", "$.event_name", "the event's name holds what says who somebody is"
+            )
         if named:
             take(opened, named[0])
         scope = name if isinstance(name, str) and name in self.table.events else _OTHER_EVENTS

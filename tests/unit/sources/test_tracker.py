@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 import eventlib as el
 from eventlib.errors import BadCallError
+from eventlib.model import Violation
 from eventlib.schema import registry
 from eventlib.sources import ADAPTERS, Repairs, Skipped, adapter, detect, known_adapter
 from eventlib.sources.reading import UnreadableError, read_time
@@ -185,6 +186,13 @@ def _inside(told, depth):
     for _ in range(depth):
         told = {"a": told}
     return told
+
+
+def test_a_name_that_is_an_address_is_refused_and_told_nowhere(shop):
+    found = shop.adapt(record("ada@shop.example bought"), b"", {}, Repairs())
+    assert isinstance(found, Violation)
+    assert (found.code, "shop.example" in found.message) == ("personal_name", False)
+    assert not isinstance(shop.adapt(record("@wishlist opened"), b"", {}, Repairs()), Violation)
 
 
 def test_an_extension_takes_all_of_the_tracker_it_extends(tmp_path):
