@@ -150,6 +150,13 @@ def test_what_cannot_be_read_is_refused(fields: dict[str, Any], code: str, place
     assert (found.code, found.json_path) == (code, place)
 
 
+def test_data_that_were_written_as_a_text_are_read():
+    assert read(cloud(data=orjson.dumps(cloud()["data"]).decode()))[0] == read(cloud())[0]
+    found = adapter("cloudevents").decode(orjson.dumps(cloud(data='{"a": 1')))
+    assert isinstance(found, Violation)
+    assert (found.code, found.json_path) == ("broken_json", "$.data")
+
+
 @pytest.mark.parametrize("data", ["just a text", [1, 2], 7, None, {}])
 def test_data_that_are_no_object_stay_as_they_are(data: object):
     found, _ = read(cloud(data=data, anonymousid="a-1"))
