@@ -33,7 +33,7 @@ from eventlib.sources.files import Chunk, chunks, digest_file, find_logs, is_arc
 from eventlib.timing import Timing
 from eventlib.tombstones import NONE, Tombstones
 
-__all__ = ["Log", "Plan", "gather_pieces", "learn", "plan_rows", "read_rows"]
+__all__ = ["Log", "Plan", "gather_pieces", "learn", "named_by_caller", "plan_rows", "read_rows"]
 
 _PARALLEL_FROM_BYTES: Final = 32 << 20  # starting workers costs as much as reading this
 _SNIFFED_LINES: Final = 200
@@ -142,7 +142,7 @@ def _sources(paths: Sequence[Path], source: str) -> list[tuple[str, str]]:
         known_adapter(
             source
         )  # one that there is not, or that cannot be used, is told before anything is read
-        return [(source, _named_by_caller(source))] * len(paths)
+        return [(source, named_by_caller(source))] * len(paths)
     found = []
     for path in paths:
         try:
@@ -152,7 +152,8 @@ def _sources(paths: Sequence[Path], source: str) -> list[tuple[str, str]]:
     return found
 
 
-def _named_by_caller(source: str) -> str:
+def named_by_caller(source: str) -> str:
+    """Return why a file is read as what a caller named; of a mapping file also what it said."""
     path = Path(source)
     return "named by the caller" + (f", SHA-256 {digest_file(path)}" if path.is_file() else "")
 

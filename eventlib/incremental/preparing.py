@@ -19,7 +19,7 @@ from eventlib.prepared import Prepared, telling_damage
 from eventlib.publish import alone, enough_space, workplace
 from eventlib.refusals import check_written, refuse_rejected, refuse_withheld
 from eventlib.restatement import as_json, compare, explained, published
-from eventlib.rows import Log, plan_rows, read_plan
+from eventlib.rows import Log, named_by_caller, plan_rows, read_plan
 from eventlib.sources.files import find_logs, least_space
 from eventlib.stamping import publish_version, stamp, state_stamp
 from eventlib.state import write_state
@@ -41,6 +41,7 @@ def prepare_onto(
     if options.manual_links is None:
         means = replace(means, statements=base.statements())
     _refuse_unverified(base, means)
+    _refuse_other_mapping(base, options.source)
     refuse_known(base, find_logs(logs))
     with (
         enough_space(out, least_space(logs)),
@@ -72,6 +73,16 @@ def prepare_onto(
             recheck_tombstones(options, means)
             _recheck_base(base, onto, out)
             return publish_version(made.folder, out, made.ledger, made.run | {"erasures": erasures_of(base)})
+
+
+def _refuse_other_mapping(base: Base, source: str) -> None:
+    """Refuse a mapping file that says something else by now: the logs of before would have to be read again."""
+    path = Path(source)
+    for entry in base.stamp["inputs"] if path.is_file() else ():
+        if Path(entry["source"]).resolve() == path.resolve() and entry["reason"] != named_by_caller(source):
+            raise BadCallError(
+                f"{source} has changed since {entry['file']} was read by it: bring it back as it was, or prepare all logs anew"
+            )
 
 
 def _refuse_unverified(base: Base, means: Means) -> None:

@@ -275,6 +275,29 @@ def test_other_settings_are_refused_by_name(base: tuple[Runs, Path, Path], tmp_p
             runs.prepare([new], onto=folder, **options)
 
 
+def test_a_mapping_that_says_something_else_by_now_is_refused(tmp_path: Path):
+    mapping, key, policy = tmp_path / "shop.yaml", tmp_path / "key", lenient_policy(tmp_path)
+    key.write_text(KEY)
+    text = "source: shop\nevent_name: what\nfields: {event_id: id, occurred_at: at, anonymous_id: visitor, consent.purposes: may}\n"
+    mapping.write_text(text)
+    logs = [tmp_path / "a.ndjson", tmp_path / "b.ndjson", tmp_path / "c.ndjson"]
+    for number, log in enumerate(logs):
+        event = {
+            "id": f"e-{number}",
+            "what": "read",
+            "at": "2026-10-03T08:15:30Z",
+            "visitor": "v",
+            "may": {"analytics": True},
+        }
+        log.write_bytes(orjson.dumps(event) + b"\n")
+    told = {"source": str(mapping), "key": key, "policy": policy, "out": tmp_path / "out"}
+    prepare(logs[0], **told)
+    assert len(prepare(logs[1], onto=tmp_path / "out", **told).events) == 2
+    mapping.write_text(text.replace("anonymous_id: visitor", "user_id: visitor"))
+    with pytest.raises(BadCallError, match=r"shop\.yaml has changed since .*a\.ndjson was read by it"):
+        prepare(logs[2], onto=tmp_path / "out", **told)
+
+
 def test_a_base_without_state_is_refused(base: tuple[Runs, Path, Path]):
     runs, folder, _ = base
     new = runs.log([by("a-2", 50)])
