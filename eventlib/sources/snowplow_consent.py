@@ -49,10 +49,14 @@ class Signals:
     gpc: bool = False
     strings: dict[str, set[str]] = field(default_factory=dict)
 
-    def sent(self, kind: str, data: Event) -> None:
-        """Read a header or a cookie of the person's request."""
-        name, value = data.get("name"), data.get("value")
+    def sent(self, kind: str, data: Any) -> None:
+        """Read a header or a cookie of the person's request; one that cannot be read may be a refusal, and is damage."""
+        if data is None or (isinstance(data, dict) and all(value is None for value in data.values())):
+            return
+        held = {str(key).casefold(): value for key, value in data.items()} if isinstance(data, dict) else {}
+        name, value = held.get("name"), held.get("value")
         if not isinstance(name, str):
+            self.strings.setdefault("tcf", set()).add("unreadable")
             return
         name = name.strip().casefold()
         text = (value.strip() if isinstance(value, str) else "") or "unreadable"

@@ -65,15 +65,15 @@ def _entities(flat: Event, split: Iterable[str], repairs: Repairs) -> Iterator[E
 def _opened(entity: Entity, flat: Event, said: Signals, repairs: Repairs) -> Any:
     """Return what a context keeps once what has a place elsewhere is taken out; None where nothing is left."""
     vendor, name, _ = entity.schema
+    if vendor == _IETF and name in {"http_header", "http_cookie"}:
+        said.sent(name, entity.data)
+        repairs.add(_ALL, name, "may say who somebody is: read for consent, not kept")
+        return None
     if type(entity.data) is not dict:
         return entity.data
     data = entity.data
     if None in data.values():
         data = {key: value for key, value in data.items() if value is not None}
-    if vendor == _IETF and name in {"http_header", "http_cookie"}:
-        said.sent(name, data)
-        repairs.add(_ALL, name, "may say who somebody is: read for consent, not kept")
-        return None
     if vendor == _SNOWPLOW and name == "web_page" and isinstance(data.get("id"), str):
         flat["page_view_id"] = data.pop("id")
     if vendor == _SNOWPLOW and name == "client_session":

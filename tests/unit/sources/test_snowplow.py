@@ -404,6 +404,16 @@ def test_headers_and_cookies_are_read_for_consent_and_not_kept():
     assert signal_reader(POLICY).read(sent_with("http_cookie", "euconsent-v2", 7) or {}).damaged
 
 
+@pytest.mark.parametrize(
+    "data", ["Sec-GPC: 1", ["Sec-GPC", "1"], {"header": "Sec-GPC"}, {"name": 5, "value": "1"}]
+)
+def test_a_header_that_cannot_be_read_may_have_been_a_refusal(data: Any):
+    header = described("iglu:org.ietf/http_header/jsonschema/1-0-0", data)
+    made = became(tsv(enriched(derived_contexts=contexts(header))))
+    assert signal_reader(POLICY).read(made["consent"]).damaged
+    assert "Sec-GPC" not in orjson.dumps(made).decode()
+
+
 def test_what_is_read_beside_the_fields_cannot_be_sent():
     sdk = as_sdk(enriched()) | {"$said": {"categories": {"analytics": True}, "device": "d-9"}}
     made = became(sdk)
