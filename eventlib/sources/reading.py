@@ -97,7 +97,10 @@ def read_text(value: Any) -> tuple[Any, str]:
         return (None, "empty text read as absent") if not value or value.isspace() else (value, "")
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise UnreadableError
-    return str(value), "number read as text"
+    whole = (
+        isinstance(value, float) and value.is_integer() and abs(value) < 2**53
+    )  # columns with gaps hold 12 as 12.0
+    return str(int(value) if whole else value), "number read as text"
 
 
 def read_time(value: Any, unit: str = "") -> tuple[Any, str]:

@@ -290,7 +290,7 @@ def test_a_mapping_that_says_something_else_by_now_is_refused(tmp_path: Path):
             "may": {"analytics": True},
         }
         log.write_bytes(orjson.dumps(event) + b"\n")
-    told = {"source": str(mapping), "key": key, "policy": policy, "out": tmp_path / "out"}
+    told: dict[str, Any] = {"source": str(mapping), "key": key, "policy": policy, "out": tmp_path / "out"}
     prepare(logs[0], **told)
     assert len(prepare(logs[1], onto=tmp_path / "out", **told).events) == 2
     mapping.write_text(text.replace("anonymous_id: visitor", "user_id: visitor"))

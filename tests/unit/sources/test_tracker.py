@@ -195,6 +195,11 @@ def test_a_name_that_is_an_address_is_refused_and_told_nowhere(shop):
     assert not isinstance(shop.adapt(record("@wishlist opened"), b"", {}, Repairs()), Violation)
 
 
+@pytest.mark.parametrize(("number", "text"), [(12, "12"), (12.0, "12"), (1.5, "1.5"), (1e300, "1e+300")])
+def test_one_number_is_one_person_however_its_column_holds_it(shop, number, text):
+    assert adapted(shop, record(customer={"number": number}))[0]["user_id"] == text
+
+
 def test_an_extension_takes_all_of_the_tracker_it_extends(tmp_path):
     path = tmp_path / "ours.yaml"
     path.write_text(
@@ -267,7 +272,9 @@ def test_a_mapping_that_was_changed_is_read_again(tmp_path):
     before = known_adapter(str(path))
     assert known_adapter(str(path)) is before
     path.write_text(SHOP.replace("visitor", "guest_number"))
-    (field,) = [f for f in known_adapter(str(path)).table.fields if f.target == "anonymous_id"]
+    after = known_adapter(str(path))
+    assert isinstance(after, TrackerAdapter)
+    (field,) = [f for f in after.table.fields if f.target == "anonymous_id"]
     assert field.alternatives == (("guest_number",),)
 
 
