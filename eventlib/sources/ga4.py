@@ -47,6 +47,7 @@ _CONSENT: Final = {
     "ad_personalization": "ad_personalization",
 }
 _TRANSIENT: Final = "uses_transient_token"
+_FLAT: Final = {f"privacy_info{mark}{name}": name for name in (*_CONSENT, _TRANSIENT) for mark in "._"}
 _STATES: Final = {"Yes": "granted", "No": "denied", "Unset": None, None: None}
 _DAMAGED: Final = "unreadable"
 _DEEPEST: Final = 8
@@ -90,7 +91,7 @@ class Ga4Adapter(TrackerAdapter):
         for name in _LATER:
             if record.pop(name, None) is not None:
                 repairs.add(_ALL, name, "worked out after the event, and not in every copy of it: not kept")
-        said = _consent(record.pop("privacy_info", None))
+        said = _consent(_privacy(record))
         lists = {name: _unwrapped(record.pop(name, None), name, repairs) for name in _LISTS}
         row: Event = {**_plain(_unforged(record), repairs), **said}
         row |= {name: held for name, held in lists.items() if held}
@@ -181,6 +182,15 @@ def _of_item(item: Any, repairs: Repairs) -> Any:
         return item
     params = _unwrapped(item.pop("item_params", None), "item_params", repairs)
     return _plain(item, repairs) | ({"item_params": params} if params else {})
+
+
+def _privacy(record: Event) -> object:
+    """Take out what a row says of consent, in one member or, where its columns were flattened, in several."""
+    whole = record.pop("privacy_info", None)
+    if record.keys().isdisjoint(_FLAT):
+        return whole
+    split = {_FLAT[name]: record.pop(name) for name in _FLAT.keys() & record.keys()}
+    return split if whole is None else [whole, split]  # said twice: damage
 
 
 def _consent(info: object) -> Event:

@@ -164,6 +164,18 @@ def test_what_consent_mode_cannot_mean_is_damage(state: object):
             decode_google(event["consent"]["google"])
 
 
+@pytest.mark.parametrize("mark", [".", "_"])
+def test_consent_in_columns_that_were_flattened_is_read(mark: str):
+    flat = {f"privacy_info{mark}analytics_storage": "No", f"privacy_info{mark}uses_transient_token": "No"}
+    plain = row()
+    del plain["privacy_info"]
+    event, _ = adapt({**plain, **flat})
+    assert event["consent"] == {"google": {"analytics_storage": "denied"}}
+    assert not any(name.startswith("privacy_info") for name in event["properties"])
+    twice, _ = adapt({**row(), **flat})
+    assert set(twice["consent"]["google"].values()) == {"unreadable"}
+
+
 def test_a_row_cannot_bring_its_own_consent():
     event, _ = adapt(
         row(privacy_info=None, consent_mode={"analytics_storage": "granted"}, minted_event_id="e-1")
