@@ -19,7 +19,7 @@ from eventlib.errors import BadCallError
 from eventlib.model import EVENT_NAMES
 from eventlib.sources.reading import READERS, Reader, Route, routes
 
-__all__ = ["Field", "Meaning", "Table", "read_table", "shipped_table"]
+__all__ = ["MEMBERS", "TARGETS", "Field", "Meaning", "Table", "read_table", "shipped_table"]
 
 _TIMES: Final = ("occurred_at", "sent_at", "received_at", "true_at", "consent.updated_at")
 _TEXTS: Final = ("event_id", "anonymous_id", "user_id", "context.url", "context.referrer", "context.user_agent",
@@ -29,10 +29,10 @@ _OTHERS: Final = {
     "consent.known_child": "boolean", "consent.gpp_sid": "any", "consent.google": "any", "consent.categories": "any",
     "consent.purposes": "any", "consent": "any",
 }  # fmt: skip
-_TARGETS: Final[Mapping[str, str]] = dict.fromkeys(_TIMES, "time") | dict.fromkeys(_TEXTS, "text") | _OTHERS
+TARGETS: Final[Mapping[str, str]] = dict.fromkeys(_TIMES, "time") | dict.fromkeys(_TEXTS, "text") | _OTHERS
 """Members of the canonical event that a field may become, and how it is read where the table does not say."""
 
-_MEMBERS: Final = frozenset({
+MEMBERS: Final = frozenset({
     "source", "title", "extends", "seen", "channel", "recognise", "event_name", "fields", "properties", "implied", "personal",
     "page_view_id", "content_id", "events", "traps", "documents", "defaults",
 })  # fmt: skip
@@ -136,9 +136,9 @@ def read_table(path: Path) -> Table:
 
 def _extended(content: dict[str, Any], where: str) -> dict[str, Any]:
     """Put a table onto the one that it extends; maps are joined, all else is replaced."""
-    unknown = sorted(map(str, set(content) - _MEMBERS))
+    unknown = sorted(map(str, set(content) - MEMBERS))
     if unknown:
-        raise BadCallError.unknown("member of a source mapping", unknown[0], sorted(_MEMBERS))
+        raise BadCallError.unknown("member of a source mapping", unknown[0], sorted(MEMBERS))
     base = content.get("extends")
     if base is None:
         return {**content, "root": content.get("source")}
@@ -221,10 +221,10 @@ def _left(places: tuple[Route, ...], own: tuple[Route, ...]) -> tuple[Route, ...
 
 
 def _field(where: str, target: object, told: object) -> Field:
-    if target not in _TARGETS:
-        raise BadCallError.unknown(f"field in {where}", str(target), sorted(_TARGETS))
+    if target not in TARGETS:
+        raise BadCallError.unknown(f"field in {where}", str(target), sorted(TARGETS))
     stated = told if isinstance(told, dict) else {"from": told}
-    how = stated.get("as", _TARGETS[str(target)])
+    how = stated.get("as", TARGETS[str(target)])
     if how not in READERS:
         raise BadCallError.unknown(f"reader of {target} in {where}", str(how), sorted(READERS))
     return Field(
