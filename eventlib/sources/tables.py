@@ -33,7 +33,7 @@ TARGETS: Final[Mapping[str, str]] = dict.fromkeys(_TIMES, "time") | dict.fromkey
 """Members of the canonical event that a field may become, and how it is read where the table does not say."""
 
 MEMBERS: Final = frozenset({
-    "source", "title", "extends", "seen", "channel", "recognise", "event_name", "fields", "properties", "implied", "personal",
+    "source", "title", "extends", "seen", "channel", "recognise", "event_name", "fields", "properties", "implied", "personal", "automatic",
     "page_view_id", "content_id", "events", "traps", "documents", "defaults",
 })  # fmt: skip
 
@@ -91,6 +91,7 @@ class Table:
     properties: tuple[Route, ...]
     implied: tuple[Route, ...]
     personal: tuple[Route, ...]
+    automatic: frozenset[str]
     page_view_id: tuple[Route, ...]
     content_id: tuple[Route, ...]
     events: Mapping[str, Meaning]
@@ -173,6 +174,7 @@ def _made(content: Mapping[str, Any], where: str) -> Table:
         properties=own,
         implied=_several(content.get("implied", ()), where),
         personal=_several(content.get("personal", ()), where),
+        automatic=frozenset(".".join(route) for route in _several(content.get("automatic", ()), where)),
         page_view_id=_left(_several(content.get("page_view_id", ()), where), own),
         content_id=_left(_several(content.get("content_id", ()), where), own),
         events={
