@@ -26,13 +26,18 @@ class Skipped:
 
 @dataclass(slots=True)
 class Repairs:
-    """Every repair that was made, counted by (scope, field, what was done)."""
+    """Every repair that was made, as (scope, field, what was done)."""
 
-    counts: Counter[tuple[str, str, str]] = field(default_factory=Counter)
+    made: list[tuple[str, str, str]] = field(default_factory=list)
 
     def add(self, scope: str, name: str, repair: str) -> None:
-        """Count one repair."""
-        self.counts[scope, name, repair] += 1
+        """Note one repair."""
+        self.made.append((scope, name, repair))
+
+    @property
+    def counts(self) -> Counter[tuple[str, str, str]]:
+        """How often each was made."""
+        return Counter(self.made)
 
 
 @dataclass(frozen=True, slots=True)
