@@ -52,6 +52,7 @@ bench: setup ## measure against peers and limits; prints tables
 	$(BIN)/python -m benchmarks.peers
 	$(BIN)/python -m benchmarks.incremental
 	$(BIN)/python -m benchmarks.validate
+	$(BIN)/python -m benchmarks.sources
 	$(BIN)/python -m benchmarks.consent
 	$(BIN)/python -m benchmarks.identity_speed
 	$(BIN)/python -m benchmarks.identity --simulate 40000

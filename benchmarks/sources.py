@@ -56,9 +56,10 @@ def main(count: int = 40_000) -> None:
         native.write_bytes(b"".join(orjson.dumps(one) + b"\n" for one in events))
         spent(native)
         print(
-            f"\n{len(events):,} events; limit {LIMIT:.2f}\n\n| format | bytes an event | µs an event | of native's rate |"
+            f"\n{len(events):,} events; limit {LIMIT:.2f}\n\n| format | bytes an event | µs an event | of native's rate | in bytes |"
         )
-        print("|---|---:|---:|---:|")
+        print("|---|---:|---:|---:|---:|")
+        of_native = native.stat().st_size / len(events)
         for name in FORMATS:
             path = Path(folder) / f"{name}.{'tsv' if name == 'snowplow' else 'json'}"
             path.write_bytes(foreign_log(events, name))
@@ -68,7 +69,11 @@ def main(count: int = 40_000) -> None:
                 taken.append(own)
                 ratios.append((before + after) / 2 / own)
             size, each = path.stat().st_size / len(events), statistics.median(taken) / len(events) * 1e6
-            print(f"| {name} | {size:.0f} | {each:.0f} | {statistics.median(ratios):.2f} |", flush=True)
+            ratio = statistics.median(ratios)
+            print(
+                f"| {name} | {size:.0f} | {each:.0f} | {ratio:.2f} | {ratio * size / of_native:.2f} |",
+                flush=True,
+            )
 
 
 if __name__ == "__main__":

@@ -449,15 +449,35 @@ def _report(prepared: Any, out: Path) -> None:
         _say(f"  {entry.stage:<12} {entry.rows_in:>10,} → {entry.rows_out:>10,}   {removed}")
     if prepared.run["passed_over"]:
         _say(f"Not read, being no log of a known kind: {', '.join(prepared.run['passed_over'])}")
-    repairs = prepared.run["repairs"]
-    if repairs:
-        _say(f"Repaired, {sum(repair['rows'] for repair in repairs):,} values:")
-        for repair in repairs:
-            evidence = f" ({repair['evidence']})" if repair["evidence"] else ""
-            _say(
-                f"  {repair['rows']:>9,}  {repair['source']} {repair['scope']}, {repair['field']}: {repair['repair']}{evidence}"
-            )
+    _how_read(prepared.run)
     _say(f"Prepared dataset: {out}/current")
+
+
+def _how_read(run: dict[str, Any], most: int = 12) -> None:
+    """Say how files of other formats were read: why so, what was mapped and left, and what was mended."""
+    from eventlib.quality.readings import kind_of_repair  # noqa: PLC0415  # each command loads what it uses
+
+    foreign = [entry for entry in run["inputs"] if entry["source"] != "native"]
+    for entry in foreign[:most]:
+        _say(f"{entry['file']}: {entry['reason']}")
+    if len(foreign) > most:
+        _say(f"… and {len(foreign) - most:,} more files of other formats")
+    told: dict[str, list[dict[str, Any]]] = {}
+    for repair in run["repairs"]:
+        told.setdefault(kind_of_repair(repair["field"], repair["repair"]), []).append(repair)
+    for kind in ("mapped", "guessed", "not kept", "left as it is"):
+        if kind in told:
+            where = sorted({f"{repair['source']} {repair['field']}" for repair in told[kind]})
+            _say(
+                f"  {sum(repair['rows'] for repair in told[kind]):>9,}  {kind}: {', '.join(where[:6])}{', …' * (len(where) > 6)}"
+            )
+    if "mended" in told:
+        _say(f"Repaired, {sum(repair['rows'] for repair in told['mended']):,} values:")
+    for repair in told.get("mended", []):
+        evidence = f" ({repair['evidence']})" if repair["evidence"] else ""
+        _say(
+            f"  {repair['rows']:>9,}  {repair['source']} {repair['scope']}, {repair['field']}: {repair['repair']}{evidence}"
+        )
 
 
 @app.command(epilog=_EXIT_CODES)

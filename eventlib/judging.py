@@ -118,7 +118,7 @@ class _Reader:
         self.mentions = Mentions(task.tombstones)
         self.piece = Piece(chunk.file, chunk.position)
         self.refused: list[QuarantineRow] = []
-        self.repairs = Repairs(self.piece.repairs)
+        self.repairs = Repairs()
 
     def refuse(self, raw: bytes, why: Violation, where: tuple[int, int, int], event: object = None) -> None:
         """Quarantine a line: where it stands and why, its names only where they cannot be data."""
@@ -206,6 +206,8 @@ class _Reader:
             offset += len(line) + 1
             previous = line
         self.piece.lines += len(lines)
+        self.piece.repairs.update(self.repairs.counts)
+        self.repairs.made.clear()
         return rows
 
 

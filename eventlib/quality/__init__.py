@@ -22,6 +22,7 @@ from eventlib.quality.coverage import (
 from eventlib.quality.loss import clashes, lost, retries, sequence_gaps
 from eventlib.quality.overtracking import over_tracking
 from eventlib.quality.producers import scorecard
+from eventlib.quality.readings import readings
 from eventlib.quality.rejected import along_the_log, by_file, by_reason, rejections
 from eventlib.quality.tasks import KINDS, mends, to_do
 from eventlib.quality.timing import (
@@ -65,6 +66,7 @@ __all__ = [
     "over_tracking",
     "overview",
     "people",
+    "readings",
     "rejections",
     "reported_actions",
     "retries",

@@ -39,7 +39,10 @@ def _positions(quarantine: pd.DataFrame, inputs: Inputs) -> pd.Series[float]:
     starts, total = _starts(inputs)
     files = quarantine["source_file"].astype("object")
     before = pd.Series([starts.get(file, np.nan) for file in files], index=quarantine.index, dtype=float)
-    return (before + quarantine["line"].astype(float)) / max(total, 1)
+    rows = {str(entry["file"]): float(entry.get("rows") or 0) for entry in inputs}
+    most = pd.Series([rows.get(file, np.nan) for file in files], index=quarantine.index, dtype=float)
+    # a record over several lines of its file stands no further on than there are records
+    return (before + quarantine["line"].astype(float).clip(upper=most)) / max(total, 1)
 
 
 def _pointer(row: Any) -> str:

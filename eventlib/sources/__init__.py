@@ -9,7 +9,7 @@ from typing import Any
 
 from eventlib.errors import BadCallError
 from eventlib.sources.access_log import AccessLogAdapter
-from eventlib.sources.base import Adapter, Event, Repairs, Skipped
+from eventlib.sources.base import Adapter, Event, Names, Repairs, Skipped
 from eventlib.sources.cloudevents import CloudEventsAdapter
 from eventlib.sources.containers import Unpack
 from eventlib.sources.decode import text_of
@@ -127,8 +127,8 @@ def detect(lines: Sequence[bytes]) -> tuple[str, str]:
     return name, f"looks like {name} because {reason}"
 
 
-def made_by_adapters(sent: Iterable[tuple[str, str]]) -> dict[str, frozenset[str]]:
-    """Return by event name which properties an adapter makes, as no tracker could stop sending them.
+def made_by_adapters(sent: Iterable[tuple[str, str]]) -> dict[str, Names]:
+    """Return by event name which properties an adapter or its tracker makes, as no site could stop sending them.
 
     Parameters
     ----------
@@ -142,5 +142,8 @@ def made_by_adapters(sent: Iterable[tuple[str, str]]) -> dict[str, frozenset[str
     >>> made_by_adapters([("web", "citation_show")])
     {}
     """
-    foreign = [(ADAPTERS[source].derived, name) for source, name in sent if source in ADAPTERS]
-    return {name: derived.get("*", frozenset()) | derived.get(name, frozenset()) for derived, name in foreign}
+    found: dict[str, Names] = {}
+    for source, name in sent:
+        if source in ADAPTERS:
+            found[name] = found.get(name, Names()) | known_adapter(source).made(name)
+    return {name: made for name, made in found.items() if made}

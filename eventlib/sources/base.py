@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -12,7 +12,7 @@ from eventlib.model import Violation
 from eventlib.sources.containers import Unpack
 from eventlib.sources.decode import decode
 
-__all__ = ["About", "Adapter", "Event", "Repairs", "Skipped"]
+__all__ = ["About", "Adapter", "Event", "Names", "Repairs", "Skipped"]
 
 Event = dict[str, Any]
 
@@ -26,13 +26,18 @@ class Skipped:
 
 @dataclass(slots=True)
 class Repairs:
-    """Every repair that was made, counted by (scope, field, what was done)."""
+    """Every repair that was made, as (scope, field, what was done)."""
 
-    counts: Counter[tuple[str, str, str]] = field(default_factory=Counter)
+    made: list[tuple[str, str, str]] = field(default_factory=list)
 
     def add(self, scope: str, name: str, repair: str) -> None:
-        """Count one repair."""
-        self.counts[scope, name, repair] += 1
+        """Note one repair."""
+        self.made.append((scope, name, repair))
+
+    @property
+    def counts(self) -> Counter[tuple[str, str, str]]:
+        """How often each was made."""
+        return Counter(self.made)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +60,34 @@ class About:
     seen: str = ""
     rows: tuple[tuple[str, str, str], ...] = ()
     traps: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Names(Collection[str]):
+    """Names, some of them by how they begin: `$*` is every name that begins with a dollar.
+
+    Examples
+    --------
+    >>> "$lib" in Names(frozenset({"$*", "token"})), "lib" in Names(frozenset({"$*", "token"}))
+    (True, False)
+    """
+
+    stated: frozenset[str] = frozenset()
+
+    def __contains__(self, name: object) -> bool:
+        if name in self.stated:
+            return True
+        begins = [one[:-1] for one in self.stated if one.endswith("*")]
+        return isinstance(name, str) and name.startswith(tuple(begins)) if begins else False
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(sorted(self.stated))
+
+    def __len__(self) -> int:
+        return len(self.stated)
+
+    def __or__(self, other: Names) -> Names:
+        return Names(self.stated | other.stated)
 
 
 class Adapter(ABC):
@@ -91,6 +124,10 @@ class Adapter(ABC):
     @abstractmethod
     def sniff(cls, records: Sequence[Mapping[str, Any]]) -> str | None:
         """Return why these records look like this format, or None."""
+
+    def made(self, event_name: str) -> Names:
+        """Return which properties of an event no site could stop sending: the adapter or the tracker puts them there."""
+        return Names(self.derived.get("*", frozenset()) | self.derived.get(event_name, frozenset()))
 
     def decode(self, raw: bytes) -> Event | Violation:
         """Return the record of a line, or why it is none; JSON, if the format does not say otherwise."""

@@ -85,7 +85,7 @@ def _events(kind: TrackerAdapter) -> Iterator[Mapped]:
 
 def as_markdown(names: Iterable[str] = tuple(ADAPTERS)) -> str:
     """Return the tables of formats as one Markdown text."""
-    return "\n".join(line for name in names for line in _section(name)) + "\n"
+    return "\n".join(line for name in names for line in _section(name)).rstrip("\n") + "\n"
 
 
 def _section(name: str) -> Iterator[str]:

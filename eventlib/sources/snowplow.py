@@ -265,7 +265,7 @@ class SnowplowAdapter(TrackerAdapter):
     unpack: ClassVar[Unpack | None] = Unpack(b"payload_data", _parts)
     holds_addresses: ClassVar[bool] = True
     derived: ClassVar[Mapping[str, frozenset[str]]] = {
-        **TrackerAdapter.derived,
+        "*": TrackerAdapter.derived["*"] | {*COLUMNS, "contexts"},
         "page_ping": frozenset({"max_scroll_pct"}),
         "consent_update": frozenset({"purposes"}),
     }

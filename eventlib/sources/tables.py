@@ -22,7 +22,7 @@ from eventlib.model import EVENT_NAMES
 from eventlib.sources.reading import READERS, Reader, Route, UnreadableError, routes
 from eventlib.sources.vocabulary import Wanted, wanted
 
-__all__ = ["Field", "Meaning", "Table", "read_table", "shipped_table"]
+__all__ = ["MEMBERS", "TARGETS", "Field", "Meaning", "Table", "read_table", "shipped_table"]
 
 _TIMES: Final = ("occurred_at", "sent_at", "received_at", "true_at", "consent.updated_at")
 _TEXTS: Final = ("event_id", "anonymous_id", "user_id", "context.url", "context.referrer", "context.user_agent",
@@ -32,11 +32,11 @@ _OTHERS: Final = {
     "consent.known_child": "boolean", "consent.gpp_sid": "any", "consent.google": "any", "consent.categories": "any",
     "consent.purposes": "any", "consent": "any",
 }  # fmt: skip
-_TARGETS: Final[Mapping[str, str]] = dict.fromkeys(_TIMES, "time") | dict.fromkeys(_TEXTS, "text") | _OTHERS
+TARGETS: Final[Mapping[str, str]] = dict.fromkeys(_TIMES, "time") | dict.fromkeys(_TEXTS, "text") | _OTHERS
 """Members of the canonical event that a field may become, and how it is read where the table does not say."""
 
-_MEMBERS: Final = frozenset({
-    "source", "title", "extends", "seen", "channel", "recognise", "event_name", "fields", "properties", "implied", "personal",
+MEMBERS: Final = frozenset({
+    "source", "title", "extends", "seen", "channel", "recognise", "event_name", "fields", "properties", "implied", "personal", "automatic",
     "page_view_id", "content_id", "events", "traps", "documents", "defaults",
 })  # fmt: skip
 
@@ -117,6 +117,7 @@ class Table:
     properties: tuple[Route, ...]
     implied: tuple[Route, ...]
     personal: tuple[Route, ...]
+    automatic: frozenset[str]
     page_view_id: tuple[Route, ...]
     content_id: tuple[Route, ...]
     events: Mapping[str, Meaning]
@@ -190,9 +191,9 @@ def _told(value: object) -> str:
 
 def _extended(content: dict[str, Any], where: str) -> dict[str, Any]:
     """Put a table onto the one that it extends; maps are joined, all else is replaced."""
-    unknown = sorted(map(str, set(content) - _MEMBERS))
+    unknown = sorted(map(str, set(content) - MEMBERS))
     if unknown:
-        raise BadCallError.unknown("member of a source mapping", unknown[0], sorted(_MEMBERS))
+        raise BadCallError.unknown("member of a source mapping", unknown[0], sorted(MEMBERS))
     base = content.get("extends")
     if base is None:
         return {**content, "root": content.get("source")}
@@ -231,6 +232,7 @@ def _made(content: Mapping[str, Any], where: str) -> Table:
         properties=own,
         implied=_several(content.get("implied", ()), where),
         personal=_several(content.get("personal", ()), where),
+        automatic=frozenset(".".join(route) for route in _several(content.get("automatic", ()), where)),
         page_view_id=_left(_several(content.get("page_view_id", ()), where), own),
         content_id=_left(_several(content.get("content_id", ()), where), own),
         events={
@@ -302,13 +304,13 @@ def _left(places: tuple[Route, ...], own: tuple[Route, ...]) -> tuple[Route, ...
 
 
 def _field(where: str, target: object, told: object) -> Field:
-    if target not in _TARGETS:
-        raise BadCallError.unknown(f"field in {where}", str(target), sorted(_TARGETS))
+    if target not in TARGETS:
+        raise BadCallError.unknown(f"field in {where}", str(target), sorted(TARGETS))
     stated = told if isinstance(told, dict) else {"from": told}
     _known(stated, _OF_FIELD, f"{target} in {where}")
     if not isinstance(stated.get("keep", False), bool):
         raise _bad(where, f"keep of {target} is neither true nor false")
-    how = stated.get("as", _TARGETS[str(target)])
+    how = stated.get("as", TARGETS[str(target)])
     _reader(how, target, where)
     return Field(
         str(target),

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 from eventlib.masking import mask_text
 from eventlib.model import Violation
-from eventlib.sources.base import About, Adapter, Event, Repairs, Skipped
+from eventlib.sources.base import About, Adapter, Event, Names, Repairs, Skipped
 from eventlib.sources.reading import Places, Reader, Route, UnreadableError, first_of, found, take
 from eventlib.sources.tables import Meaning, Table, shipped_table
 from eventlib.sources.vocabulary import Wanted, same_name, wanted
@@ -120,10 +120,17 @@ class TrackerAdapter(Adapter):
         self.plans: dict[str, _Plan | None] = {}
         self.elsewhere = {place for place in self.table.recognise.get("none", ()) if "." not in place}
 
+    def made(self, event_name: str) -> Names:
+        """Return what the adapter makes, and what the tracker sends of itself."""
+        return super().made(event_name) | Names(self.table.automatic)
+
     def sniff(self, records: Sequence[Mapping[str, Any]]) -> str | None:  # type: ignore[override]  # of a table, not of a class
         """Look for what the table says that the format is recognised by."""
         hits = sum(self.recognises(record) for record in records)
-        told = ", ".join(self.table.recognise.get("all", ()))
+        stated, values = self.table.recognise, self.table.recognise.get("values", {})
+        places = dict.fromkeys([*stated.get("all", ()), *values])
+        told = ", ".join(f"{at} ({', '.join(map(str, values[at]))})" if at in values else at for at in places)
+        told += f", and {' or '.join(stated['any'])}" if stated.get("any") else ""
         return f"{hits} of {len(records)} records have {told}" if hits else None
 
     def recognises(self, record: Mapping[str, Any]) -> bool:

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pyarrow as pa
 import pytest
 import zstandard
@@ -25,8 +26,10 @@ from eventlib.spark import preparing, rows
 from eventlib.spark.session import open_session, quiet
 from eventlib.stage import StageResult
 from tests.factory import KEY, event, lenient_policy, line, login, write_log
+from tests.foreign import foreign_log
 from tests.spark.conftest import WORKERS, workers_of
 from tests.unit.sources.test_decode import HOSTILE
+from tests.unit.sources.test_segment import PAGE
 from tests.unit.test_prepare import lines as everything
 
 pytestmark = pytest.mark.slow
@@ -45,6 +48,17 @@ def logs(lines: list[bytes], tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "packed.jsonl.zst").write_bytes(zstandard.compress(b"".join(lines[300:])))
     broken = gzip.compress(b"".join(line(event(n)) for n in range(50)))
     (folder / "broken.ndjson.gz").write_bytes(broken[: len(broken) // 2])
+    some = [event(n, event_id=f"array-{n}") for n in range(40)]
+    (folder / "array.json").write_bytes(orjson.dumps(some, option=orjson.OPT_INDENT_2))
+    calls = [
+        {**PAGE, "messageId": f"m-{n}", "originalTimestamp": "soon" if n % 9 == 0 else PAGE["timestamp"]}
+        for n in range(200)
+    ]
+    batches = [orjson.dumps({"batch": calls[at : at + 7]}) for at in range(0, len(calls), 7)]
+    (folder / "segment.json").write_bytes(b"\n".join(batches))
+    (folder / "snowplow.tsv").write_bytes(
+        foreign_log([event(n, event_id=f"sp-{n}") for n in range(40)], "snowplow")
+    )
     return folder
 
 
