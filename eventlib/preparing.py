@@ -34,7 +34,7 @@ from eventlib.publish import alone, enough_space, workplace
 from eventlib.refusals import check_refused, check_written, refuse_rejected
 from eventlib.rows import Log, Plan, plan_rows, read_plan
 from eventlib.schema import registry as schema_registry
-from eventlib.sources.files import least_space
+from eventlib.sources.finding import least_space
 from eventlib.staging import run_stages
 from eventlib.stamping import publish_version, stamp, state_stamp
 from eventlib.state import new_state, outcome, retries, statements_of, write_state

@@ -37,7 +37,8 @@ from eventlib.publish import publish, workplace
 from eventlib.rows import Log, Plan, gather_pieces, learn, read_rows
 from eventlib.schema import registry
 from eventlib.sources import unpack_of
-from eventlib.sources.files import Chunk, chunks, digest_file
+from eventlib.sources.files import Chunk, chunks
+from eventlib.sources.finding import digest_file
 from eventlib.stamping import run_id
 from eventlib.state import rewrite_inputs
 from eventlib.tombstones import NONE, Tombstones

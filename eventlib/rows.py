@@ -29,7 +29,8 @@ from eventlib.model import QUARANTINE_COLUMNS, quarantine_columns
 from eventlib.schema import registry
 from eventlib.sources import detect, known_adapter, records_of, unpack_of
 from eventlib.sources.containers import LONGEST_BATCH
-from eventlib.sources.files import Chunk, chunks, digest_file, find_logs, is_archive, passed_over, unchanging
+from eventlib.sources.files import Chunk, chunks
+from eventlib.sources.finding import digest_file, find_logs, is_archive, passed_over, unchanging
 from eventlib.timing import Timing
 from eventlib.tombstones import NONE, Tombstones
 

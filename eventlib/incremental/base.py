@@ -14,7 +14,7 @@ from eventlib.errors import BadCallError
 from eventlib.manual_links import Statements
 from eventlib.prepared import Prepared, count_rows, load
 from eventlib.rows import Log
-from eventlib.sources.files import digest_file
+from eventlib.sources.finding import digest_file
 from eventlib.state import read_state
 from eventlib.writing import read_registry
 

@@ -20,7 +20,7 @@ from eventlib.publish import alone, enough_space, workplace
 from eventlib.refusals import check_written, refuse_rejected, refuse_withheld
 from eventlib.restatement import as_json, compare, explained, published
 from eventlib.rows import Log, named_by_caller, plan_rows, read_plan
-from eventlib.sources.files import find_logs, least_space
+from eventlib.sources.finding import find_logs, least_space
 from eventlib.stamping import publish_version, stamp, state_stamp
 from eventlib.state import write_state
 

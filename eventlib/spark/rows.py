@@ -24,16 +24,8 @@ from eventlib.judging import Piece, Task, judge_chunk
 from eventlib.model import quarantine_columns
 from eventlib.rows import Log, Plan, gather_pieces
 from eventlib.sources import unpack_of
-from eventlib.sources.files import (
-    CHUNK_BYTES,
-    Chunk,
-    chunks,
-    count_newlines,
-    digest_file,
-    holds_several,
-    range_chunks,
-    unchanging,
-)
+from eventlib.sources.files import CHUNK_BYTES, Chunk, chunks, count_newlines, holds_several, range_chunks
+from eventlib.sources.finding import digest_file, unchanging
 from eventlib.spark.session import quiet
 
 __all__ = ["read_rows_on"]

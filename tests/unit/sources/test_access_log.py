@@ -17,7 +17,8 @@ from eventlib.geo.traffic import classify_agent
 from eventlib.sources import Repairs, detect
 from eventlib.sources.access_lines import read_line, read_record
 from eventlib.sources.access_log import AccessLogAdapter
-from eventlib.sources.files import chunks, find_logs
+from eventlib.sources.files import chunks
+from eventlib.sources.finding import find_logs
 
 GPT = "Mozilla/5.0 AppleWebKit/537.36 (KHTML, like Gecko); compatible; GPTBot/1.2; +https://openai.com/gptbot"
 FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:143.0) Gecko/20100101 Firefox/143.0"

@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from eventlib.errors import BadCallError
 from eventlib.model import MAX_LINE_BYTES
 from eventlib.sources import files
-from eventlib.sources.files import Chunk, chunks, count_newlines, find_logs, range_chunks
+from eventlib.sources.files import Chunk, chunks, count_newlines, range_chunks
+from eventlib.sources.finding import find_logs
 
 LINES = b"".join(b'{"n":%d}\n' % number for number in range(1000))
 

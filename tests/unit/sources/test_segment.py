@@ -6,7 +6,7 @@ from typing import Any
 
 import orjson
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import eventlib as el
@@ -226,6 +226,7 @@ def test_a_refused_member_is_found_again_by_a_replay(tmp_path):
     )  # found where it stood, and refused again
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
 @given(st.data())
 def test_any_value_at_any_place_ends_in_a_verdict(data):
     whole = orjson.loads(orjson.dumps(PAGE))

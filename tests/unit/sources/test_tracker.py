@@ -8,7 +8,7 @@ from pathlib import Path
 import orjson
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import eventlib as el
@@ -290,6 +290,7 @@ ANYTHING = st.recursive(
 )
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
 @given(st.data())
 def test_any_value_at_any_place_ends_in_a_verdict(tmp_path_factory, data):
     path = tmp_path_factory.mktemp("any") / "shop.yaml"
