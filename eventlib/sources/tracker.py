@@ -8,6 +8,7 @@ its own name otherwise. What was mapped, guessed and left is counted.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, ClassVar, Final
@@ -161,7 +162,10 @@ class TrackerAdapter(Adapter):
         if isinstance(opened, Skipped):
             return opened
         if self.table.defaults:
-            opened = {**self.table.defaults, **opened}
+            opened = {
+                **deepcopy(self.table.defaults),
+                **opened,
+            }  # what is taken out of one is there for the next
         named = first_of(opened, self.table.event_name)
         name = named[1] if named else None
         if isinstance(name, str) and "@" in name and mask_text(name) != name:

@@ -119,6 +119,15 @@ def test_an_event_that_lacks_what_the_vocabulary_asks_keeps_its_name_and_all_it_
     assert repairs["stayed", "event_name"][0] == "lacks page_view_id of page_engage: kept under its own name"
 
 
+def test_what_a_mapping_supposes_holds_for_every_record(tmp_path):
+    path = tmp_path / "shop.yaml"
+    path.write_text(SHOP + "defaults: {details: {article: c-1}, customer: {number: 7}}\n")
+    kind = adapter(str(path))
+    for _ in range(2):
+        event, _repairs = adapted(kind, record())
+        assert (event["user_id"], event["properties"]["content_id"]) == ("7", "c-1")
+
+
 def test_a_conversion_without_an_id_takes_the_events(shop):
     event, repairs = adapted(shop, record("bought"))
     assert event["properties"]["conversion_id"] == "e-1"
