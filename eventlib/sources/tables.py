@@ -126,6 +126,9 @@ class Table:
     defaults: Mapping[str, Any] = field(default_factory=dict)  # members of a record that lacks them
 
 
+_JOINED: Final = ("personal", "implied", "automatic")
+
+
 def _bad(where: str, why: str) -> BadCallError:
     return BadCallError(f"the source mapping {where} cannot be used: {why}")
 
@@ -194,20 +197,34 @@ def _extended(content: dict[str, Any], where: str) -> dict[str, Any]:
     unknown = sorted(map(str, set(content) - MEMBERS))
     if unknown:
         raise BadCallError.unknown("member of a source mapping", unknown[0], sorted(MEMBERS))
-    base = content.get("extends")
+    base, known = content.get("extends"), _names_of_tables()
     if base is None:
-        return {**content, "root": content.get("source")}
-    known = sorted(p.name.removesuffix(".yaml") for p in (files("eventlib.sources") / "tables").iterdir())
+        own = content.get("source")
+        if own in {*known, "native", "ubi", "auto"} and where != own:
+            raise _bad(where, f"{own} is a format of its own; extend it, or call yours by another name")
+        return {**content, "root": own if where == own else ""}
     if base not in known:
         raise BadCallError.unknown(f"source to extend in {where}", _told(base), known)
     below = _shipped(base)
-    joined = {
-        name: {**below[name], **value}
-        if isinstance(value, dict) and isinstance(below.get(name), dict)
-        else value
-        for name, value in content.items()
+    return {
+        **below,
+        **{name: _onto(name, below.get(name), value) for name, value in content.items()},
+        "root": base,
     }
-    return {**below, **joined, "root": below["root"]}
+
+
+def _names_of_tables() -> list[str]:
+    return sorted(p.name.removesuffix(".yaml") for p in (files("eventlib.sources") / "tables").iterdir())
+
+
+def _onto(name: str, below: Any, value: Any) -> Any:
+    """Put a member onto the one of the table below: what is not kept there is not kept here either."""
+    if isinstance(value, dict) and isinstance(below, dict):
+        return {**below, **value}
+    if name in _JOINED and below is not None:
+        stated = [[told] if isinstance(told, str) else told for told in (below, value)]
+        return [*stated[0], *stated[1]] if all(isinstance(told, list) for told in stated) else value
+    return value
 
 
 def _made(content: Mapping[str, Any], where: str) -> Table:

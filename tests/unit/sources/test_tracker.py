@@ -17,6 +17,7 @@ from eventlib.model import Violation
 from eventlib.schema import registry
 from eventlib.sources import ADAPTERS, Repairs, Skipped, adapter, detect, known_adapter
 from eventlib.sources.reading import UnreadableError, read_time
+from eventlib.sources.segment import RudderStackAdapter
 from eventlib.sources.tracker import TrackerAdapter, content_of
 from eventlib.sources.vocabulary import same_name, wanted
 
@@ -230,7 +231,22 @@ def test_an_extension_takes_all_of_the_tracker_it_extends(tmp_path):
     assert {"page", "Order Completed", "Article Read"} <= set(kind.table.events)
 
 
+def test_an_extension_reads_consent_as_its_tracker_does_and_keeps_back_what_it_does(tmp_path):
+    path = tmp_path / "ours.yaml"
+    path.write_text("extends: rudderstack\nsource: ours\npersonal: [nickname]\n")
+    kind = adapter(str(path))
+    assert type(kind) is RudderStackAdapter
+    given_ = {"type": "track", "event": "x", "messageId": "m", "anonymousId": "a", "request_ip": "192.0.2.1", "nickname": "Bo",
+              "context": {"consentManagement": {"deniedConsentIds": ["c"]}}, "timestamp": "2026-10-03T08:15:30Z"}  # fmt: skip
+    event, repairs = adapted(kind, given_)
+    assert event["consent"] == {"categories": {"c": False}}
+    assert "Bo" not in str(event)
+    assert "192.0.2.1" not in str(event)
+    assert ("(other events)", "nickname") in repairs
+
+
 BAD = {
+    "a format's own name": SHOP.replace("source: shop", "source: ga4"),
     "no mapping": "[]",
     "broken": "a: [",
     "no source": SHOP.replace("source: shop", ""),
