@@ -13,7 +13,7 @@ import unicodedata
 from typing import Final
 from urllib.parse import unquote, urlsplit, urlunsplit
 
-__all__ = ["CONTROLS", "clean", "clean_id", "is_card", "mask_text", "mask_url"]
+__all__ = ["CONTROLS", "clean", "clean_id", "is_card", "mask_emails", "mask_text", "mask_url"]
 
 CONTROLS: Final = re.compile(
     # C0 but tab and newline, DEL and C1, then the characters that reorder, hide or tag text
@@ -197,6 +197,17 @@ def _mask_once(text: str) -> str:
         end = match.end()
     masked = "".join([*pieces, _mask_part(text[end:])])
     return _mask_part(masked) if _is_telling(masked) else masked
+
+
+def mask_emails(text: str) -> str:
+    """Mask e-mail addresses alone, as they are written; what else the text says stays.
+
+    Examples
+    --------
+    >>> mask_emails("order 4711 of ann@mail.example"), mask_emails("@acme/sdk 2.0")
+    ('order 4711 of [e-mail]', '@acme/sdk 2.0')
+    """
+    return _EMAIL.sub("[e-mail]", text) if "@" in text else text
 
 
 def mask_text(text: str) -> str:

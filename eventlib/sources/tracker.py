@@ -7,14 +7,14 @@ its own name otherwise. What was mapped, guessed and left is counted.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, ClassVar, Final
 from urllib.parse import urlsplit
 
-from eventlib.masking import mask_text
+from eventlib.masking import mask_emails, mask_text
 from eventlib.model import Violation
 from eventlib.sources.base import About, Adapter, Event, Names, Repairs, Skipped
 from eventlib.sources.reading import Places, Reader, Route, UnreadableError, first_of, found, take
@@ -33,6 +33,8 @@ _HARMLESS: Final[set[str]] = set()
 _NOT_KEPT: Final = "says who or where somebody is: not kept"
 _LONGEST_URL: Final = 8192
 _REMEMBERED: Final = 4096
+_IDENTIFIERS: Final = frozenset({"identifiers"})
+"""What becomes pseudonyms (S2.9): masked, it would link nobody."""
 _PERSONAL: Final = frozenset({
     "ip", "ipaddress", "useripaddress", "remoteip", "clientip", "remoteaddr", "requestip", "email", "emailaddress", "phone",
     "phonenumber", "mobilephone", "firstname", "lastname", "fullname", "birthday", "dateofbirth", "street", "streetaddress",
@@ -382,8 +384,17 @@ def _forget(record: Event, scope: str, repairs: Repairs) -> None:
                 for name in [name for name in held if _is_personal(name)]:
                     if held.pop(name) is not None:
                         repairs.add(scope, _plain(name), _NOT_KEPT)
-            held = held.values()
-        waiting += [value for value in held if type(value) is dict or type(value) is list]
+            places: Iterable[Any] = held.keys() - _IDENTIFIERS if "identifiers" in held else held
+        else:
+            places = range(len(held))
+        for place in places:
+            value = held[place]
+            kind = type(value)
+            if kind is dict or kind is list:
+                waiting.append(value)
+            elif kind is str and "@" in value and (masked := mask_emails(value)) != value:
+                held[place] = masked
+                repairs.add(scope, "(texts)", "an e-mail address in it: masked")
 
 
 def _plain(name: str) -> str:

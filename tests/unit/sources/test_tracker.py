@@ -210,6 +210,32 @@ def test_one_number_is_one_person_however_its_column_holds_it(shop, number, text
     assert adapted(shop, record(customer={"number": number}))[0]["user_id"] == text
 
 
+def test_an_e_mail_address_in_a_text_is_masked_wherever_it_stands(shop):
+    said = {
+        "note": "ask ann@mail.example, order 4711",
+        "list": ["bo@mail.example", {"deep": "x ann@mail.example"}],
+        "sdk": "@acme/sdk 2.0",
+    }
+    event, repairs = adapted(shop, record("other", details=said))
+    assert event["properties"] == {
+        "note": "ask [e-mail], order 4711", "list": ["[e-mail]", {"deep": "x [e-mail]"}], "sdk": "@acme/sdk 2.0",
+    }  # fmt: skip
+    assert repairs["(other events)", "(texts)"] == ("an e-mail address in it: masked", 3)
+
+
+def test_identifiers_that_become_pseudonyms_are_not_masked():
+    alias = {
+        "type": "alias",
+        "messageId": "m",
+        "userId": "ann@mail.example",
+        "previousId": "a-1",
+        "timestamp": "2026-10-03T08:15:30Z",
+    }
+    event, _ = adapted(adapter("segment"), alias)
+    assert event["user_id"] == "ann@mail.example"
+    assert {one["value"] for one in event["properties"]["identifiers"]} == {"ann@mail.example", "a-1"}
+
+
 def test_an_extension_takes_all_of_the_tracker_it_extends(tmp_path):
     path = tmp_path / "ours.yaml"
     path.write_text(
