@@ -13,10 +13,10 @@ from typing import Any, ClassVar, Final
 
 from eventlib.geo.traffic import classify_agent, classify_engine
 from eventlib.geo.verification import ADDRESS
-from eventlib.model import MAX_LINE_BYTES, Violation
+from eventlib.model import Violation
 from eventlib.sources.access_lines import USED, Request, read_line, read_record
 from eventlib.sources.base import Event, Repairs, Skipped
-from eventlib.sources.decode import decode
+from eventlib.sources.decode import decode, decode_text
 from eventlib.sources.reading import first_of
 from eventlib.sources.tables import Table
 from eventlib.sources.tracker import TrackerAdapter, content_of
@@ -65,7 +65,7 @@ class AccessLogAdapter(TrackerAdapter):
         """Return the request of a line, and what else a JSON line holds where a visitor is among it."""
         if raw[:1] == b"#":
             return {_HEADER: True}
-        record = decode(raw) if raw[:1] == b"{" else _text(raw)
+        record = decode(raw) if raw[:1] == b"{" else decode_text(raw)
         if isinstance(record, Violation):
             return record
         if isinstance(record, str):
@@ -145,15 +145,6 @@ class AccessLogAdapter(TrackerAdapter):
             "bytes_sent": request.size,
         }
         return {**left, **made}
-
-
-def _text(raw: bytes) -> str | Violation:
-    if len(raw) > MAX_LINE_BYTES:
-        return Violation("line_too_long", "$", f"over {MAX_LINE_BYTES} bytes")
-    try:
-        return raw.decode()
-    except UnicodeDecodeError as broken:
-        return Violation("broken_utf8", "$", f"not UTF-8 from byte {broken.start} of the line")
 
 
 def _others(record: Event) -> Event:

@@ -6,15 +6,24 @@ from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 from eventlib.model import Violation
 from eventlib.sources.containers import Unpack
 from eventlib.sources.decode import decode
 
-__all__ = ["About", "Adapter", "Event", "Names", "Repairs", "Skipped"]
+__all__ = ["DAMAGED", "About", "Adapter", "Event", "Names", "Repairs", "Skipped", "mapping"]
 
 Event = dict[str, Any]
+
+
+DAMAGED: Final[Mapping[str, str]] = {"unreadable": "unreadable"}
+"""Consent categories that nobody can read: a damaged signal, which denies (C04)."""
+
+
+def mapping(value: object) -> Event:
+    """Return an object, an empty one of anything else."""
+    return value if isinstance(value, dict) else {}
 
 
 @dataclass(frozen=True, slots=True)

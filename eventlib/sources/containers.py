@@ -13,7 +13,7 @@ import re
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 import orjson
 
@@ -24,6 +24,7 @@ __all__ = [
     "LONGEST_BATCH",
     "Unpack",
     "Unpacked",
+    "batch_of",
     "blocks_of",
     "document_records",
     "is_document",
@@ -135,6 +136,13 @@ class Unpack:
             return [line]
         parts = _members(line) if line.startswith(b"[") else self.parts(line)
         return [line] if parts is None else parts
+
+
+def batch_of(line: bytes) -> tuple[dict[str, Any], list[Any]] | None:
+    """Return a line whose `batch` is a list with something in it, with that list; None of any other."""
+    record = lossless(text_of(line))
+    batch = record.get("batch") if isinstance(record, dict) else None
+    return (record, batch) if isinstance(batch, list) and batch else None
 
 
 def _members(line: bytes) -> list[bytes] | None:

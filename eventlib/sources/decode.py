@@ -10,7 +10,7 @@ import orjson
 
 from eventlib.model import MAX_LINE_BYTES, MAX_SAFE_INTEGER, Violation
 
-__all__ = ["decode", "lossless", "text_of"]
+__all__ = ["decode", "decode_text", "lossless", "text_of"]
 
 _AROUND: Final = b" \n\r\v\f"
 _NOT_FINITE: Final = re.compile(rb"[:\[,]\s*-?(?:NaN|Infinity)\b")
@@ -115,6 +115,16 @@ def decode(raw: bytes) -> dict[str, Any] | Violation:
             )
         return Violation("too_deep", "$", "nested deeper than can be read")
     return record if same else _slow_check(raw) or record
+
+
+def decode_text(raw: bytes) -> str | Violation:
+    """Return the text of a line that is no JSON, or why it is refused: `line_too_long`, `broken_utf8`."""
+    if len(raw) > MAX_LINE_BYTES:
+        return Violation("line_too_long", "$", f"over {MAX_LINE_BYTES} bytes")
+    try:
+        return raw.decode()
+    except UnicodeDecodeError as broken:
+        return Violation("broken_utf8", "$", f"not UTF-8 from byte {broken.start} of the line")
 
 
 def lossless(raw: bytes) -> Any:

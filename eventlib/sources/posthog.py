@@ -11,9 +11,9 @@ from uuid import UUID
 import orjson
 
 from eventlib.model import Violation
-from eventlib.sources.base import Event, Repairs, Skipped
-from eventlib.sources.containers import Unpack
-from eventlib.sources.decode import decode, lossless, text_of
+from eventlib.sources.base import Event, Repairs, Skipped, mapping
+from eventlib.sources.containers import Unpack, batch_of
+from eventlib.sources.decode import decode
 from eventlib.sources.reading import UnreadableError, read_boolean, read_channel, read_time
 from eventlib.sources.tracker import TrackerAdapter
 
@@ -39,10 +39,10 @@ _CHOICES: Final = ("$opt_in", "$opt_out")
 
 def _parts(line: bytes) -> list[bytes] | None:
     """Take a batch apart: each event gets what the batch says once for all of them."""
-    record = lossless(text_of(line))
-    batch = record.get("batch") if isinstance(record, dict) else None
-    if not isinstance(batch, list) or not batch:
+    found = batch_of(line)
+    if found is None:
         return None
+    record, batch = found
     shared = {name: value for name, value in record.items() if name != "batch"}
     if (
         "created_at" in shared
@@ -67,7 +67,7 @@ class PostHogAdapter(TrackerAdapter):
 
     def recognises(self, record: Mapping[str, Any]) -> bool:
         """Tell whether a record looks like PostHog's, and not like that of others who have events of a distinct_id."""
-        properties = _mapping(record.get("properties"))
+        properties = mapping(record.get("properties"))
         marked = any(record.get(name) is not None for name in _MARKS)
         marked = marked or any(properties.get(name) is not None for name in _OWN_MARKS)
         return marked and isinstance(record.get("event"), str) and super().recognises(record)
@@ -89,7 +89,7 @@ class PostHogAdapter(TrackerAdapter):
 
     def opened(self, record: Event, repairs: Repairs) -> Event | Skipped:
         """Say whose the event is, when it was, and what was said of consent."""
-        properties = record["properties"] = _mapping(record.get("properties"))
+        properties = record["properties"] = mapping(record.get("properties"))
         _of_options(record, properties)
         name = record.get("event")
         scope = name if isinstance(name, str) and name in self.table.events else "(other events)"
@@ -133,10 +133,6 @@ class PostHogAdapter(TrackerAdapter):
         if any(each not in (device, user, None) for each in (distinct, machine, earlier)):
             repairs.add(scope, "distinct_id", "an id beside the device's and the user's: not kept")
         return _Who(distinct, device, user)
-
-
-def _mapping(value: object) -> Event:
-    return value if isinstance(value, dict) else {}
 
 
 def _id(value: object) -> str | None:

@@ -171,7 +171,7 @@ def read_integer(value: Any) -> tuple[Any, str]:
     number, repair = read_number(value)
     if number < 0 or number >= 2**53:
         raise UnreadableError
-    return (number, repair) if isinstance(number, int) else (round(number), repair or "")
+    return (number, repair) if isinstance(number, int) else (round(number), repair)
 
 
 def read_boolean(value: Any) -> tuple[Any, str]:

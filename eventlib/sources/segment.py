@@ -7,25 +7,22 @@ from typing import Any, ClassVar
 import orjson
 
 from eventlib.consent.decoders import InvalidSignalError, decode_segment
-from eventlib.sources.base import Event, Repairs, Skipped
-from eventlib.sources.containers import Unpack
-from eventlib.sources.decode import lossless, text_of
+from eventlib.sources.base import DAMAGED, Event, Repairs, Skipped, mapping
+from eventlib.sources.containers import Unpack, batch_of
 from eventlib.sources.tracker import TrackerAdapter
 
 __all__ = ["RudderStackAdapter", "SegmentAdapter"]
 
 _OF_THE_BATCH = ("sentAt", "receivedAt", "integrations")
 _MANAGED = "consentManagement"
-_DAMAGED = {"unreadable": "unreadable"}
-"""Categories that nobody can read: a damaged signal, which denies."""
 
 
 def _parts(line: bytes) -> list[bytes] | None:
     """Take a batch apart: each event gets what the batch says once for all of them."""
-    record = lossless(text_of(line))
-    batch = record.get("batch") if isinstance(record, dict) else None
-    if not isinstance(batch, list) or not batch:
+    found = batch_of(line)
+    if found is None:
         return None
+    record, batch = found
     shared = {name: record[name] for name in _OF_THE_BATCH if name in record}
     outer = record.get("context")
     made = []
@@ -52,7 +49,7 @@ class SegmentAdapter(TrackerAdapter):
         """Read the consent object, and name both ids of an alias."""
         context = record.get("context")
         if context and not isinstance(context, dict):  # it may have held a refusal
-            record["context"] = {"consent": {"unreadable": context, "categoryPreferences": {**_DAMAGED}}}
+            record["context"] = {"consent": {"unreadable": context, "categoryPreferences": {**DAMAGED}}}
         elif context and (preferences := self.preferences(context)) is not None:
             consent = context.get("consent") or {}
             held = consent if isinstance(consent, dict) else {"unreadable": consent}
@@ -60,7 +57,7 @@ class SegmentAdapter(TrackerAdapter):
         if record.get("type") == "page":
             _address(record)
         if record.get("type") == "alias":
-            record["properties"] = {**_mapping(record.get("properties")), "identifiers": _identifiers(record)}
+            record["properties"] = {**mapping(record.get("properties")), "identifiers": _identifiers(record)}
         return record
 
     def preferences(self, context: Event) -> Any:
@@ -68,18 +65,18 @@ class SegmentAdapter(TrackerAdapter):
         consent = context.get("consent")
         if consent is None or consent == []:
             return None
-        return self.said(consent) if isinstance(consent, dict) else {**_DAMAGED}
+        return self.said(consent) if isinstance(consent, dict) else {**DAMAGED}
 
     def said(self, consent: Event) -> Any:
         """Return what a consent object says of categories; damage stays visible as damage."""
         preferences = consent.get("categoryPreferences")
         plain = type(preferences) is dict and "*" not in preferences and "categoryPreference" not in consent
-        if plain and set(map(type, _mapping(preferences).values())) == {bool}:
+        if plain and set(map(type, mapping(preferences).values())) == {bool}:
             return preferences  # as nearly all are: what follows would say the same
         try:
             return decode_segment(consent).plain()
         except InvalidSignalError:
-            return {**_DAMAGED}
+            return {**DAMAGED}
 
 
 class RudderStackAdapter(SegmentAdapter):
@@ -90,8 +87,8 @@ class RudderStackAdapter(SegmentAdapter):
     def opened(self, record: Event, repairs: Repairs) -> Event | Skipped:
         """Leave out what stands for no referrer, which is no address."""
         for page in (
-            _mapping(_mapping(record.get("context")).get("page")),
-            _mapping(record.get("properties")),
+            mapping(mapping(record.get("context")).get("page")),
+            mapping(record.get("properties")),
         ):
             if page.get("referrer") == "$direct":
                 del page["referrer"]
@@ -115,7 +112,7 @@ class RudderStackAdapter(SegmentAdapter):
         if lists == [None, None]:
             return super().said(consent)
         if not all(_is_list_of_texts(ids) for ids in lists if ids is not None):
-            return {**_DAMAGED}
+            return {**DAMAGED}
         allowed, denied = (
             dict.fromkeys(ids or (), granted) for ids, granted in zip(lists, (True, False), strict=True)
         )
@@ -124,13 +121,9 @@ class RudderStackAdapter(SegmentAdapter):
 
 def _address(record: Event) -> None:
     """Give a page call of a server the address that it has among its properties alone."""
-    context, properties = record.setdefault("context", {}), _mapping(record.get("properties"))
+    context, properties = record.setdefault("context", {}), mapping(record.get("properties"))
     if isinstance(context, dict) and context.get("page") is None:
         context["page"] = {name: properties[name] for name in ("url", "referrer") if name in properties}
-
-
-def _mapping(value: object) -> Event:
-    return value if isinstance(value, dict) else {}
 
 
 def _is_list_of_texts(value: object) -> bool:

@@ -66,7 +66,7 @@ def schema_of(uri: str) -> Schema | None:
     Schema(vendor='com.acme', name='button-press', version='1-0-2')
     >>> schema_of("com.acme/button-press")
     """
-    found = _URI.fullmatch(uri) if len(uri) < 512 else None
+    found = _URI.fullmatch(uri) if len(uri) < LONGEST else None
     return Schema(*found.groups()) if found else None
 
 
@@ -82,7 +82,7 @@ def column_of(column: str) -> Schema | None:
     Schema(vendor='com.acme', name='button_press', version='1')
     >>> column_of("contexts_open")
     """
-    found = _COLUMN.fullmatch(column) if len(column) < 512 else None
+    found = _COLUMN.fullmatch(column) if len(column) < LONGEST else None
     if not found:
         return None
     first, rest, version = found.groups()

@@ -12,10 +12,10 @@ from typing import Any, ClassVar, Final
 
 import orjson
 
-from eventlib.model import MAX_LINE_BYTES, Violation
+from eventlib.model import Violation
 from eventlib.sources.base import Event, Repairs, Skipped
 from eventlib.sources.containers import Unpack
-from eventlib.sources.decode import decode, lossless, text_of
+from eventlib.sources.decode import decode, decode_text, lossless, text_of
 from eventlib.sources.reading import READERS, Reader, UnreadableError, read_time
 from eventlib.sources.self_describing import LONGEST, Entity, column_of, described
 from eventlib.sources.snowplow_consent import CONSENT_EVENTS, SAID, Signals, preferences
@@ -107,12 +107,10 @@ class _Columns(dict[str, Any]):
 
 def _of_columns(raw: bytes, implied: Iterable[str]) -> Event | Violation:
     """Read an enriched event: columns between tabs, without a header; of those that are implied nothing is read."""
-    if len(raw) > MAX_LINE_BYTES:
-        return Violation("line_too_long", "$", f"over {MAX_LINE_BYTES} bytes")
-    try:
-        cells = raw.decode().split("\t")
-    except UnicodeDecodeError as broken:
-        return Violation("broken_utf8", "$", f"not UTF-8 from byte {broken.start} of the line")
+    text = decode_text(raw)
+    if isinstance(text, Violation):
+        return text
+    cells = text.split("\t")
     if len(cells) != len(COLUMNS):
         return Violation(
             "wrong_column_count", "$", f"{len(cells)} columns, where an enriched event has {len(COLUMNS)}"

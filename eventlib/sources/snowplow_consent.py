@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from eventlib.consent.decoders import InvalidSignalError, decode_snowplow
 from eventlib.model import PURPOSES
-from eventlib.sources.base import Event, Repairs
+from eventlib.sources.base import DAMAGED, Event, Repairs
 from eventlib.sources.self_describing import Entity
 
 __all__ = ["CONSENT_EVENTS", "SAID", "Signals", "preferences"]
@@ -24,7 +24,6 @@ CONSENT_EVENTS: Final = (_PREFERENCES, _WITHDRAWN)
 _COOKIES: Final = {"euconsent-v2": "tcf", "usprivacy": "us_privacy"}
 _MODEL: Final = "1"
 _LONGEST_VERSION: Final = 128
-_DAMAGED: Final = {"unreadable": "unreadable"}
 
 
 @dataclass(slots=True)
@@ -95,7 +94,7 @@ def _purposes(flat: Event, purposes: dict[str, bool]) -> None:
 
 
 def _scopes(flat: Event, entity: Entity | None, said: Signals, repairs: Repairs) -> None:
-    said.categories = _DAMAGED
+    said.categories = {**DAMAGED}
     if entity is None or entity.schema.version.split("-")[0] != _MODEL:
         return
     data = entity.data

@@ -18,7 +18,7 @@ from typing import Any, ClassVar, Final
 
 import orjson
 
-from eventlib.sources.base import About, Adapter, Event, Repairs, Skipped
+from eventlib.sources.base import About, Adapter, Event, Repairs, Skipped, mapping
 from eventlib.sources.decode import text_of
 
 __all__ = ["UbiAdapter"]
@@ -59,10 +59,6 @@ def _time(value: object, scope: str, repairs: Repairs) -> object:
     return value
 
 
-def _mapping(value: object) -> Event:
-    return value if isinstance(value, dict) else {}
-
-
 def _bulk_id(previous: bytes) -> str | None:
     """Return the `_id` of the bulk action before a document: the record's own id in its index."""
     try:
@@ -70,7 +66,7 @@ def _bulk_id(previous: bytes) -> str | None:
     except orjson.JSONDecodeError:
         return None
     for name in _BULK_ACTIONS:
-        identifier = _mapping(_mapping(action).get(name)).get("_id")
+        identifier = mapping(mapping(action).get(name)).get("_id")
         if isinstance(identifier, str) and identifier:
             return identifier
     return None
@@ -84,7 +80,7 @@ def _is_bulk_action(record: Mapping[str, Any]) -> bool:
 
 
 def _ordinal(record: Mapping[str, Any]) -> object:
-    return _mapping(_mapping(record.get("event_attributes")).get("position")).get("ordinal")
+    return mapping(mapping(record.get("event_attributes")).get("position")).get("ordinal")
 
 
 def _evidence(lowest: int, seen: int) -> tuple[str, str, str]:
@@ -107,7 +103,7 @@ class _Ranked:
     """The properties that an impression and a click share, positions counted from 1."""
 
     def __init__(self, record: Event, scope: str, learned: Mapping[str, Any], repairs: Repairs) -> None:
-        thing = _mapping(_mapping(record.get("event_attributes")).get("object"))
+        thing = mapping(mapping(record.get("event_attributes")).get("object"))
         self.query_id = _text(record, "query_id", scope, repairs)
         self.content_id = _text(thing, "object_id", scope, repairs)
         ordinal = _ordinal(record)
@@ -135,7 +131,7 @@ def _ranked(record: Event, scope: str, learned: Mapping[str, Any], repairs: Repa
 
 def _conversion(record: Event, scope: str, learned: Mapping[str, Any], repairs: Repairs) -> Event:
     ranked = _Ranked(record, scope, learned, repairs)
-    thing = _mapping(_mapping(record.get("event_attributes")).get("object"))
+    thing = mapping(mapping(record.get("event_attributes")).get("object"))
     transaction = _text(thing, "transaction_id", scope, repairs)
     return {
         "observation": "owned",
@@ -146,7 +142,7 @@ def _conversion(record: Event, scope: str, learned: Mapping[str, Any], repairs: 
 
 
 def _page_exit(record: Event, scope: str, learned: Mapping[str, Any], repairs: Repairs) -> Event:  # noqa: ARG001  # one signature for all builders
-    attributes = _mapping(record.get("event_attributes"))
+    attributes = mapping(record.get("event_attributes"))
     seconds = attributes.get("dwell_time")
     page, session = (
         _text(attributes, "page_id", scope, repairs),
@@ -257,7 +253,7 @@ class UbiAdapter(Adapter):
         if _is_bulk_action(record):
             return Skipped("bulk_action")
         scope = _application(record)
-        attributes = _mapping(record.get("event_attributes"))
+        attributes = mapping(record.get("event_attributes"))
         if record.get("event_attributes", attributes) is None:
             repairs.add(scope, "event_attributes", "null read as an empty object")
         event_name, properties = self._content(record, scope, learned, repairs)
@@ -291,7 +287,7 @@ class UbiAdapter(Adapter):
         if isinstance(action, str) and action in _EVENTS:
             event_name, build = _EVENTS[action]
             return event_name, build(record, scope, learned, repairs)
-        kept = {**_mapping(record.get("event_attributes"))}
+        kept = {**mapping(record.get("event_attributes"))}
         kept |= {name: record.get(name) for name in ("query_id", "message_type", "message", "application")}
         return action, kept
 
