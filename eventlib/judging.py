@@ -9,8 +9,9 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import count, islice
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import orjson
 import pyarrow as pa
@@ -25,6 +26,7 @@ from eventlib.mentions import Mentions
 from eventlib.model import QUARANTINE_COLUMNS, Violation, quarantine_columns
 from eventlib.schema import Registry, registry
 from eventlib.sources import Repairs, Skipped, known_adapter
+from eventlib.sources.base import Event
 from eventlib.sources.decode import text_of
 from eventlib.sources.files import Chunk
 from eventlib.tombstones import NONE, Tombstones
@@ -44,6 +46,9 @@ _SAFE_ID: Final = re.compile(r"[A-Za-z0-9_.:~-]{1,128}", re.ASCII)
 _SAFE_VERSION: Final = re.compile(r"[0-9-]{1,24}", re.ASCII)
 
 QuarantineRow = dict[str, Any]
+
+_TOGETHER: Final = 64
+"""Lines that take the steps of reading together; few enough that the next step finds their events in the processor's cache."""
 
 _REPEATED: Final = [
     "event_name",
@@ -106,6 +111,19 @@ UNTOLD: Final = dict.fromkeys(("digest", "event_id", "raw"))
 """What a quarantine row does not tell of a line that names somebody who was erased (S2.8)."""
 
 
+class _Line(NamedTuple):
+    """One line of a chunk."""
+
+    whole: bytes
+    text: bytes
+    previous: bytes
+    where: tuple[int, int, int, int]
+    """File, number, offset and length."""
+
+
+_Found = tuple[Any, ...] | Skipped | Violation
+
+
 class _Reader:
     """Reads the lines of one chunk."""
 
@@ -120,16 +138,16 @@ class _Reader:
         self.refused: list[QuarantineRow] = []
         self.repairs = Repairs()
 
-    def refuse(self, raw: bytes, why: Violation, where: tuple[int, int, int], event: object = None) -> None:
+    def refuse(self, line: _Line, why: Violation, event: object = None) -> None:
         """Quarantine a line: where it stands and why, its names only where they cannot be data."""
         named = event if isinstance(event, dict) else {}
-        file, line, offset = where
+        raw, (file, number, offset, length) = line.whole, line.where
         erased = self.mentions.erased(raw)
         row: QuarantineRow = {
             "source_file": str(file),
-            "line": line,
+            "line": number,
             "byte_offset": offset,
-            "byte_length": len(raw),
+            "byte_length": length,
             "digest": hmac.digest(self.task.key, raw, "sha256").hex(),
             "event_id": _safe(named.get("event_id"), _SAFE_ID),
             "event_name": _safe(named.get("event_name"), _SAFE_NAME),
@@ -145,34 +163,46 @@ class _Reader:
             row["raw"] = None if hidden else raw.decode("utf-8", "replace")
         self.refused.append({**row, **UNTOLD} if erased else row)
 
-    def judge(
-        self, raw: bytes, previous: bytes, where: tuple[int, int, int, int]
-    ) -> tuple[tuple[Any, ...] | Skipped | Violation, object]:
-        """Decode, adapt and validate one line."""
-        record = self.adapter.decode(raw)
-        if isinstance(record, Violation):
-            return record, None
-        event = self.adapter.adapt(record, previous, self.task.learned, self.repairs)
-        if isinstance(event, Skipped | Violation):
-            return event, None
+    def judge(self, lines: Sequence[_Line]) -> list[tuple[_Found, object]]:
+        """Decode, adapt and validate lines; return for each its row, or why it has none, and its event.
+
+        All take a step before any takes the next: the code and the tables of all steps at once are more than a processor keeps
+        at hand.
+        """
+        decode, adapt, learned = self.adapter.decode, self.adapter.adapt, self.task.learned
+        records = [decode(line.text) for line in lines]
+        events: list[Any] = [
+            record if isinstance(record, Violation) else adapt(record, line.previous, learned, self.repairs)
+            for line, record in zip(lines, records, strict=True)
+        ]
+        verdicts = [self.verdict(event) if isinstance(event, dict) else (event, False) for event in events]
+        rows = [
+            verdict or self.row(event, line.where, minted_id=minted)
+            for line, event, (verdict, minted) in zip(lines, events, verdicts, strict=True)
+        ]
+        return list(zip(rows, events, strict=True))
+
+    def verdict(self, event: Event) -> tuple[Violation | None, bool]:
+        """Return why an event is refused, None where it is valid, and whether it had to be given an id."""
         minted = event.get("event_id") is None and self.adapter.name != "native"
         try:
             if minted:
                 event["event_id"] = f"{self.adapter.name}-{fingerprint(event)[:16].hex()}"
-            violation = self.registry.judge(event, unplanned=self.unplanned, own=self.adapter.keeps_own)
-            return violation or self.row(event, where, minted_id=minted), event
+            refused = self.registry.judge(event, unplanned=self.unplanned, own=self.adapter.keeps_own)
         except (RecursionError, orjson.JSONEncodeError) as error:
-            if not isinstance(error, RecursionError) and "recursion" not in str(error).lower():
-                raise
-            return Violation("too_deep", "$", "nested deeper than can be read"), event
+            refused = _too_deep(error)
+        return refused, minted
 
     def row(
         self, event: Mapping[str, Any], where: tuple[int, int, int, int], *, minted_id: bool
-    ) -> tuple[Any, ...]:
+    ) -> tuple[Any, ...] | Violation:
         """Return a valid event as a row, and count the address that does not go with it."""
         if ADDRESS in event["properties"]:
             self.repairs.add("properties", ADDRESS, told_of(event["properties"][ADDRESS]))
-        return border_row(event, where, self.signals, self.task.agent_ranges, minted_id=minted_id)
+        try:
+            return border_row(event, where, self.signals, self.task.agent_ranges, minted_id=minted_id)
+        except (RecursionError, orjson.JSONEncodeError) as error:
+            return _too_deep(error)
 
     def quarantine(self) -> pa.Table:
         """Return what was refused: a table takes a fifth of the rows' memory, and a log may be refused by the million."""
@@ -181,34 +211,44 @@ class _Reader:
     def read(self, chunk: Chunk) -> list[tuple[Any, ...]]:
         """Judge every line of the chunk; return the rows of the valid ones."""
         rows: list[tuple[Any, ...]] = []
-        lines = chunk.data.split(b"\n")
-        if lines and not lines[-1] and not chunk.truncated:
-            lines.pop()  # what follows the last newline is no line
-        offset, previous = chunk.offset, chunk.previous
-        for nth, line in enumerate(lines):
-            number = chunk.numbers[nth] if chunk.numbers else chunk.first_line + nth
-            raw = text_of(line)
-            where = (chunk.file, number, offset)
-            if chunk.truncated and nth == len(lines) - 1:
-                self.refuse(
-                    line, Violation("truncated_archive", "$", "the archive ends within this line"), where
-                )
-            elif not raw:
-                self.piece.skipped["blank_line"] += 1
-            else:
-                found, event = self.judge(raw, previous, (*where, len(line)))
+        whole = chunk.data.split(b"\n")
+        if not whole[-1] and not chunk.truncated:
+            whole.pop()  # what follows the last newline is no line
+        self.piece.lines += len(whole)
+        lines = _lines(chunk, whole)
+        complete = islice(lines, len(whole) - chunk.truncated)
+        while batch := list(islice(complete, _TOGETHER)):
+            told = [line for line in batch if line.text]
+            if len(told) < len(batch):
+                self.piece.skipped["blank_line"] += len(batch) - len(told)
+            for line, (found, event) in zip(told, self.judge(told), strict=True):
                 if isinstance(found, tuple):
                     rows.append(found)
                 elif isinstance(found, Skipped):
                     self.piece.skipped[found.code] += 1
                 else:
-                    self.refuse(line, found, where, event)
-            offset += len(line) + 1
-            previous = line
-        self.piece.lines += len(lines)
+                    self.refuse(line, found, event)
+        for cut in lines:
+            self.refuse(cut, Violation("truncated_archive", "$", "the archive ends within this line"))
         self.piece.repairs.update(self.repairs.counts)
         self.repairs.made.clear()
         return rows
+
+
+def _lines(chunk: Chunk, whole: Sequence[bytes]) -> Iterator[_Line]:
+    """Return the lines of a chunk, each with what must be known of it."""
+    offset, previous = chunk.offset, chunk.previous
+    for number, line in zip(chunk.numbers or count(chunk.first_line), whole, strict=False):
+        length = len(line)
+        yield _Line(line, text_of(line), previous, (chunk.file, number, offset, length))
+        offset += length + 1
+        previous = line
+
+
+def _too_deep(error: Exception) -> Violation:
+    if not isinstance(error, RecursionError) and "recursion" not in str(error).lower():
+        raise error
+    return Violation("too_deep", "$", "nested deeper than can be read")
 
 
 @contextmanager
