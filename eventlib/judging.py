@@ -169,12 +169,14 @@ class _Reader:
         All take a step before any takes the next: the code and the tables of all steps at once are more than a processor keeps
         at hand.
         """
-        decode, adapt, learned = self.adapter.decode, self.adapter.adapt, self.task.learned
-        records = [decode(line.text) for line in lines]
-        events: list[Any] = [
-            record if isinstance(record, Violation) else adapt(record, line.previous, learned, self.repairs)
-            for line, record in zip(lines, records, strict=True)
-        ]
+        decode = self.adapter.decode
+        events: list[Any] = [decode(line.text) for line in lines]
+        read = [place for place, record in enumerate(events) if not isinstance(record, Violation)]
+        told = [(events[place], lines[place].previous) for place in read]
+        for place, event in zip(
+            read, self.adapter.adapt_each(told, self.task.learned, self.repairs), strict=True
+        ):
+            events[place] = event
         verdicts = [self.verdict(event) if isinstance(event, dict) else (event, False) for event in events]
         rows = [
             verdict or self.row(event, line.where, minted_id=minted)

@@ -17,9 +17,10 @@ from eventlib.model import Violation
 from eventlib.sources.access_lines import USED, Request, read_line, read_record
 from eventlib.sources.base import Event, Repairs, Skipped
 from eventlib.sources.decode import decode, decode_text
+from eventlib.sources.meanings import content_of
 from eventlib.sources.reading import first_of
 from eventlib.sources.tables import Table
-from eventlib.sources.tracker import TrackerAdapter, content_of
+from eventlib.sources.tracker import Finished, TrackerAdapter
 
 __all__ = ["AccessLogAdapter"]
 
@@ -84,23 +85,22 @@ class AccessLogAdapter(TrackerAdapter):
         hits = sum(_REQUEST in record and record[_REQUEST].method is not None for record in records)
         return f"{hits} of {len(records)} lines are HTTP requests" if hits else None
 
-    def adapt(
-        self, record: Event, previous: bytes, learned: Mapping[str, Any], repairs: Repairs
-    ) -> Event | Skipped | Violation:  # the interface's
-        """Turn an agent's fetch and a visitor's page request into events, and count all else by its kind."""
+    def opened(self, record: Event, repairs: Repairs) -> Event | Skipped | Finished:
+        """Turn an agent's fetch into an event and a visitor's page request into a record, and count all else by its kind."""
         if _HEADER in record:
             return Skipped("log_header")
         request: Request = record[_REQUEST]
         if kind := _kind(request):
             return Skipped(kind)
         if classify_agent(request.agent)[0]:
-            return self._fetch(request, repairs)
+            fetch = self._fetch(request, repairs)
+            return fetch if isinstance(fetch, Skipped) else Finished(fetch)
         if kind := _unviewed(request):
             return Skipped(kind)
         if first_of(record[_LEFT], self.visitor) is None:
             engine = classify_engine(request.referrer, request.target, None)[0]
             return Skipped("no_visitor_from_ai" if engine else "no_visitor")
-        return super().adapt(self._viewed(request, record[_LEFT], repairs), previous, learned, repairs)
+        return self._viewed(request, record[_LEFT], repairs)
 
     def _fetch(self, request: Request, repairs: Repairs) -> Event | Skipped:
         """Return an agent's fetch: impersonal, so that nothing of the request is kept but what was fetched."""

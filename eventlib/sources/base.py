@@ -150,6 +150,12 @@ class Adapter(ABC):
 
     needs_first_pass: ClassVar[bool] = False
 
+    def adapt_each(
+        self, lines: Sequence[tuple[Event, bytes]], learned: Mapping[str, Any], repairs: Repairs
+    ) -> list[Event | Skipped | Violation]:
+        """Turn records, each with the raw line before it, into what `adapt` makes of them."""
+        return [self.adapt(record, previous, learned, repairs) for record, previous in lines]
+
     @abstractmethod
     def adapt(
         self, record: Event, previous: bytes, learned: Mapping[str, Any], repairs: Repairs

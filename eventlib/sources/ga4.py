@@ -8,7 +8,8 @@ differs between the streamed and the daily copy of a row.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any, ClassVar, Final, TypeGuard
 
 import orjson
@@ -30,13 +31,12 @@ _WHOLE: Final = frozenset({
 })  # fmt: skip
 """Members that are whole numbers, which `bq extract` writes as text."""
 
-_LATER: Final = (
+_LATER: Final = frozenset({
     "traffic_source", "session_traffic_source_last_click", "user_ltv", "user_first_touch_timestamp", "is_active_user",
     "event_value_in_usd",
-)  # fmt: skip
+})  # fmt: skip
 """What Google works out after the event, and has in one copy of a row and not in another."""
 
-_CLIENT: Final = ("stream_id", "user_pseudo_id", "user_id")
 _EVENT: Final = (
     "event_timestamp", "event_name", "batch_page_id", "batch_ordering_id", "batch_event_index", "event_bundle_sequence_id",
 )  # fmt: skip
@@ -51,6 +51,7 @@ _FLAT: Final = {f"privacy_info{mark}{name}": name for name in (*_CONSENT, _TRANS
 _STATES: Final = {"Yes": "granted", "No": "denied", "Unset": None, None: None}
 _DAMAGED: Final = "unreadable"
 _DEEPEST: Final = 8
+_REMEMBERED: Final = 1024
 _VIEW: Final = "page_view_id"
 _ID: Final = "minted_event_id"
 _MADE: Final = frozenset({_VIEW, "consent_mode", _ID, "uploaded_at"})
@@ -75,26 +76,28 @@ class Ga4Adapter(TrackerAdapter):
     name: ClassVar[str] = "ga4"
     derived: ClassVar[Mapping[str, frozenset[str]]] = {"*": TrackerAdapter.derived["*"] | _COLUMNS}
 
-    def adapt(
-        self, record: Event, previous: bytes, learned: Mapping[str, Any], repairs: Repairs
-    ) -> Event | Skipped | Violation:  # the interface's
-        """Turn a row into a canonical event; the id that is made here is told last: it is no conversion's own."""
-        event = super().adapt(record, previous, learned, repairs)
-        if isinstance(event, dict):
-            event["event_id"] = event["properties"].pop(_ID)
-        return event
+    def adapt_each(
+        self, lines: Sequence[tuple[Event, bytes]], learned: Mapping[str, Any], repairs: Repairs
+    ) -> list[Event | Skipped | Violation]:  # the interface's
+        """Turn rows into canonical events; the id that is made here is told last: it is no conversion's own."""
+        found = super().adapt_each(lines, learned, repairs)
+        for event in found:
+            if isinstance(event, dict):
+                event["event_id"] = event["properties"].pop(_ID)
+        return found
 
     def opened(self, record: Event, repairs: Repairs) -> Event | Skipped:
         """Unwrap a row's lists, read its consent, and make the ids that it lacks."""
         if _absent(record.get("user_pseudo_id")) and _absent(record.get("user_id")):
             return Skipped("no_visitor")
-        for name in _LATER:
-            if record.pop(name, None) is not None:
+        for name in _LATER & record.keys():
+            if record.pop(name) is not None:
                 repairs.add(_ALL, name, "worked out after the event, and not in every copy of it: not kept")
         said = _consent(_privacy(record))
-        lists = {name: _unwrapped(record.pop(name, None), name, repairs) for name in _LISTS}
-        row: Event = {**_plain(_unforged(record), repairs), **said}
-        row |= {name: held for name, held in lists.items() if held}
+        lists = [(name, _unwrapped(record.pop(name), name, repairs)) for name in _LISTS if name in record]
+        row = _plain(_unforged(record), repairs)
+        row.update(said)
+        row.update(pair for pair in lists if pair[1])
         if items := _members(row.get("items")):
             row["items"] = [_of_item(item, repairs) for item in items]
         _uploaded(row, repairs)
@@ -117,6 +120,8 @@ def _plain(held: Event, repairs: Repairs, depth: int = 0) -> Event:
     """Return an object without what says nothing, its whole numbers as such."""
     made: Event = {}
     for name, value in held.items():
+        if value is None:
+            continue
         kind = type(value)
         if kind is str:
             if value == _NOT_SET:
@@ -125,7 +130,7 @@ def _plain(held: Event, repairs: Repairs, depth: int = 0) -> Event:
                 made[name] = _whole(value) if name in _WHOLE else value
         elif kind is dict and depth < _DEEPEST:
             made[name] = _plain(value, repairs, depth + 1)
-        elif value is not None:
+        else:
             made[name] = value
     return made
 
@@ -150,7 +155,23 @@ def _unwrapped(value: object, name: str, repairs: Repairs) -> Any:
     if not pairs and (not value or isinstance(value, dict)):
         return value or {}
     made: Event = {}
-    unread = [item for item in pairs if not _took(made, item, repairs)]
+    unread = []
+    for item in pairs:
+        if type(item) is dict and type(held := item.get("value")) is dict and len(held) == 1:
+            ((kind, found),) = held.items()  # as most are
+            key = item.get("key")
+            if (
+                type(key) is str
+                and key
+                and key not in made
+                and kind in _VALUES
+                and found is not None
+                and found != _NOT_SET
+            ):
+                made[key] = _whole(found) if type(found) is str and kind == "int_value" else found
+                continue
+        if not _took(made, item, repairs):
+            unread.append(item)
     if unread or not pairs:
         repairs.add(_ALL, name, "not keys and values: kept as it is")
         made[f"unread_{name}"] = unread or value
@@ -199,14 +220,16 @@ def _consent(info: object) -> Event:
         return {}
     if not isinstance(info, dict):
         return {"consent_mode": dict.fromkeys(("analytics_storage", "ad_storage"), _DAMAGED)}
-    said = {
-        _CONSENT.get(name, "unknown"): _state(state) if name in _CONSENT or state is None else _DAMAGED
-        for name, state in info.items()
-        if name != _TRANSIENT
-    }
-    spoken = {name: state for name, state in said.items() if state}
-    kept: Event = {_TRANSIENT: info[_TRANSIENT]} if _TRANSIENT in info else {}
-    return {**kept, "consent_mode": spoken} if spoken else kept
+    kept: Event = {}
+    spoken: dict[str, str] = {}
+    for name, state in info.items():
+        if name == _TRANSIENT:
+            kept[_TRANSIENT] = state
+        elif said := _state(state) if name in _CONSENT or state is None else _DAMAGED:
+            spoken[_CONSENT.get(name, "unknown")] = said
+    if spoken:
+        kept["consent_mode"] = spoken
+    return kept
 
 
 def _state(value: object) -> str | None:
@@ -235,31 +258,31 @@ def _count(value: object) -> TypeGuard[int]:
 def _minted(row: Event, repairs: Repairs) -> None:
     """Make the ids of the event and of the page view that it belongs to."""
     params = held if isinstance(held := row.get("event_params"), dict) else {}
-    client = _scalars(row, _CLIENT)
-    event = _scalars(row, _EVENT)
     if _ID in params:
         params[f"ga4_{_ID}"] = params.pop(_ID)
-    row[_ID] = _digest([client, event, params])
-    (page,), (session, address) = (
-        _scalars(row, ("batch_page_id",)),
-        _scalars(params, ("ga_session_id", "page_location")),
-    )
+    get = row.get
+    client = [get("stream_id"), get("user_pseudo_id"), get("user_id")]
+    row[_ID] = _digest([*client, *map(get, _EVENT), params])
     if _VIEW in params:
         return
+    page, session, address = get("batch_page_id"), params.get("ga_session_id"), params.get("page_location")
     if address is None or (page is None and session is None):
-        if row.get("event_name") == "page_view":
+        if get("event_name") == "page_view":
             row[_VIEW] = row[_ID]
         return
     if page is None:
         repairs.add(_ALL, _VIEW, "session and address stand for it: later views of the page are the same one")
-    row[_VIEW] = _digest(
-        [client, "session" if page is None else "page", session if page is None else page, address]
-    )
+    row[_VIEW] = _view_id(*map(_scalar, (*client, page, session if page is None else None, address)))
 
 
-def _scalars(row: Event, names: tuple[str, ...]) -> list[object]:
-    values = map(row.get, names)
-    return [value if type(value) in _SCALARS else None for value in values]
+def _scalar(value: object) -> object:
+    return value if type(value) in _SCALARS else None
+
+
+@lru_cache(_REMEMBERED, typed=True)
+def _view_id(*parts: object) -> str:
+    """Name a page view, as many of its events in turn ask for it."""
+    return _digest([*parts])
 
 
 def _digest(parts: list[Any]) -> str:

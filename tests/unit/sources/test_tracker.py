@@ -16,9 +16,10 @@ from eventlib.errors import BadCallError
 from eventlib.model import Violation
 from eventlib.schema import registry
 from eventlib.sources import ADAPTERS, Repairs, Skipped, adapter, detect, known_adapter
+from eventlib.sources.meanings import content_of
 from eventlib.sources.reading import UnreadableError, read_time
 from eventlib.sources.segment import RudderStackAdapter
-from eventlib.sources.tracker import TrackerAdapter, content_of
+from eventlib.sources.tracker import TrackerAdapter
 from eventlib.sources.vocabulary import same_name, wanted
 
 SHOP = """
