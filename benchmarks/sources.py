@@ -10,6 +10,7 @@ import statistics
 import sys
 import tempfile
 import time
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,14 +18,23 @@ import orjson
 
 import eventlib as el
 from benchmarks.measure import machine
+from benchmarks.wide_sources import access_combined, access_json, wide_ga4, wide_posthog, wide_snowplow
 from eventlib import rows
 from eventlib.schema import registry
 from eventlib.simulate import simulate
 from eventlib.sources import records_of
 from eventlib.sources.files import chunks
 from eventlib.sources.native import NativeAdapter
-from tests.foreign import FORMATS, foreign_log
+from tests.foreign import FORMATS
 
+LOGS: Final[Mapping[str, Callable[[dict[str, Any]], Any]]] = {
+    **FORMATS,
+    "posthog of a browser": wide_posthog,
+    "snowplow of a browser": wide_snowplow,
+    "ga4 of a site": wide_ga4,
+    "access log, combined": access_combined,
+    "access log, JSON": access_json,
+}
 LIMIT: Final = 1 / 3
 REPEATS: Final = 5
 
@@ -37,6 +47,11 @@ def valid_events(folder: Path, count: int) -> list[dict[str, Any]]:
     lines = (line for path in paths for chunk in chunks(path, 0) for line in chunk.data.splitlines())
     found = records_of(kind, lines)
     return [one for one in found if registry().judge(one) is None and one.get("anonymous_id")]
+
+
+def log_of(records: Iterable[Any]) -> bytes:
+    """Return records as the lines of a log."""
+    return b"".join((one if isinstance(one, bytes) else orjson.dumps(one)) + b"\n" for one in records)
 
 
 def spent(path: Path) -> float:
@@ -60,9 +75,9 @@ def main(count: int = 40_000) -> None:
         )
         print("|---|---:|---:|---:|---:|")
         of_native = native.stat().st_size / len(events)
-        for name in FORMATS:
-            path = Path(folder) / f"{name}.{'tsv' if name == 'snowplow' else 'json'}"
-            path.write_bytes(foreign_log(events, name))
+        for name, written in LOGS.items():
+            path = Path(folder) / f"{name.replace(' ', '-').replace(',', '')}.log"
+            path.write_bytes(log_of(map(written, events)))
             taken, ratios = [], []
             for _ in range(REPEATS):
                 before, own, after = spent(native), spent(path), spent(native)
