@@ -30,7 +30,8 @@ class Envelope:
         self.plan = [
             (*_split(field.target), field.alternatives, field.reader, field.keep) for field in table.fields
         ]
-        self.implied, self.personal = Places(table.implied), Places(table.personal)
+        self.personal = frozenset(table.personal)
+        self.unkept = Places([*table.implied, *table.personal])
 
     def event(self, record: Event, scope: str, repairs: Repairs) -> Event:  # noqa: C901  # calls for its parts would cost as much as they do
         """Take out of a record what has a place of its own in the canonical event."""
@@ -66,10 +67,8 @@ class Envelope:
 
     def left(self, record: Event, scope: str, repairs: Repairs) -> Event:
         """Return what has no place as properties: the tracker's own properties, and all else under its name."""
-        for route in self.implied.of(record):
-            take(record, route)
-        for route in self.personal.of(record):
-            if found(record, route) is not None:
+        for route in self.unkept.of(record):
+            if route in self.personal and found(record, route) is not None:
                 repairs.add(scope, ".".join(route), NOT_KEPT)
             take(record, route)
         forget(record, scope, repairs)

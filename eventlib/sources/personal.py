@@ -37,7 +37,7 @@ def forget(record: Event, scope: str, repairs: Repairs) -> None:
             if not _HARMLESS.issuperset(held):
                 for name in [name for name in held if _is_personal(name)]:
                     if held.pop(name) is not None:
-                        repairs.add(scope, _plain(name), NOT_KEPT)
+                        repairs.add(scope, "(names)" if "@" in name else _plain(name), NOT_KEPT)
             places: Iterable[Any] = held.keys() - _IDENTIFIERS if "identifiers" in held else held
         else:
             places = range(len(held))
@@ -58,7 +58,7 @@ def _plain(name: str) -> str:
 def _is_personal(name: str) -> bool:
     if name in _HARMLESS:
         return False
-    found_so = len(name) < 64 and _plain(name) in _PERSONAL
+    found_so = (len(name) < 64 and _plain(name) in _PERSONAL) or mask_emails(name) != name
     if not found_so and len(_HARMLESS) < _REMEMBERED and len(name) < 64:
         _HARMLESS.add(name)
     return found_so

@@ -166,6 +166,36 @@ def test_members_of_the_same_name_do_not_overwrite_each_other(shop):
     assert event["properties"] == {"shelf": "left", "shop_shelf": "top"}
 
 
+def test_a_name_under_which_a_taken_one_would_stand_is_not_overwritten_either(shop):
+    outside = {"shelf": "top", "shop_shelf": "far", "shop_shop_shelf": "off"}
+    event, repairs = adapted(
+        shop, record("other", **outside, details={"shelf": "left", "shop_shelf": "right"})
+    )
+    assert sorted(event["properties"].values()) == ["far", "left", "off", "right", "top"]
+    assert event["properties"] | {"shelf": "left", "shop_shelf": "right"} == event["properties"]
+    assert repairs["(other events)", "properties"] == ("a name was taken: kept with shop_ before it", 2)
+
+
+def test_records_read_together_are_what_they_are_alone(shop):
+    records = [
+        record(page="https://shop.example/a"),
+        record("ada@shop.example bought"),
+        record("stayed", details={"view": "p-1", "seconds_active": 3}),
+        record("other", details={"e-mail": "a@b.example"}),
+    ]
+    alone, together = Repairs(), Repairs()
+    each = [shop.adapt(orjson.loads(orjson.dumps(one)), b"", {}, alone) for one in records]
+    assert shop.adapt_each([(one, b"") for one in records], {}, together) == each
+    assert together.counts == alone.counts
+    assert [type(one) for one in each] == [dict, Violation, dict, dict]
+
+
+def test_a_name_of_a_property_that_is_an_address_is_not_kept(shop):
+    event, repairs = adapted(shop, record("other", details={"votes": {"ann@mail.example": 1, "@type": "x"}}))
+    assert event["properties"] == {"votes": {"@type": "x"}}
+    assert repairs["(other events)", "(names)"] == ("says who or where somebody is: not kept", 1)
+
+
 def test_what_says_who_somebody_is_is_not_kept_at_any_depth(shop):
     inside = {"e-mail": "a@b.example", "IP_Address": "192.0.2.1", "kept": 1}
     event, repairs = adapted(
