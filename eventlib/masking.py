@@ -10,10 +10,12 @@ from __future__ import annotations
 import html
 import re
 import unicodedata
+from collections.abc import Callable
+from functools import lru_cache
 from typing import Final
 from urllib.parse import unquote, urlsplit, urlunsplit
 
-__all__ = ["CONTROLS", "clean", "clean_id", "is_card", "mask_emails", "mask_text", "mask_url"]
+__all__ = ["CONTROLS", "clean", "clean_id", "is_card", "mask_emails", "mask_text", "mask_url", "mask_values"]
 
 CONTROLS: Final = re.compile(
     # C0 but tab and newline, DEL and C1, then the characters that reorder, hide or tag text
@@ -32,6 +34,7 @@ _LONGEST: Final = 20_000
 _URL: Final = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]{0,30}://[^\s<>\"'`]+")
 _QUERY: Final = re.compile(r"[?#;][^\s?#;=<>\"'`]{1,64}=[^\s<>\"'`]*")
 _UTM: Final = re.compile(r"utm_\w{1,30}=.*", re.IGNORECASE | re.DOTALL)
+_PAIR: Final = re.compile(r"(?P<name>[^=&;#]*=)?(?P<value>[^&;#]+)")
 _LOCAL: Final = r"\w.!$%&'*+^`{|}~-"
 _EMAIL: Final = re.compile(
     rf"(?:(?<![{_LOCAL}])[{_LOCAL}]++|\"[^\"\r\n]{{1,64}}\")@(?:[\w-]++(?:\.[\w-]++)++|\[[\d.:a-fA-F]{{3,45}}\])"
@@ -182,6 +185,48 @@ def mask_url(url: str) -> str:
             return masked
         url = masked
     return _MARK
+
+
+def mask_values(url: str) -> str:
+    """Mask what says who somebody is in the parts of an address's path and in the values of its query; all else stays.
+
+    Unlike `mask_url`, it keeps what tells pages apart: identifiers in paths, and queries that are plain.
+
+    Examples
+    --------
+    >>> mask_values("/guide?page=2&id=4711&mail=ann%40mail.example")
+    '/guide?page=2&id=4711&mail=[masked]'
+    >>> mask_values("https://www.example.org/u/ann@mail.example/guide")
+    'https://www.example.org/u/[masked]/guide'
+    """
+    if not any(mark in url for mark in "@%?;="):
+        return url
+    path, mark, query = url.partition("?")
+    return "/".join(map(_mask_segment, path.split("/"))) + mark + _PAIR.sub(_mask_pair, query)
+
+
+def _mask_segment(text: str) -> str:
+    segment, mark, parameters = text.partition(";")
+    return (_MARK if _hides(segment, mask_emails) else segment) + mark + _PAIR.sub(_mask_pair, parameters)
+
+
+def _mask_pair(match: re.Match[str]) -> str:
+    return _masked_pair(match["name"] or "", match["value"])
+
+
+@lru_cache(4096)
+def _masked_pair(name: str, value: str) -> str:
+    """Mask a value, and its name where that is an address; a number is a telephone number only where it is written as one."""
+    counts = value.isascii() and value.isdecimal() and not is_card(value)
+    secret = _TOKEN.sub(_mask_token, name + value) != name + value
+    told = secret or (not counts and _hides(value, _mask_plain))
+    return f"{f'{_MARK}=' if _hides(name, mask_emails) else name}{_MARK if told else value}"
+
+
+def _hides(text: str, mask: Callable[[str], str]) -> bool:
+    """Return whether a mask finds something in a text, or in what it is once its wrapping is undone."""
+    read = _as_read(text)
+    return read is None or mask(text) != text or mask(read) != read
 
 
 def _mask_query(match: re.Match[str]) -> str:

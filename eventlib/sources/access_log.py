@@ -13,6 +13,7 @@ from typing import Any, ClassVar, Final
 
 from eventlib.geo.traffic import classify_agent, classify_engine
 from eventlib.geo.verification import ADDRESS
+from eventlib.masking import mask_values
 from eventlib.model import Violation
 from eventlib.sources.access_lines import USED, Request, read_line, read_record
 from eventlib.sources.base import Event, Repairs, Skipped
@@ -106,7 +107,9 @@ class AccessLogAdapter(TrackerAdapter):
         """Return an agent's fetch: impersonal, so that nothing of the request is kept but what was fetched."""
         if request.status is None or not 100 <= request.status <= 599:
             return Skipped("request_failed")
-        url = _address(request, repairs)
+        whole = _address(request, repairs)
+        if (url := mask_values(whole)) != whole:  # for no consent is asked for it
+            repairs.add("agent_fetch", "url", "says who somebody is in a part of it: masked")
         told = {
             "observation": "owned",
             "url": url,

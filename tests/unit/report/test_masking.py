@@ -151,3 +151,43 @@ def test_no_cell_of_a_csv_is_a_formula(text):
     cell = str(safe.csv_cell(text))
     assert not cell.lstrip().startswith(("=", "+", "-", "@", "\0"))
     assert not cell.startswith(("\t", "\r", "\n"))
+
+
+@pytest.mark.parametrize(
+    ("url", "masked"),
+    [
+        ("/a?x=ann%40mail.example;b=1&c", "/a?x=[masked];b=1&c"),
+        ("/u/ann%2540mail.example/x", "/u/[masked]/x"),
+        ("/a?ann@mail.example=1", "/a?[masked]=1"),
+        ("/a?token=1234567890&page=2", "/a?token=[masked]&page=2"),
+        ("/a?tel=%2B4915123456789", "/a?tel=[masked]"),
+        ("/a?card=4111111111111111", "/a?card=[masked]"),
+        ("/a;jsessionid=AB12CD34EF56AB12CD34EF56AB12CD34?x=1", "/a;jsessionid=[masked]?x=1"),
+        ("/a?q=ann(at)mail(dot)example", "/a?q=[masked]"),
+    ],
+)
+def test_parts_of_an_address_that_tell_on_somebody_are_masked(url, masked):
+    assert masking.mask_values(url) == masked
+    assert masking.mask_values(masked) == masked
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "/guide",
+        "/a?id=8715946355320",
+        "/p/9f8e7d6c5b4a39281706f5e4d3c2b1a0",
+        "/@user/post?d=2026-10-03T08:15:30Z",
+        "/a?u=3460ebf6-0000-4abd-83e3-3bde0ab486a5&&q=heat%20pumps",
+        "/%zz?%zz=%zz",
+        "/%E4%B8%AD?q=%E6%96%87",
+        "",
+    ],
+)
+def test_an_address_that_tells_on_nobody_stays_as_it_is(url):
+    assert masking.mask_values(url) == url
+
+
+@given(st.text(alphabet="/?&=;%@.a1-", max_size=40))
+def test_masking_an_address_twice_is_masking_it_once(url):
+    assert masking.mask_values(masking.mask_values(url)) == masking.mask_values(url)

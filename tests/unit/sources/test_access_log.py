@@ -62,6 +62,18 @@ def test_an_agents_fetch_holds_what_was_fetched_and_nothing_else():
     }  # fmt: skip
 
 
+def test_what_an_agent_fetched_tells_on_nobody(tmp_path: Path):
+    private = combined(request="GET /u/ann%40mail.example?token=1234567890&page=2 HTTP/1.1")
+    event = adapt(private)
+    assert isinstance(event, dict)
+    assert event["properties"]["url"] == "/u/[masked]?token=[masked]&page=2"
+    assert event["properties"]["content_id"] == "/u/[masked]"
+    log = read(tmp_path / "access.log", private)
+    assert [(row["field"], row["rows"]) for row in log.log.repairs if row["scope"] == "agent_fetch"] == [
+        ("url", 1)
+    ]
+
+
 def test_the_address_verifies_and_is_dropped(tmp_path: Path):
     log = read(tmp_path / "access.log", combined(), combined())
     assert log.events["agent"].tolist() == ["GPTBot", "GPTBot"]
