@@ -221,8 +221,9 @@ def _privacy(record: Event) -> object:
     whole = record.pop("privacy_info", None)
     if record.keys().isdisjoint(_FLAT):
         return whole
-    split = {_FLAT[name]: record.pop(name) for name in _FLAT.keys() & record.keys()}
-    return split if whole is None else [whole, split]  # said twice: damage
+    names = _FLAT.keys() & record.keys()
+    split = {_FLAT[name]: record.pop(name) for name in names}
+    return split if whole is None and len(split) == len(names) else [whole, split]  # said twice: damage
 
 
 def _consent(info: object) -> Event:

@@ -176,6 +176,17 @@ def test_consent_in_columns_that_were_flattened_is_read(mark: str):
     assert set(twice["consent"]["google"].values()) == {"unreadable"}
 
 
+@pytest.mark.parametrize("marks", ["._", "_."])
+def test_consent_in_columns_that_say_it_twice_is_damage(marks: str):
+    said = {
+        f"privacy_info{mark}analytics_storage": state
+        for mark, state in zip(marks, ("Yes", "No"), strict=True)
+    }
+    record = {**row(), **said}
+    del record["privacy_info"]
+    assert set(adapt(record)[0]["consent"]["google"].values()) == {"unreadable"}
+
+
 def test_a_row_cannot_bring_its_own_consent():
     event, _ = adapt(
         row(privacy_info=None, consent_mode={"analytics_storage": "granted"}, minted_event_id="e-1")
