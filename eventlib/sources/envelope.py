@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Container, Iterable
 from typing import Any, Final
 
 from eventlib.sources.base import Event, Repairs
 from eventlib.sources.personal import NOT_KEPT, forget
-from eventlib.sources.reading import Places, UnreadableError, found, take
+from eventlib.sources.reading import Places, Route, UnreadableError, found, take
 from eventlib.sources.tables import Table
+from eventlib.sources.vocabulary import joins
 
 __all__ = ["TAKEN", "Envelope", "free_name"]
 
@@ -65,13 +66,28 @@ class Envelope:
         _complete(event, repairs)
         return event
 
-    def left(self, record: Event, scope: str, repairs: Repairs) -> Event:
-        """Return what has no place as properties: the tracker's own properties, and all else under its name."""
+    def left(self, record: Event, scope: str, repairs: Repairs, links: Iterable[Route] = ()) -> Event:
+        """Return what has no place as properties: the tracker's own properties, and all else under its name.
+
+        Parameters
+        ----------
+        record
+            What is left of a record.
+        scope
+            Of repairs.
+        repairs
+            Where they are counted.
+        links
+            Where the event has ids that it joins: they become pseudonyms (S2.9), and masked they would join strangers.
+        """
         for route in self.unkept.of(record):
             if route in self.personal and found(record, route) is not None:
                 repairs.add(scope, ".".join(route), NOT_KEPT)
             take(record, route)
+        aside = self._aside(record, links) if links else ()
         forget(record, scope, repairs)
+        for holder, name, ids in aside:
+            holder[name] = ids
         properties: Event = {}
         for route in self.table.properties:
             held = found(record, route)
@@ -85,6 +101,17 @@ class Envelope:
         }
         self._join(properties, told, scope, repairs)
         return properties
+
+    def _aside(self, record: Event, links: Iterable[Route]) -> list[tuple[Event, str, Any]]:
+        """Take out the ids that an event joins, as far as they can be read; return where each stood."""
+        taken: list[tuple[Event, str, Any]] = []
+        for outer in ((), *self.table.properties):
+            for *inner, name in links:
+                at = (*outer, *inner)
+                holder = found(record, at) if at else record
+                if type(holder) is dict and name in holder and joins(holder[name]):
+                    taken.append((holder, name, holder.pop(name)))
+        return taken
 
     def _join(self, properties: Event, more: Event, scope: str, repairs: Repairs) -> None:
         """Keep values under their own names, but for those that are taken."""

@@ -16,6 +16,7 @@ import orjson
 
 from eventlib.model import Violation
 from eventlib.sources.base import Event, Repairs, Skipped
+from eventlib.sources.envelope import free_name
 from eventlib.sources.reading import UnreadableError, read_time
 from eventlib.sources.tracker import TrackerAdapter
 
@@ -57,7 +58,7 @@ _ID: Final = "minted_event_id"
 _MADE: Final = frozenset({_VIEW, "consent_mode", _ID, "uploaded_at"})
 _LISTS: Final = ("event_params", "user_properties")
 _SET_AT: Final = "set_timestamp_micros"
-_SCALARS: Final = frozenset({str, int, float})
+_SCALARS: Final = frozenset({str, int})
 _READ_AS_ABSENT: Final = "(not set) read as absent"
 _NAMED: Final = frozenset(
     {"string_value", "transaction_id", "country", "region", "item_id", "item_name", "currency"}
@@ -83,7 +84,7 @@ class Ga4Adapter(TrackerAdapter):
         found = super().adapt_each(lines, learned, repairs)
         for event in found:
             if isinstance(event, dict):
-                event["event_id"] = event["properties"].pop(_ID)
+                event["event_id"] = event["properties"].pop(_ID, None)
         return found
 
     def opened(self, record: Event, repairs: Repairs) -> Event | Skipped:
@@ -109,7 +110,11 @@ def _unforged(record: Event) -> Event:
     """Return a row whose own members cannot pass for what is made here."""
     if record.keys().isdisjoint(_MADE):
         return record
-    return {f"ga4_{name}" if name in _MADE else name: value for name, value in record.items()}
+    return {_free(name, record) if name in _MADE else name: value for name, value in record.items()}
+
+
+def _free(name: str, taken: Event) -> str:
+    return free_name(name, Ga4Adapter.name, taken)
 
 
 def _absent(value: object) -> bool:
@@ -131,8 +136,13 @@ def _plain(held: Event, repairs: Repairs, depth: int = 0) -> Event:
         elif kind is dict and depth < _DEEPEST:
             made[name] = _plain(value, repairs, depth + 1)
         else:
-            made[name] = value
+            made[name] = _exact(value) if kind is float and name in _WHOLE else value
     return made
+
+
+def _exact(value: float) -> float:
+    """Return a whole number as such: columns with gaps hold 12 as 12.0."""
+    return int(value) if value.is_integer() and abs(value) < 2**53 else value
 
 
 def _whole(text: str) -> int | str:
@@ -174,7 +184,8 @@ def _unwrapped(value: object, name: str, repairs: Repairs) -> Any:
             unread.append(item)
     if unread or not pairs:
         repairs.add(_ALL, name, "not keys and values: kept as it is")
-        made[f"unread_{name}"] = unread or value
+        left = f"unread_{name}"
+        made[_free(left, made) if left in made else left] = unread or value
     return made
 
 
@@ -210,8 +221,9 @@ def _privacy(record: Event) -> object:
     whole = record.pop("privacy_info", None)
     if record.keys().isdisjoint(_FLAT):
         return whole
-    split = {_FLAT[name]: record.pop(name) for name in _FLAT.keys() & record.keys()}
-    return split if whole is None else [whole, split]  # said twice: damage
+    names = _FLAT.keys() & record.keys()
+    split = {_FLAT[name]: record.pop(name) for name in names}
+    return split if whole is None and len(split) == len(names) else [whole, split]  # said twice: damage
 
 
 def _consent(info: object) -> Event:
@@ -259,31 +271,39 @@ def _minted(row: Event, repairs: Repairs) -> None:
     """Make the ids of the event and of the page view that it belongs to."""
     params = held if isinstance(held := row.get("event_params"), dict) else {}
     if _ID in params:
-        params[f"ga4_{_ID}"] = params.pop(_ID)
+        params[_free(_ID, params)] = params.pop(_ID)
     get = row.get
     client = [get("stream_id"), get("user_pseudo_id"), get("user_id")]
     row[_ID] = _digest([*client, *map(get, _EVENT), params])
     if _VIEW in params:
         return
-    page, session, address = get("batch_page_id"), params.get("ga_session_id"), params.get("page_location")
+    told = get("batch_page_id"), params.get("ga_session_id"), params.get("page_location")
+    page, session, address = map(_scalar, told)
     if address is None or (page is None and session is None):
         if get("event_name") == "page_view":
             row[_VIEW] = row[_ID]
         return
     if page is None:
         repairs.add(_ALL, _VIEW, "session and address stand for it: later views of the page are the same one")
-    row[_VIEW] = _view_id(*map(_scalar, (*client, page, session if page is None else None, address)))
+    row[_VIEW] = _view_id(*map(_scalar, client), page, session if page is None else None, address)
 
 
-def _scalar(value: object) -> object:
-    return value if type(value) in _SCALARS else None
+def _scalar(value: Any) -> object:
+    """Return a text or a number, None of all else; 0.0 and -0.0 are remembered as one, and so are one number."""
+    kind = type(value)
+    return _exact(value) if kind is float else value if kind in _SCALARS else None
 
 
 @lru_cache(_REMEMBERED, typed=True)
-def _view_id(*parts: object) -> str:
+def _view_id(*parts: object) -> str | None:
     """Name a page view, as many of its events in turn ask for it."""
     return _digest([*parts])
 
 
-def _digest(parts: list[Any]) -> str:
-    return "ga4-" + hashlib.sha256(orjson.dumps(parts, option=orjson.OPT_SORT_KEYS)).hexdigest()[:32]
+def _digest(parts: list[Any]) -> str | None:
+    """Return an id made of parts; None where they are nested deeper than can be written, which the verdict tells."""
+    try:
+        written = orjson.dumps(parts, option=orjson.OPT_SORT_KEYS)
+    except orjson.JSONEncodeError:
+        return None
+    return "ga4-" + hashlib.sha256(written).hexdigest()[:32]

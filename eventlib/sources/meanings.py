@@ -11,7 +11,7 @@ from eventlib.sources.base import Event, Repairs
 from eventlib.sources.envelope import TAKEN, free_name
 from eventlib.sources.reading import Reader, Route, UnreadableError, first_of, take
 from eventlib.sources.tables import Meaning, Table
-from eventlib.sources.vocabulary import Wanted, same_name, wanted
+from eventlib.sources.vocabulary import LINK, LINKED, Wanted, same_name, wanted
 
 __all__ = ["VIEWED", "Meanings", "content_of"]
 
@@ -115,6 +115,13 @@ class Meanings:
                 properties[free_name(target, source, properties, made)] = held
         properties.update(made)
         return event_name, properties
+
+    def links(self, name: Any) -> tuple[Route, ...]:
+        """Return where events of a name have ids that they join; nowhere, unless that is what they mean."""
+        plan = self._plan(name) if isinstance(name, str) else None
+        if plan is None or plan.meaning.event_name != LINK:
+            return ()
+        return (*plan.meaning.properties.get(LINKED, ()), (LINKED,))
 
     def _plan(self, name: str) -> _Plan | None:
         """Return how events of a name are read, made once for each of the first few thousand names."""

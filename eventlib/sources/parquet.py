@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from eventlib.errors import BadCallError
+from eventlib.sources.decode import lossless
 
 __all__ = ["PARTITION", "parquet_lines"]
 
@@ -23,6 +24,10 @@ _PARTITIONED: Final = frozenset({"event_name", "schema_version", "source", "chan
 _BATCH_ROWS: Final = 10_000
 _NO_VALUE: Final = (ValueError, OverflowError, KeyError)
 """What Arrow raises of text that is not UTF-8, of a time that Python has not, and of an unknown zone."""
+
+
+class _Json(bytes):
+    """A JSON text that becomes part of its line as it stands."""
 
 
 def parquet_lines(path: Path) -> Iterator[bytes]:
@@ -98,10 +103,14 @@ def _value(scalar: pa.Scalar) -> Any:
 def _json_line(row: dict[str, Any]) -> bytes:
     """Return a row as its line; bytes that are not UTF-8 stand in it as they are, for the verdict to find."""
     try:
-        return orjson.dumps(row, default=_as_text) + b"\n"
+        return orjson.dumps(row, default=_as_json) + b"\n"
     except orjson.JSONEncodeError:
         text = json.dumps(row, default=_as_text, ensure_ascii=False)
         return text.encode("utf-8", "surrogateescape") + b"\n"
+
+
+def _as_json(value: Any) -> orjson.Fragment | str:
+    return orjson.Fragment(bytes(value)) if type(value) is _Json else _as_text(value)
 
 
 def _as_text(value: Any) -> str:
@@ -119,13 +128,20 @@ def _partition_values(path: Path, names: set[str]) -> dict[str, str]:
     }
 
 
+def _read_text(text: str | bytes) -> Any:
+    """Return the value of a JSON text; of one in which reading would lose something, the text as it is, for the verdict to find."""
+    try:
+        value = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return text  # a text is no object
+    raw = text.encode() if isinstance(text, str) else text
+    return value if value is None or lossless(raw) is not None else _Json(raw.replace(b"\n", b" "))
+
+
 def _row(row: dict[str, Any]) -> dict[str, Any]:
     for name in ("properties", "consent", "context"):
         if isinstance(row.get(name), str | bytes):
-            try:
-                row[name] = orjson.loads(row[name])
-            except orjson.JSONDecodeError:
-                continue  # the verdict names it: a text is not an object
+            row[name] = _read_text(row[name])
     times = {
         name: row[name].isoformat()
         for name in ("occurred_at", "sent_at", "received_at")

@@ -15,8 +15,6 @@ NOT_KEPT: Final = "says who or where somebody is: not kept"
 _REMEMBERED: Final = 4096
 _HARMLESS: Final[set[str]] = set()
 """Names that were looked at and say nothing of the kind, as far as there is room to remember them."""
-_IDENTIFIERS: Final = frozenset({"identifiers"})
-"""What becomes pseudonyms (S2.9): masked, it would link nobody."""
 _PERSONAL: Final = frozenset({
     "ip", "ipaddress", "useripaddress", "remoteip", "clientip", "remoteaddr", "requestip", "email", "emailaddress", "phone",
     "phonenumber", "mobilephone", "firstname", "lastname", "fullname", "birthday", "dateofbirth", "street", "streetaddress",
@@ -38,7 +36,7 @@ def forget(record: Event, scope: str, repairs: Repairs) -> None:
                 for name in [name for name in held if _is_personal(name)]:
                     if held.pop(name) is not None:
                         repairs.add(scope, "(names)" if "@" in name else _plain(name), NOT_KEPT)
-            places: Iterable[Any] = held.keys() - _IDENTIFIERS if "identifiers" in held else held
+            places: Iterable[Any] = held
         else:
             places = range(len(held))
         for place in places:

@@ -54,7 +54,7 @@ class Signals:
             return
         held = {str(key).casefold(): value for key, value in data.items()} if isinstance(data, dict) else {}
         name, value = held.get("name"), held.get("value")
-        if not isinstance(name, str):
+        if not isinstance(name, str) or len(held) < len(data):  # said twice, in other letters
             self.strings.setdefault("tcf", set()).add("unreadable")
             return
         name = name.strip().casefold()

@@ -110,7 +110,8 @@ class TrackerAdapter(Adapter):
         for one in going:
             one.event = self.envelope.event(one.record, one.scope, repairs)
         for one in going:
-            one.properties = self.envelope.left(one.record, one.scope, repairs)
+            links = self.meanings.links(one.name)
+            one.properties = self.envelope.left(one.record, one.scope, repairs, links)
         for one in going:
             meant = self.meanings.of(one.name, one.scope, one.properties, one.event, repairs)
             one.event["event_name"], one.event["properties"] = meant

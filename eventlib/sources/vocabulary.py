@@ -14,7 +14,11 @@ from eventlib.resources import schemas_dir
 from eventlib.sources.decode import lossless
 from eventlib.sources.reading import READERS, Reader, UnreadableError
 
-__all__ = ["Wanted", "same_name", "wanted"]
+__all__ = ["LINK", "LINKED", "Wanted", "joins", "same_name", "wanted"]
+
+LINK: Final = "identity_link"
+LINKED: Final = "identifiers"
+"""The event that joins ids, and its property that holds them."""
 
 _OF_TYPE: Final = {"string": "text", "integer": "integer", "number": "number", "boolean": "boolean"}
 
@@ -45,6 +49,22 @@ def wanted(event_name: str) -> Wanted | None:
     schema = json.loads(newest.read_text(encoding="utf-8"))
     readers = {name: _reader(described) for name, described in schema["properties"].items()}
     return Wanted(frozenset(schema.get("required", ())), readers)
+
+
+def joins(value: object) -> bool:
+    """Tell whether a value is ids that an `identity_link` joins, each with its namespace and nothing else.
+
+    Examples
+    --------
+    >>> joins([{"namespace": "email", "value": "a@example.org"}]), joins(["a@example.org"]), joins({"email": "a@example.org"})
+    (True, False, False)
+    """
+    asked = wanted(LINK)
+    try:
+        ids = asked.readers[LINKED](value)[0] if asked else ()
+    except UnreadableError:
+        return False
+    return all(type(one) is dict and one.keys() == {"namespace", "value"} for one in ids)
 
 
 def _holder(kind: type) -> Reader:

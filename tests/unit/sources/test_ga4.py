@@ -17,7 +17,7 @@ import eventlib as el
 from eventlib.api import ReadLog
 from eventlib.consent.decoders import InvalidSignalError, decode_google
 from eventlib.sources import Repairs, Skipped, detect
-from eventlib.sources.ga4 import Ga4Adapter
+from eventlib.sources.ga4 import Ga4Adapter, _view_id
 
 TIME = 1_791_000_000_000_000
 PAGE = "https://www.example.org/guide?utm_source=chatgpt.com"
@@ -174,6 +174,17 @@ def test_consent_in_columns_that_were_flattened_is_read(mark: str):
     assert not any(name.startswith("privacy_info") for name in event["properties"])
     twice, _ = adapt({**row(), **flat})
     assert set(twice["consent"]["google"].values()) == {"unreadable"}
+
+
+@pytest.mark.parametrize("marks", ["._", "_."])
+def test_consent_in_columns_that_say_it_twice_is_damage(marks: str):
+    said = {
+        f"privacy_info{mark}analytics_storage": state
+        for mark, state in zip(marks, ("Yes", "No"), strict=True)
+    }
+    record = {**row(), **said}
+    del record["privacy_info"]
+    assert set(adapt(record)[0]["consent"]["google"].values()) == {"unreadable"}
 
 
 def test_a_row_cannot_bring_its_own_consent():
@@ -339,3 +350,74 @@ def test_half_a_record_is_refused_or_read(raw: bytes):
     record = Ga4Adapter().decode(raw)
     if isinstance(record, dict):
         assert isinstance(Ga4Adapter().adapt(record, b"", {}, Repairs()), dict | Skipped)
+
+
+def _is_written(value: object) -> bool:
+    try:
+        return bool(orjson.dumps(value))
+    except orjson.JSONEncodeError:
+        return False
+
+
+@pytest.mark.parametrize("depth", range(246, 258))
+def test_a_row_nested_too_deep_takes_no_other_with_it(tmp_path: Path, depth: int):
+    inside: Any = 1
+    for _ in range(depth):
+        inside = [inside]
+    rows = [
+        row(batch=1),
+        row(batch=2, event_params=inside),
+        row(batch=3, event_params=[{"key": inside}]),
+        row(batch=4),
+    ]
+    (tmp_path / "ga4.json").write_bytes(
+        b"".join(orjson.dumps(one) + b"\n" for one in rows if _is_written(one))
+    )
+    found = el.read(tmp_path / "ga4.json", source="ga4")
+    assert set(found.quarantine["code"]) <= {"too_deep"}
+    assert found.ledger.rows_out >= 2
+
+
+def test_what_is_no_number_and_no_text_stands_for_no_page():
+    none: tuple[object, ...] = ({}, [])
+    told = [adapt(row("scroll", params={"page_location": held}))[0]["properties"] for held in none]
+    assert not any("page_view_id" in properties for properties in told)
+    views = [
+        adapt(row(params={"page_location": {"a": time}}, event_timestamp=str(time)))[0]
+        for time in (TIME, TIME + 1)
+    ]
+    assert len({view["properties"]["page_view_id"] for view in views}) == 2
+
+
+def test_whole_numbers_make_one_id_however_they_are_written():
+    told = [adapt(row(batch_page_id=held, batch_ordering_id=held))[0] for held in (12, 12.0, "12")]
+    assert len({event["event_id"] for event in told}) == 1
+    assert len({event["properties"]["page_view_id"] for event in told}) == 1
+
+
+@pytest.mark.parametrize("zeros", [(0.0, -0.0), (-0.0, 0.0)])
+def test_the_id_of_a_view_does_not_depend_on_which_zero_came_first(zeros: tuple[float, float]):
+    _view_id.cache_clear()
+    rows = [row("scroll", params={"ga_session_id": zero}, batch_page_id=None) for zero in (*zeros, 0)]
+    assert len({adapt(one)[0]["properties"]["page_view_id"] for one in rows}) == 1
+
+
+def test_what_is_left_over_never_overwrites():
+    event, _ = adapt(row(
+        params={"minted_event_id": "a", "ga4_minted_event_id": "b", "unread_event_params": "c"},
+        minted_event_id="d", page_view_id="e", ga4_page_view_id="f",
+    ))  # fmt: skip
+    assert set("abcdef") <= set(map(str, event["properties"].values()))
+    cut = row(params={"unread_event_params": "c"})
+    cut["event_params"].append({"key": ""})
+    assert adapt(cut)[0]["properties"]["unread_event_params"] == "c"
+
+
+def test_a_mapping_may_take_the_id_that_is_made_here(tmp_path: Path):
+    (tmp_path / "mine.yaml").write_text(
+        "extends: ga4\nsource: mine\nevents: {page_view: {event_name: page_view, properties: {title: minted_event_id}}}\n"
+    )
+    (tmp_path / "ga4.json").write_bytes(orjson.dumps(row()) + b"\n")
+    found = el.read(tmp_path / "ga4.json", source=str(tmp_path / "mine.yaml"))
+    assert found.ledger.rows_out == 1
+    assert found.events["event_id"].notna().all()

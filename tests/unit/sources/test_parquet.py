@@ -80,3 +80,39 @@ def test_a_damaged_file_is_told_by_name(tmp_path: Path, damaged: slice):
     path.write_bytes(content)
     with pytest.raises(BadCallError, match=r"log\.parquet is (damaged|no Parquet file)"):
         el.read(path)
+
+
+@pytest.mark.parametrize("depth", [254, 300, 980, 1000, 1023])
+def test_a_text_that_is_nested_too_deep_makes_its_row_a_refused_line(tmp_path: Path, depth: int):
+    rows = [{**event(number), "properties": "{}"} for number in range(3)]
+    rows[1]["properties"] = '{"a":' * depth + "1" + "}" * depth
+    found = read(tmp_path, pa.Table.from_pylist(rows))
+    assert found.quarantine[["line", "code"]].to_numpy().tolist()[1] == [2, "too_deep"]
+    assert found.quarantine["line"].tolist() == [1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    ("said", "code"),
+    [
+        ('{"purposes": {"analytics": false,\n"analytics": true}}', "duplicate_key"),
+        (b'{"purposes": {"analytics": false}, "purposes": {"analytics": true}}', "duplicate_key"),
+        ('{"notice_version": 9007199254740993}', "integer_too_large"),
+    ],
+)
+def test_what_would_be_lost_of_a_text_refuses_its_row(tmp_path: Path, said: str | bytes, code: str):
+    found = read(
+        tmp_path, pa.Table.from_pylist([{**event(0), "consent": said}, {**event(1), "consent": None}])
+    )
+    assert found.quarantine[["line", "code"]].to_numpy().tolist() == [[1, code]]
+    assert found.ledger.rows_out == 1
+
+
+def test_a_row_is_refused_for_its_odd_bytes_whatever_its_texts_are(tmp_path: Path):
+    table = pa.Table.from_pylist([{**event(0), "consent": '{"gpc": true, "gpc": false}'}])
+    column = table.column_names.index("event_name")
+    odd = table.set_column(column, "event_name", unchecked([BROKEN], pa.string()))
+    assert read(tmp_path, odd).quarantine["code"].tolist() == ["broken_utf8"]
+
+
+def test_null_in_a_text_says_nothing(tmp_path: Path):
+    assert read(tmp_path, pa.Table.from_pylist([{**event(0), "consent": " null"}])).ledger.rows_out == 1

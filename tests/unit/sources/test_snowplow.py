@@ -405,7 +405,14 @@ def test_headers_and_cookies_are_read_for_consent_and_not_kept():
 
 
 @pytest.mark.parametrize(
-    "data", ["Sec-GPC: 1", ["Sec-GPC", "1"], {"header": "Sec-GPC"}, {"name": 5, "value": "1"}]
+    "data",
+    [
+        "Sec-GPC: 1",
+        ["Sec-GPC", "1"],
+        {"header": "Sec-GPC"},
+        {"name": 5, "value": "1"},
+        {"name": "Sec-GPC", "value": "1", "Value": "0"},
+    ],
 )
 def test_a_header_that_cannot_be_read_may_have_been_a_refusal(data: Any):
     header = described("iglu:org.ietf/http_header/jsonschema/1-0-0", data)

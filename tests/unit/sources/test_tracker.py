@@ -267,6 +267,41 @@ def test_identifiers_that_become_pseudonyms_are_not_masked():
     assert {one["value"] for one in event["properties"]["identifiers"]} == {"ann@mail.example", "a-1"}
 
 
+def test_what_no_event_joins_is_not_kept_under_the_name_of_identifiers():
+    said = {
+        "email": "ann@mail.example",
+        "phone": "+44 20 7946 0000",
+        "ip": "192.0.2.9",
+        "note": "of ann@mail.example",
+    }
+    for name, held in (("other", said), ("identity_link", said), ("identity_link", [said])):
+        row = {
+            "type": "track", "event": name, "messageId": "m", "timestamp": "2026-10-03T08:15:30Z",
+            "properties": {"identifiers": held, "order": {"identifiers": [said]}},
+        }  # fmt: skip
+        event, _ = adapted(adapter("segment"), row)
+        kept = {"note": "of [e-mail]"}
+        assert event["properties"] == {
+            "identifiers": [kept] if isinstance(held, list) else kept,
+            "order": {"identifiers": [kept]},
+        }
+
+
+@pytest.mark.parametrize("as_text", [False, True])
+def test_ids_that_a_mapping_joins_are_not_masked_wherever_they_stand(tmp_path: Path, as_text: bool):
+    (tmp_path / "mine.yaml").write_text(
+        "extends: segment\nsource: mine\n"
+        "events: {Linked: {event_name: identity_link, properties: {identifiers: known.ids}}}\n"
+    )
+    ids = [{"namespace": "email", "value": "ann@mail.example"}, {"namespace": "user_id", "value": "u-1"}]
+    row = {
+        "type": "track", "event": "Linked", "messageId": "m", "timestamp": "2026-10-03T08:15:30Z",
+        "properties": {"known": {"ids": orjson.dumps(ids).decode() if as_text else ids}},
+    }  # fmt: skip
+    event, _ = adapted(adapter(str(tmp_path / "mine.yaml")), row)
+    assert event["properties"] == {"identifiers": ids}
+
+
 def test_an_extension_takes_all_of_the_tracker_it_extends(tmp_path):
     path = tmp_path / "ours.yaml"
     path.write_text(
