@@ -189,7 +189,7 @@ class _Reader:
         minted = event.get("event_id") is None and self.adapter.name != "native"
         try:
             if minted:
-                event["event_id"] = f"{self.adapter.name}-{fingerprint(event)[:16].hex()}"
+                event["event_id"] = f"{event['source']}-{fingerprint(event)[:16].hex()}"
             refused = self.registry.judge(event, unplanned=self.unplanned, own=self.adapter.keeps_own)
         except (RecursionError, orjson.JSONEncodeError) as error:
             refused = _too_deep(error)

@@ -15,7 +15,17 @@ from functools import lru_cache
 from typing import Final
 from urllib.parse import unquote, urlsplit, urlunsplit
 
-__all__ = ["CONTROLS", "clean", "clean_id", "is_card", "mask_emails", "mask_text", "mask_url", "mask_values"]
+__all__ = [
+    "CONTROLS",
+    "clean",
+    "clean_id",
+    "hides_email",
+    "is_card",
+    "mask_emails",
+    "mask_text",
+    "mask_url",
+    "mask_values",
+]
 
 CONTROLS: Final = re.compile(
     # C0 but tab and newline, DEL and C1, then the characters that reorder, hide or tag text
@@ -38,6 +48,9 @@ _PAIR: Final = re.compile(r"(?P<name>[^=&;#]*=)?(?P<value>[^&;#]+)")
 _LOCAL: Final = r"\w.!$%&'*+^`{|}~-"
 _EMAIL: Final = re.compile(
     rf"(?:(?<![{_LOCAL}])[{_LOCAL}]++|\"[^\"\r\n]{{1,64}}\")@(?:[\w-]++(?:\.[\w-]++)++|\[[\d.:a-fA-F]{{3,45}}\])"
+)
+_ENCODED_EMAIL: Final = re.compile(
+    r"(?<![\w.+-])[\w.+-]{1,64}%(?:25){0,4}40[\w-]{1,63}(?:\.[\w-]{1,63}){1,8}"
 )
 _TOKEN: Final = re.compile(
     r"eyJ[\w-]{8,}+\.[\w-]{4,}+(?:\.[\w-]*+)?"  # JSON Web Token
@@ -207,7 +220,7 @@ def mask_values(url: str) -> str:
 
 def _mask_segment(text: str) -> str:
     segment, mark, parameters = text.partition(";")
-    return (_MARK if _hides(segment, mask_emails) else segment) + mark + _PAIR.sub(_mask_pair, parameters)
+    return (_MARK if hides_email(segment) else segment) + mark + _PAIR.sub(_mask_pair, parameters)
 
 
 def _mask_pair(match: re.Match[str]) -> str:
@@ -220,7 +233,7 @@ def _masked_pair(name: str, value: str) -> str:
     counts = value.isascii() and value.isdecimal() and not is_card(value)
     secret = _TOKEN.sub(_mask_token, name + value) != name + value
     told = secret or (not counts and _hides(value, _mask_plain))
-    return f"{f'{_MARK}=' if _hides(name, mask_emails) else name}{_MARK if told else value}"
+    return f"{f'{_MARK}=' if hides_email(name) else name}{_MARK if told else value}"
 
 
 def _hides(text: str, mask: Callable[[str], str]) -> bool:
@@ -245,14 +258,28 @@ def _mask_once(text: str) -> str:
 
 
 def mask_emails(text: str) -> str:
-    """Mask e-mail addresses alone, as they are written; what else the text says stays.
+    """Mask e-mail addresses alone, as they are written or percent-encoded; what else the text says stays.
 
     Examples
     --------
+    >>> mask_emails("/orders?of=ann%40mail.example&page=2")
+    '/orders?of=[e-mail]&page=2'
     >>> mask_emails("order 4711 of ann@mail.example"), mask_emails("@acme/sdk 2.0")
     ('order 4711 of [e-mail]', '@acme/sdk 2.0')
     """
-    return _EMAIL.sub("[e-mail]", text) if "@" in text else text
+    masked = _EMAIL.sub("[e-mail]", text) if "@" in text else text
+    return _ENCODED_EMAIL.sub("[e-mail]", masked) if "%" in masked else masked
+
+
+def hides_email(text: str) -> bool:
+    """Tell whether a text holds an e-mail address, also one that a reader or a browser has to unwrap.
+
+    Examples
+    --------
+    >>> hides_email("ann (at) mail.example"), hides_email("ann\uff20mail.example"), hides_email("@acme/sdk")
+    (True, True, False)
+    """
+    return _hides(text, mask_emails)
 
 
 def mask_text(text: str) -> str:

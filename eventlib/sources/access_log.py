@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Final
 
 from eventlib.geo.traffic import classify_agent, classify_engine
 from eventlib.geo.verification import ADDRESS
-from eventlib.masking import mask_values
+from eventlib.masking import mask_emails, mask_values
 from eventlib.model import Violation
 from eventlib.sources.access_lines import USED, Request, read_line, read_record
 from eventlib.sources.base import Event, Repairs, Skipped
@@ -86,7 +86,7 @@ class AccessLogAdapter(TrackerAdapter):
         hits = sum(_REQUEST in record and record[_REQUEST].method is not None for record in records)
         return f"{hits} of {len(records)} lines are HTTP requests" if hits else None
 
-    def opened(self, record: Event, repairs: Repairs) -> Event | Skipped | Finished:
+    def opened(self, record: Event, repairs: Repairs) -> Event | Skipped | Violation | Finished:
         """Turn an agent's fetch into an event and a visitor's page request into a record, and count all else by its kind."""
         if _HEADER in record:
             return Skipped("log_header")
@@ -101,7 +101,8 @@ class AccessLogAdapter(TrackerAdapter):
         if first_of(record[_LEFT], self.visitor) is None:
             engine = classify_engine(request.referrer, request.target, None)[0]
             return Skipped("no_visitor_from_ai" if engine else "no_visitor")
-        return self._viewed(request, record[_LEFT], repairs)
+        viewed = self._viewed(request, record[_LEFT], repairs)
+        return self.of_another(viewed) or viewed
 
     def _fetch(self, request: Request, repairs: Repairs) -> Event | Skipped:
         """Return an agent's fetch: impersonal, so that nothing of the request is kept but what was fetched."""
@@ -126,7 +127,7 @@ class AccessLogAdapter(TrackerAdapter):
             "received_at": request.time,
             "source": self.source,
             "channel": "server",
-            "context": {"user_agent": request.agent},
+            "context": {"user_agent": mask_emails(request.agent or "") or None},
             "properties": {name: value for name, value in told.items() if value is not None},
         }
 

@@ -7,6 +7,7 @@ from functools import lru_cache
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+from eventlib.masking import mask_values
 from eventlib.sources.base import Event, Repairs
 from eventlib.sources.envelope import TAKEN, free_name
 from eventlib.sources.reading import Reader, Route, UnreadableError, first_of, take
@@ -21,12 +22,14 @@ _REMEMBERED: Final = 4096
 
 
 def content_of(url: str | None) -> str | None:
-    """Return what a page is called where no tracker names its content: host and path of its address.
+    """Return what a page is called where no tracker names its content: host and path of its address, whoever it is about.
 
     Examples
     --------
     >>> content_of("https://www.example.org/guide/geo/?utm_source=chatgpt.com#top")
     'www.example.org/guide/geo'
+    >>> content_of("https://www.example.org/u/ann%40mail.example/orders")
+    'www.example.org/u/[masked]/orders'
     """
     return _content_of(url) if isinstance(url, str) and len(url) <= _LONGEST_URL else None
 
@@ -38,7 +41,7 @@ def _content_of(url: str) -> str | None:
     except ValueError:
         return None
     host = parts.netloc.rpartition("@")[2].casefold()
-    return (host + parts.path.rstrip("/"))[:1024] or None
+    return (host + mask_values(parts.path).rstrip("/"))[:1024] or None
 
 
 @dataclass(frozen=True, slots=True)

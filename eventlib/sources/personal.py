@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Final
 
-from eventlib.masking import mask_emails
+from eventlib.masking import hides_email, mask_emails
 from eventlib.sources.base import Event, Repairs
 
 __all__ = ["NOT_KEPT", "forget"]
@@ -35,7 +35,8 @@ def forget(record: Event, scope: str, repairs: Repairs) -> None:
             if not _HARMLESS.issuperset(held):
                 for name in [name for name in held if _is_personal(name)]:
                     if held.pop(name) is not None:
-                        repairs.add(scope, "(names)" if "@" in name else _plain(name), NOT_KEPT)
+                        known = _plain(name)
+                        repairs.add(scope, known if known in _PERSONAL else "(names)", NOT_KEPT)
             places: Iterable[Any] = held
         else:
             places = range(len(held))
@@ -44,7 +45,7 @@ def forget(record: Event, scope: str, repairs: Repairs) -> None:
             kind = type(value)
             if kind is dict or kind is list:
                 waiting.append(value)
-            elif kind is str and "@" in value and (masked := mask_emails(value)) != value:
+            elif kind is str and ("@" in value or "%" in value) and (masked := mask_emails(value)) != value:
                 held[place] = masked
                 repairs.add(scope, "(texts)", "an e-mail address in it: masked")
 
@@ -56,7 +57,7 @@ def _plain(name: str) -> str:
 def _is_personal(name: str) -> bool:
     if name in _HARMLESS:
         return False
-    found_so = (len(name) < 64 and _plain(name) in _PERSONAL) or mask_emails(name) != name
+    found_so = (len(name) < 64 and _plain(name) in _PERSONAL) or hides_email(name)
     if not found_so and len(_HARMLESS) < _REMEMBERED and len(name) < 64:
         _HARMLESS.add(name)
     return found_so

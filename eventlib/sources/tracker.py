@@ -91,7 +91,7 @@ class TrackerAdapter(Adapter):
 
     def opened(
         self, record: Event, repairs: Repairs
-    ) -> Event | Skipped | Finished:  # for those who override it
+    ) -> Event | Skipped | Violation | Finished:  # for those who override it
         """Return a record in the form that the table speaks of."""
         return record
 
@@ -117,15 +117,19 @@ class TrackerAdapter(Adapter):
             one.event["event_name"], one.event["properties"] = meant
         return [one.event if isinstance(one, _Going) else one for one in begun]
 
+    def of_another(self, record: Event) -> Violation | None:
+        """Return why a record is none of this format: it has what only others have; None where it has not."""
+        if self.elsewhere.isdisjoint(record):
+            return None
+        other = min(self.elsewhere & record.keys())
+        return Violation(
+            "not_this_format", f"$.{other}", f"no record of {self.source} has a member of this name"
+        )
+
     def _begun(self, record: Event, repairs: Repairs) -> _Going | Event | Skipped | Violation:
         """Open a record and take its name out."""
-        if not self.elsewhere.isdisjoint(record):
-            other = min(self.elsewhere & record.keys())
-            return Violation(
-                "not_this_format", f"$.{other}", f"no record of {self.source} has a member of this name"
-            )
-        opened = self.opened(record, repairs)
-        if isinstance(opened, Skipped):
+        opened = self.of_another(record) or self.opened(record, repairs)
+        if isinstance(opened, Skipped | Violation):
             return opened
         if isinstance(opened, Finished):
             return opened.event

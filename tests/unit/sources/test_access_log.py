@@ -63,11 +63,13 @@ def test_an_agents_fetch_holds_what_was_fetched_and_nothing_else():
 
 
 def test_what_an_agent_fetched_tells_on_nobody(tmp_path: Path):
-    private = combined(request="GET /u/ann%40mail.example?token=1234567890&page=2 HTTP/1.1")
+    agent = "GPTBot/1.2 (ann@mail.example)"
+    private = combined(agent, request="GET /u/ann%40mail.example?token=1234567890&page=2 HTTP/1.1")
     event = adapt(private)
     assert isinstance(event, dict)
     assert event["properties"]["url"] == "/u/[masked]?token=[masked]&page=2"
     assert event["properties"]["content_id"] == "/u/[masked]"
+    assert event["context"] == {"user_agent": "GPTBot/1.2 ([e-mail])"}
     log = read(tmp_path / "access.log", private)
     assert [(row["field"], row["rows"]) for row in log.log.repairs if row["scope"] == "agent_fetch"] == [
         ("url", 1)
@@ -288,6 +290,20 @@ def test_a_visitors_own_id_makes_its_page_request_an_event(tmp_path: Path):
         "country": "DE",
         "status_code": 200,
     }
+
+
+def test_a_mapping_may_say_what_no_request_of_its_log_has(tmp_path: Path):
+    mapping = tmp_path / "shop.yaml"
+    mapping.write_text(
+        "extends: access_log\nsource: shop\nfields: {anonymous_id: visitor}\nrecognise: {none: [checkout]}\n"
+    )
+    request = {
+        "time_iso8601": "2026-10-03T08:15:30+00:00", "request": "GET /guide HTTP/2.0", "status": 200, "http_user_agent": FIREFOX,
+        "host": "www.example.org", "visitor": "v-1",
+    }  # fmt: skip
+    lines = [orjson.dumps(one) for one in (request, {**request, "checkout": 1})]
+    log = read(tmp_path / "access.log", *lines, source=str(mapping))
+    assert (len(log.events), log.ledger.rejected) == (1, {"not_this_format": 1})
 
 
 def test_a_mapping_may_say_the_host(tmp_path: Path):

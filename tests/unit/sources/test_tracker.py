@@ -101,6 +101,19 @@ def test_what_has_a_place_goes_there_and_the_rest_keeps_its_name(shop):
     assert repairs["read", "event_name"] == ("read as page_view", 1)
 
 
+def test_a_content_that_is_called_by_its_address_tells_on_nobody(shop):
+    event, _ = adapted(shop, record(page="https://shop.example/u/ann%40mail.example/orders"))
+    assert event["properties"]["content_id"] == "shop.example/u/[masked]/orders"
+
+
+def test_ids_that_are_made_bear_the_source_of_a_format_of_ones_own(tmp_path):
+    given_ = {name: value for name, value in record().items() if name != "id"}
+    (tmp_path / "shop.json").write_bytes(orjson.dumps(given_) + b"\n")
+    (tmp_path / "shop.yaml").write_text(SHOP)
+    log = el.read(tmp_path / "shop.json", source=str(tmp_path / "shop.yaml"))
+    assert log.events["event_id"].str.fullmatch("shop-[0-9a-f]{32}").tolist() == [True]
+
+
 def test_a_page_without_a_named_content_is_called_by_its_address(shop):
     event, repairs = adapted(shop, record(page="https://u:p@Shop.example/a/?x=1#y"))
     assert event["properties"]["content_id"] == "shop.example/a"
@@ -191,9 +204,10 @@ def test_records_read_together_are_what_they_are_alone(shop):
 
 
 def test_a_name_of_a_property_that_is_an_address_is_not_kept(shop):
-    event, repairs = adapted(shop, record("other", details={"votes": {"ann@mail.example": 1, "@type": "x"}}))
+    votes = {"ann@mail.example": 1, "bo%40mail.example": 2, "cy (at) mail.example": 3, "@type": "x"}
+    event, repairs = adapted(shop, record("other", details={"votes": votes}))
     assert event["properties"] == {"votes": {"@type": "x"}}
-    assert repairs["(other events)", "(names)"] == ("says who or where somebody is: not kept", 1)
+    assert repairs["(other events)", "(names)"] == ("says who or where somebody is: not kept", 3)
 
 
 def test_what_says_who_somebody_is_is_not_kept_at_any_depth(shop):
@@ -246,12 +260,14 @@ def test_an_e_mail_address_in_a_text_is_masked_wherever_it_stands(shop):
         "note": "ask ann@mail.example, order 4711",
         "list": ["bo@mail.example", {"deep": "x ann@mail.example"}],
         "sdk": "@acme/sdk 2.0",
+        "link": "https://shop.example/a?of=ann%2540mail.example&page=2#40%",
     }
     event, repairs = adapted(shop, record("other", details=said))
     assert event["properties"] == {
         "note": "ask [e-mail], order 4711", "list": ["[e-mail]", {"deep": "x [e-mail]"}], "sdk": "@acme/sdk 2.0",
+        "link": "https://shop.example/a?of=[e-mail]&page=2#40%",
     }  # fmt: skip
-    assert repairs["(other events)", "(texts)"] == ("an e-mail address in it: masked", 3)
+    assert repairs["(other events)", "(texts)"] == ("an e-mail address in it: masked", 4)
 
 
 def test_identifiers_that_become_pseudonyms_are_not_masked():
