@@ -17,7 +17,7 @@ from eventlib.masking import mask_values
 from eventlib.model import Violation
 from eventlib.sources.access_lines import USED, Request, read_line, read_record
 from eventlib.sources.base import Event, Repairs, Skipped
-from eventlib.sources.decode import decode, decode_text
+from eventlib.sources.decode import decode_text, decode_wide
 from eventlib.sources.meanings import content_of
 from eventlib.sources.reading import first_of
 from eventlib.sources.tables import Table
@@ -67,7 +67,7 @@ class AccessLogAdapter(TrackerAdapter):
         """Return the request of a line, and what else a JSON line holds where a visitor is among it."""
         if raw[:1] == b"#":
             return {_HEADER: True}
-        record = decode(raw) if raw[:1] == b"{" else decode_text(raw)
+        record = decode_wide(raw) if raw[:1] == b"{" else decode_text(raw)
         if isinstance(record, Violation):
             return record
         if isinstance(record, str):
