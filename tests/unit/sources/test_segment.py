@@ -261,3 +261,12 @@ def test_who_and_where_somebody_is_is_not_kept(source: str):
     assert (kept["context"]["device"], kept["context"]["location"]) == ({"model": "X"}, {"country": "DE"})
     assert "externalId" not in kept["context"]
     assert "rudderId" not in kept
+
+
+@pytest.mark.parametrize("library", ["com.rudderstack.android.sdk.core", "RudderLabs JavaScript SDK"])
+def test_a_library_of_rudderstack_tells_its_records(library: str):
+    record = {**PAGE, "context": {**PAGE["context"], "library": {"name": library}}}
+    found, reason = detect([orjson.dumps(record)])
+    assert found == "rudderstack"
+    assert reason.endswith("or a library of RudderStack's")
+    assert detect([orjson.dumps(PAGE)])[0] == "segment"
