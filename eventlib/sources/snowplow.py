@@ -354,7 +354,8 @@ def _events(flat: Event, split: Iterable[str], repairs: Repairs) -> Iterator[Ent
         schema, value = column_of(place), flat.get(place)
         if schema and _holds_something(value):
             del flat[place]
-            yield Entity(schema, value)
+            # one event is one entity, also where a table has it in a list, as it has contexts
+            yield Entity(schema, value[0] if type(value) is list and len(value) == 1 else value)
 
 
 def _holds_something(value: Any) -> bool:

@@ -659,11 +659,25 @@ def test_where_somebody_is_and_the_ids_of_others_are_not_kept():
         "mkt_clickid": "Cj0-1", "mkt_network": "Google",
     }  # fmt: skip
     cookies = described("iglu:com.google.analytics/cookies/jsonschema/1-0-0", {"_ga": "GA1.2.3.4"})
+    newer = described("iglu:com.google.ga4/cookies/jsonschema/1-0-0", {"_ga": "GA1.2.3.4"})
     buyer = described(
         "iglu:com.snowplowanalytics.snowplow.ecommerce/user/jsonschema/1-0-0",
         {"id": "u-77", "is_guest": False},
     )
-    kept = became(tsv(enriched(**told, contexts=contexts(cookies, buyer))))["properties"]
+    kept = became(tsv(enriched(**told, contexts=contexts(cookies, newer, buyer))))["properties"]
     assert (kept["geo_country"], kept["mkt_network"]) == ("DE", "Google")
     assert kept["contexts"] == {"user": {"is_guest": False}}
     assert not kept.keys() & {"geo_city", "geo_latitude", "geo_longitude", "geo_zipcode", "mkt_clickid"}
+
+
+def test_a_column_may_hold_its_event_and_its_contexts_in_a_list():
+    column = "com_snowplowanalytics_snowplow"
+    record = {
+        **{name: value for name, value in enriched(event="unstruct", event_name="consent_preferences").items() if value},
+        f"unstruct_event_{column}_consent_preferences_1_0_0": [PREFERENCES],
+        f"contexts_{column}_web_page_1_0_0": [[{"id": "v-1"}]],
+    }  # fmt: skip
+    made = became(json.dumps(record).encode())
+    assert made["event_name"] == "consent_update"
+    assert made["consent"]["categories"] == {"analytics": True, "*": False}
+    assert made["properties"]["page_view_id"] == "v-1"
