@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import unquote
 
+from eventlib.sources.decode import lossless
 from eventlib.sources.reading import Route, UnreadableError, first_of, read_time, routes
 
-__all__ = ["USED", "Request", "read_line", "read_record"]
+__all__ = ["USED", "Request", "read_line", "read_record", "unwrapped"]
 
 _NAMES: Final[Mapping[str, tuple[Route, ...]]] = {
     name: routes(" | ".join(alternatives.split()))
@@ -97,6 +98,21 @@ class Request:
     id: str | None = None
 
 
+def unwrapped(text: str) -> str:
+    r"""Return a server's line without what passed it on: syslog's and containers' own words, and the JSON that Docker keeps it in.
+
+    Examples
+    --------
+    >>> unwrapped("2026-10-03T08:15:31.1Z stdout F line"), unwrapped('{"log": "line\\n", "stream": "stdout", "time": ""}')
+    ('line', 'line')
+    """
+    if text[:1] == "{":
+        kept = lossless(text.encode()) if text.startswith('{"log":') else None
+        return str(kept["log"]).strip() if isinstance(kept, dict) and "stream" in kept else text
+    before = _BEFORE.match(text)
+    return text[before.end() :] if before else text
+
+
 def read_line(text: str) -> Request | None:
     """Read a line of a Common or Combined log, also one with a virtual host before it or more fields behind, or of a balancer.
 
@@ -106,8 +122,6 @@ def read_line(text: str) -> Request | None:
     '2000-10-10T13:55:36-07:00'
     >>> read_line('192.0.2.7 - - [10/Oct/2000:13:55:36 -0700] "GET /a HTTP/1.0" 200 2326 "-" "Mozi')
     """
-    if before := _BEFORE.match(text):
-        text = text[before.end() :]
     match = _LINE.fullmatch(text)
     if match is None:
         return _balanced(text)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import orjson
 import pytest
 
 from eventlib.sources import detect
@@ -52,6 +53,19 @@ def test_what_a_balancer_passed_on_without_http_is_counted():
 def test_what_passes_lines_on_says_nothing_of_the_request(before: str):
     assert adapt(before + combined()) == adapt(combined())
     assert adapt(f"{before}www.example.org {combined()}") == adapt(f"www.example.org {combined()}")
+
+
+def test_containers_keep_lines_in_json_and_json_after_their_own_words():
+    kept = {"log": combined() + "\n", "stream": "stdout", "time": "2026-10-03T08:15:31.1Z"}
+    assert adapt(orjson.dumps(kept)) == adapt(combined())
+    record = {
+        "time_iso8601": "2026-10-03T08:15:30Z",
+        "request": "GET /guide HTTP/1.1",
+        "status": 200,
+        "http_user_agent": GPT,
+    }
+    assert adapt(b"2026-10-03T08:15:31.1Z stdout F " + orjson.dumps(record)) == adapt(orjson.dumps(record))
+    assert adapt(b'{"log": 7, "stream": "stdout"}') == "not_a_request"
 
 
 def test_a_referrer_may_be_absent_without_quotes():
