@@ -23,8 +23,8 @@ _PERSONAL: Final = frozenset({
     "contactemail", "billingemail", "shippingemail", "emailhash", "emailsha256", "hashedemail", "userphone", "customerphone",
     "userip", "ipaddr", "ipv4", "ipv6", "xforwardedfor", "lastknownip", "givenname", "familyname", "surname", "realname", "nickname",
     "zip", "zipcode", "postcode", "postalcode", "latitude", "longitude", "dob", "password", "passwd", "imei", "oaid", "gpsadid",
-    "visitorid", "customerid", "customeruserid", "registrationtoken", "devicetoken", "pushtoken", "emailsha256hash", "fromphonenumber",
-    "tophonenumber",
+    "visitorid", "clientid", "deviceid", "customerid", "customeruserid", "registrationtoken", "devicetoken", "pushtoken",
+    "emailsha256hash", "fromphonenumber", "tophonenumber",
 })  # fmt: skip
 """Names, in small letters without marks, under which trackers keep what must not be saved as it is."""
 
