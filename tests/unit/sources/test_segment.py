@@ -252,14 +252,15 @@ def test_who_and_where_somebody_is_is_not_kept(source: str):
     }  # fmt: skip
     context = {
         "traits": who, "externalId": [{"id": "e-5", "type": "other"}], "device": {"name": "Ada's phone", "model": "X"},
-        "location": {"city": "Ulm", "country": "DE", "latitude": 48.4},
+        "location": {"city": "Ulm", "country": "DE", "latitude": 48.4}, "device_id": "d-1", "Other Tool": {"clientId": "GA1.1.29"},
     }  # fmt: skip
     record = {**PAGE, "traits": who, "context": {**PAGE["context"], **context}}
     record |= {"rudderId": "r-9"} if source == "rudderstack" else {}
     kept = adapted(record, source)["properties"]
     assert kept["traits"] == kept["context"]["traits"] == {"plan": "pro"}
     assert (kept["context"]["device"], kept["context"]["location"]) == ({"model": "X"}, {"country": "DE"})
-    assert "externalId" not in kept["context"]
+    assert not kept["context"].keys() & {"externalId", "device_id"}
+    assert kept["context"]["Other Tool"] == {}
     assert "rudderId" not in kept
 
 
