@@ -9,6 +9,7 @@ from eventlib.errors import DataRefusedError
 from eventlib.flow import Flow
 from eventlib.ledger import Ledger
 from eventlib.rows import Log
+from eventlib.sources import UNRECOGNISED
 
 __all__ = ["check_refused", "check_written", "refuse_rejected", "refuse_withheld"]
 
@@ -34,8 +35,21 @@ def refuse_rejected(log: Log, most: float) -> None:
         codes = ", ".join(f"{code} {count:,}" for code, count in Counter(rejected).most_common(5))
         raise DataRefusedError(
             f"{sum(rejected.values()):,} of {ledger.rows_in - ledger.skipped:,} records were rejected, over the share of "
-            f"{most:.0%} that --max-rejected allows. Most common: {codes}. See each with `eventlib validate LOG…`, or raise --max-rejected."
+            f"{most:.0%} that --max-rejected allows. Most common: {codes}. {_unrecognised(log)}See each with `eventlib validate LOG…`, "
+            "or raise --max-rejected."
         )
+
+
+def _unrecognised(log: Log) -> str:
+    """Name the files of which no format was told: what is said of their lines is said of native ones."""
+    files = [str(told["file"]) for told in log.inputs if told["reason"] == UNRECOGNISED]
+    if not files:
+        return ""
+    more = f" and {len(files) - 3} more" if len(files) > 3 else ""
+    return (
+        f"No known format was recognised in {', '.join(files[:3])}{more}, and what cannot be told is judged as a native log; "
+        "`eventlib sources` lists what is known. "
+    )
 
 
 def refuse_withheld(ledger: Ledger, policy: Policy, log: Log) -> None:

@@ -24,6 +24,7 @@ from eventlib.sources.ubi import UbiAdapter
 
 __all__ = [
     "ADAPTERS",
+    "UNRECOGNISED",
     "Adapter",
     "Event",
     "Repairs",
@@ -48,6 +49,9 @@ ADAPTERS: Mapping[str, type[Adapter]] = {
     "access_log": AccessLogAdapter,
 }
 """Adapters by the name that `--source` takes; one line adds another."""
+
+UNRECOGNISED = "no record was recognised; read as native"
+"""Why a file is taken for a native log that may be none."""
 
 _MAPPINGS = (".yaml", ".yml")
 
@@ -122,7 +126,7 @@ def detect(lines: Sequence[bytes]) -> tuple[str, str]:
             f"the log looks {told}; say which it is with source= or --source, or put the formats into files of their own"
         )
     if not fits:
-        return "native", "no record was recognised; read as native"
+        return "native", UNRECOGNISED
     name, reason = next(iter(fits.items()))
     return name, f"looks like {name} because {reason}"
 

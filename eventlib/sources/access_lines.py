@@ -1,4 +1,4 @@
-"""Lines of access logs as requests: Common and Combined as Apache and nginx write them, W3C extended, and JSON.
+"""Lines of access logs as requests: Common and Combined as Apache and nginx write them, balancers', W3C extended, and JSON.
 
 A W3C line comes here as JSON, under the names of the header before it (`containers.w3c_records`).
 """
@@ -11,33 +11,37 @@ from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import unquote
 
+from eventlib.sources.decode import lossless
 from eventlib.sources.reading import Route, UnreadableError, first_of, read_time, routes
 
-__all__ = ["USED", "Request", "read_line", "read_record"]
+__all__ = ["USED", "Request", "read_line", "read_record", "unwrapped"]
 
 _NAMES: Final[Mapping[str, tuple[Route, ...]]] = {
     name: routes(" | ".join(alternatives.split()))
     for name, alternatives in {
-        "time": "time_iso8601 time_local @timestamp EdgeStartTimestamp timestamp time_start datetime ts msec timestamp(ms) time",
+        "time": "time_iso8601 time_local @timestamp EdgeStartTimestamp timestamp time_start datetime ts msec "
+        "timestamp(ms) StartUTC StartLocal start_time time",
         "line": "request request_line",
-        "method": "request_method method ClientRequestMethod cs-method request.method http_method verb",
-        "target": "request_uri uri url ClientRequestURI cs-uri-stem cs-uri request.uri path request_path ClientRequestPath",
+        "method": "request_method method ClientRequestMethod cs-method request.method RequestMethod http_method verb",
+        "target": "request_uri uri url ClientRequestURI cs-uri-stem cs-uri request.uri RequestPath path request_path ClientRequestPath",
         "query": "cs-uri-query args query_string",
-        "host": "http_host host ClientRequestHost x-host-header cs-host cs(Host) request.host vhost server_name",
-        "scheme": "scheme ClientRequestScheme cs-protocol",
-        "status": "status EdgeResponseStatus sc-status response_status status_code",
-        "size": "body_bytes_sent bytes_sent EdgeResponseBytes sc-bytes response_body_size size bytes",
+        "host": "http_host host ClientRequestHost x-host-header cs-host cs(Host) request.host "
+        "RequestHost :authority authority vhost server_name",
+        "scheme": "scheme ClientRequestScheme cs-protocol RequestScheme",
+        "status": "status EdgeResponseStatus sc-status response_status DownstreamStatus response_code status_code",
+        "size": "body_bytes_sent bytes_sent EdgeResponseBytes sc-bytes response_body_size DownstreamContentSize size bytes",
         "referrer": "http_referer http_referrer ClientRequestReferer cs(Referer) cs-referer request_referer referer referrer "
-        "request.headers.Referer",
+        "request.headers.Referer request_Referer",
         "agent": "http_user_agent ClientRequestUserAgent cs(User-Agent) cs-user-agent request_user_agent user_agent userAgent "
-        "agent request.headers.User-Agent",
-        "address": "remote_addr ClientIP c-ip client_ip request.client_ip request.remote_ip remote_ip clientip",
-        "forwarded": "http_x_forwarded_for x-forwarded-for x_forwarded_for",
-        "id": "x-edge-request-id RayID request_id",
+        "agent request.headers.User-Agent request_User-Agent user-agent",
+        "address": "remote_addr ClientIP c-ip client_ip request.client_ip request.remote_ip remote_ip clientip "
+        "ClientHost downstream_remote_address",
+        "forwarded": "http_x_forwarded_for x-forwarded-for x_forwarded_for request_X-Forwarded-For",
+        "id": "x-edge-request-id RayID request_id x-request-id",
     }.items()
 }
 """Where the logs of servers and edges have what, the first that is there. Their own names: nginx's variables, Cloudflare's
-Logpush fields, the W3C fields of CloudFront and IIS, Caddy's members, the names in Fastly's examples."""
+Logpush fields, the W3C fields of CloudFront and IIS, the members of Caddy, Traefik and Envoy, the names in Fastly's examples."""
 
 USED: Final = frozenset(route[0] for alternatives in _NAMES.values() for route in alternatives) | {"date"}
 """Members that are read here, and have no other meaning."""
@@ -46,9 +50,25 @@ _QUOTED: Final = r'"([^"\\]*(?:\\.[^"\\]*)*)"'
 _MORE: Final = r'((?: (?:"[^"\\]*(?:\\.[^"\\]*)*"|[^\s"]\S*))*)'
 _LINE: Final = re.compile(
     rf"(?:(\S+) (?!- ))?(\S+) \S+ [^\"]+? \[([^\]\s]+ [+-]\d{{4}})\] {_QUOTED} (\d{{3}}|-) (\d+|-)"
-    rf"(?: {_QUOTED} {_QUOTED}{_MORE}|(?: [^\s\"]\S*)*)\s*",
+    rf"(?: (?:{_QUOTED}|-) (?:{_QUOTED}|-){_MORE}|(?: [^\s\"]\S*)*)\s*",
     re.ASCII,
 )
+_BALANCED: Final = re.compile(
+    rf"(?:[a-z]\w{{1,5}} )?(\d{{4}}-\d\d-\d\dT[\d:.]+Z) \S+ (\S+) \S+ (?:-?[\d.]+ ){{3}}(\d{{3}}|-) \S+ \d+ (\d+) "
+    rf"{_QUOTED} {_QUOTED}(?: .*)?",
+    re.ASCII,
+)
+"""A line of a load balancer of AWS, of either kind."""
+
+_BEFORE: Final = re.compile(
+    r"(?:<\d{1,3}>)?(?:[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d|\d{4}-\d\d-\d\dT\S+) \S+ [^\s\[:]{1,64}(?:\[\d+\])?: +"
+    r"|<\d{1,3}>1 \S+ \S+ \S+ \S+ \S+ (?:-|\[[^\]]*\]) "
+    r"|\d{4}-\d\d-\d\dT\S+ std(?:out|err) [FP] ",
+    re.ASCII,
+)
+"""What syslog, of either kind, and containers put before a server's line."""
+
+_WITH_PORT: Final = re.compile(r"(\d{1,3}(?:\.\d{1,3}){3}|\[[0-9A-Fa-f:.]{2,45}\]):\d{1,5}", re.ASCII)
 _REQUEST: Final = re.compile(r"([A-Z][A-Z-]{2,19}) (\S.*?)(?: HTTP/\d(?:\.\d)?)?", re.ASCII)
 _METHOD: Final = re.compile(r"[A-Z][A-Z-]{2,19}", re.ASCII)
 _HOST: Final = re.compile(r"[A-Za-z0-9_.-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\]", re.ASCII)
@@ -78,8 +98,23 @@ class Request:
     id: str | None = None
 
 
+def unwrapped(text: str) -> str:
+    r"""Return a server's line without what passed it on: syslog's and containers' own words, and the JSON that Docker keeps it in.
+
+    Examples
+    --------
+    >>> unwrapped("2026-10-03T08:15:31.1Z stdout F line"), unwrapped('{"log": "line\\n", "stream": "stdout", "time": ""}')
+    ('line', 'line')
+    """
+    if text[:1] == "{":
+        kept = lossless(text.encode()) if text.startswith('{"log":') else None
+        return str(kept["log"]).strip() if isinstance(kept, dict) and "stream" in kept else text
+    before = _BEFORE.match(text)
+    return text[before.end() :] if before else text
+
+
 def read_line(text: str) -> Request | None:
-    """Read a line of a Common or Combined log, also one with a virtual host before it or more fields behind.
+    """Read a line of a Common or Combined log, also one with a virtual host before it or more fields behind, or of a balancer.
 
     Examples
     --------
@@ -88,13 +123,27 @@ def read_line(text: str) -> Request | None:
     >>> read_line('192.0.2.7 - - [10/Oct/2000:13:55:36 -0700] "GET /a HTTP/1.0" 200 2326 "-" "Mozi')
     """
     match = _LINE.fullmatch(text)
-    when = _of_clf(match[3]) if match else None
-    if match is None or when is None:
+    if match is None:
+        return _balanced(text)
+    when = _of_clf(match[3])
+    if when is None:
         return None
     host, address, _, request, status, size, referrer, agent, more = match.groups()
     made = Request(time=when, host=_host(host), status=_digits(status), size=_digits(size))
     made.referrer, made.agent = _said(_unescaped(referrer)), _said(_unescaped(agent))
     made.address = _addresses(address, _forwarded(more))
+    _requested(made, _unescaped(request) or "")
+    return made
+
+
+def _balanced(text: str) -> Request | None:
+    """Read a line of a load balancer: it names the address that a client asked for, and no page that led to it."""
+    match = _BALANCED.fullmatch(text)
+    if match is None:
+        return None
+    when, address, status, size, request, agent = match.groups()
+    made = Request(time=when, status=_digits(status), size=_digits(size), agent=_said(_unescaped(agent)))
+    made.address = _addresses(address, None)
     _requested(made, _unescaped(request) or "")
     return made
 
@@ -170,6 +219,8 @@ def _forwarded(more: str | None) -> str | None:
 
 def _addresses(direct: str | None, forwarded: str | None) -> str | None:
     """Return from where a request came, through whom: the list verifies more than its last member."""
+    if direct and (ported := _WITH_PORT.fullmatch(direct)):
+        direct = ported[1].strip("[]")
     if forwarded and _LIST.fullmatch(forwarded):
         return f"{forwarded}, {direct}" if direct and direct not in forwarded else forwarded
     return direct[:1024] if direct else None

@@ -15,9 +15,9 @@ from eventlib.geo.traffic import classify_agent, classify_engine
 from eventlib.geo.verification import ADDRESS
 from eventlib.masking import mask_emails, mask_values
 from eventlib.model import Violation
-from eventlib.sources.access_lines import USED, Request, read_line, read_record
+from eventlib.sources.access_lines import USED, Request, read_line, read_record, unwrapped
 from eventlib.sources.base import Event, Repairs, Skipped
-from eventlib.sources.decode import decode, decode_text
+from eventlib.sources.decode import decode_text, decode_wide
 from eventlib.sources.meanings import content_of
 from eventlib.sources.reading import first_of
 from eventlib.sources.tables import Table
@@ -39,6 +39,9 @@ _ASSETS: Final = frozenset({
     "eot", "mp4", "webm", "mov", "mp3", "ogg", "wav", "m4a", "zip", "gz", "tgz", "rar", "7z", "exe", "dmg", "apk", "wasm",
 })  # fmt: skip
 """Endings of files that neither people nor agents read; PDF, text, XML and JSON are none of these: agents do."""
+
+_KEPT: Final = b'{"log":'
+"""How a line begins that Docker keeps."""
 
 _PAGES: Final = frozenset({"", "html", "htm", "xhtml", "shtml", "php", "asp", "aspx", "jsp", "do", "md"})
 _DATA: Final = re.compile(r"/(api|graphql|wp-json|wp-admin|cgi-bin|rpc)(/|$)")
@@ -67,7 +70,7 @@ class AccessLogAdapter(TrackerAdapter):
         """Return the request of a line, and what else a JSON line holds where a visitor is among it."""
         if raw[:1] == b"#":
             return {_HEADER: True}
-        record = decode(raw) if raw[:1] == b"{" else decode_text(raw)
+        record = decode_wide(raw) if raw[:1] == b"{" and not raw.startswith(_KEPT) else _line(raw)
         if isinstance(record, Violation):
             return record
         if isinstance(record, str):
@@ -149,6 +152,15 @@ class AccessLogAdapter(TrackerAdapter):
             "bytes_sent": request.size,
         }
         return {**left, **made}
+
+
+def _line(raw: bytes) -> Event | str | Violation:
+    """Return a server's line, or the JSON that it is."""
+    text = decode_text(raw)
+    if isinstance(text, Violation):
+        return text
+    text = unwrapped(text)
+    return decode_wide(text.encode()) if text[:1] == "{" else text
 
 
 def _others(record: Event) -> Event:

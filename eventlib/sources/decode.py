@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from typing import Any, Final
 
 import orjson
 
 from eventlib.model import MAX_LINE_BYTES, MAX_SAFE_INTEGER, Violation
 
-__all__ = ["decode", "decode_text", "lossless", "text_of"]
+__all__ = ["decode", "decode_text", "decode_value", "decode_wide", "lossless", "text_of"]
 
 _AROUND: Final = b" \n\r\v\f"
 _NOT_FINITE: Final = re.compile(rb"[:\[,]\s*-?(?:NaN|Infinity)\b")
@@ -115,6 +116,38 @@ def decode(raw: bytes) -> dict[str, Any] | Violation:
             )
         return Violation("too_deep", "$", "nested deeper than can be read")
     return record if same else _slow_check(raw) or record
+
+
+def _int_or_text(text: str) -> int | str:
+    return int(text) if len(text) <= 17 and abs(int(text)) <= MAX_SAFE_INTEGER else text
+
+
+def decode_wide(raw: bytes) -> dict[str, Any] | Violation:
+    r"""Decode one line of a format that has numbers of 64 bits: those that JSON readers would cut stand as texts.
+
+    Examples
+    --------
+    >>> decode_wide(b'{"a": 1, "b": -5164663614086310235}')
+    {'a': 1, 'b': '-5164663614086310235'}
+    """
+    found = decode(raw)
+    if not isinstance(found, Violation) or found.code != "integer_too_large":
+        return found
+    try:
+        record: dict[str, Any] = json.loads(raw, object_pairs_hook=_unique, parse_int=_int_or_text)
+    except _DuplicateKeyError:
+        return Violation("duplicate_key", "$", "an object has the same key twice")
+    except RecursionError:
+        return Violation("too_deep", "$", "nested deeper than can be read")
+    return record
+
+
+def decode_value(text: str, place: str, how: Callable[[bytes], dict[str, Any] | Violation] = decode) -> Any:
+    """Return the JSON that stands as text in a field, read as strictly as a line; a `Violation` where it is none."""
+    found = how(b'{"data":' + text.encode() + b"}")
+    if isinstance(found, Violation):
+        return Violation(found.code, f"$.{place}", "this field's text is not what JSON may be")
+    return found["data"] if len(found) == 1 else Violation("broken_json", f"$.{place}", "not JSON")
 
 
 def decode_text(raw: bytes) -> str | Violation:

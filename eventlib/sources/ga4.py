@@ -14,8 +14,9 @@ from typing import Any, ClassVar, Final, TypeGuard
 
 import orjson
 
-from eventlib.model import Violation
+from eventlib.model import MAX_SAFE_INTEGER, Violation
 from eventlib.sources.base import Event, Repairs, Skipped
+from eventlib.sources.decode import decode_value, decode_wide
 from eventlib.sources.envelope import free_name
 from eventlib.sources.reading import UnreadableError, read_time
 from eventlib.sources.tracker import TrackerAdapter
@@ -57,6 +58,13 @@ _VIEW: Final = "page_view_id"
 _ID: Final = "minted_event_id"
 _MADE: Final = frozenset({_VIEW, "consent_mode", _ID, "uploaded_at"})
 _LISTS: Final = ("event_params", "user_properties")
+_RECORDS: Final = frozenset({
+    *_LISTS, "items", "privacy_info", "user_ltv", "device", "geo", "app_info", "traffic_source", "collected_traffic_source",
+    "session_traffic_source_last_click", "event_dimensions", "ecommerce", "publisher",
+})  # fmt: skip
+"""Columns that hold columns: tables of text have them as JSON, or their members in columns of their own."""
+
+_NESTED: Final = _RECORDS - {*_LISTS, "items", "privacy_info"}
 _SET_AT: Final = "set_timestamp_micros"
 _SCALARS: Final = frozenset({str, int})
 _READ_AS_ABSENT: Final = "(not set) read as absent"
@@ -76,6 +84,11 @@ class Ga4Adapter(TrackerAdapter):
 
     name: ClassVar[str] = "ga4"
     derived: ClassVar[Mapping[str, frozenset[str]]] = {"*": TrackerAdapter.derived["*"] | _COLUMNS}
+
+    def decode(self, raw: bytes) -> Event | Violation:
+        """Decode a line, and what a table of text has of columns that hold columns."""
+        record = decode_wide(raw)
+        return record if isinstance(record, Violation) else _nested(record)
 
     def adapt_each(
         self, lines: Sequence[tuple[Event, bytes]], learned: Mapping[str, Any], repairs: Repairs
@@ -104,6 +117,27 @@ class Ga4Adapter(TrackerAdapter):
         _uploaded(row, repairs)
         _minted(row, repairs)
         return row
+
+
+def _nested(record: Event) -> Event | Violation:
+    """Return a row whose columns are nested as in the export: JSON in texts is read, and `geo.city` put into `geo`."""
+    for name in _RECORDS & record.keys():
+        value = record[name]
+        if type(value) is not str or value.lstrip()[:1] not in {"{", "["}:
+            continue
+        read = decode_value(value, name, decode_wide)
+        if isinstance(read, Violation):
+            return read
+        # the console writes the column's name into the text again
+        record[name] = read[name] if type(read) is dict and list(read) == [name] else read
+    for name in [name for name in record if "." in name and name.partition(".")[0] in _NESTED]:
+        outer, *between, last = name.split(".")
+        held = record.setdefault(outer, {})
+        for part in between:
+            held = held.setdefault(part, {}) if type(held) is dict else None
+        if type(held) is dict and last not in held:
+            held[last] = record.pop(name)
+    return record
 
 
 def _unforged(record: Event) -> Event:
@@ -149,7 +183,8 @@ def _whole(text: str) -> int | str:
     """Read a whole number; what is none stays as it is, for the verdict or as a property."""
     if len(text) > 17 or not text.isascii():
         return text
-    return int(text) if text.isdecimal() or (text[:1] == "-" and text[1:].isdecimal()) else text
+    number = int(text) if text.isdecimal() or (text[:1] == "-" and text[1:].isdecimal()) else None
+    return text if number is None or abs(number) > MAX_SAFE_INTEGER else number
 
 
 def _members(value: object) -> list[Any]:

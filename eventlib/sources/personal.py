@@ -21,7 +21,10 @@ _PERSONAL: Final = frozenset({
     "advertisingid", "idfa", "idfv", "gaid", "androidid", "appleidfa", "appleidfv", "androididfa", "openidfa", "appsetid",
     "ssn", "taxid", "iban", "creditcard", "cardnumber", "userid", "anonymousid", "distinctid", "useremail", "customeremail",
     "contactemail", "billingemail", "shippingemail", "emailhash", "emailsha256", "hashedemail", "userphone", "customerphone",
-    "userip", "ipaddr", "ipv4", "ipv6", "xforwardedfor", "lastknownip", "givenname", "familyname", "surname",
+    "userip", "ipaddr", "ipv4", "ipv6", "xforwardedfor", "lastknownip", "givenname", "familyname", "surname", "realname", "nickname",
+    "zip", "zipcode", "postcode", "postalcode", "latitude", "longitude", "dob", "password", "passwd", "imei", "oaid", "gpsadid",
+    "visitorid", "clientid", "deviceid", "customerid", "customeruserid", "registrationtoken", "devicetoken", "pushtoken",
+    "emailsha256hash", "fromphonenumber", "tophonenumber",
 })  # fmt: skip
 """Names, in small letters without marks, under which trackers keep what must not be saved as it is."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import orjson
@@ -45,6 +46,10 @@ class SegmentAdapter(TrackerAdapter):
     name: ClassVar[str] = "segment"
     unpack: ClassVar[Unpack | None] = Unpack(b'"batch"', _parts)
 
+    def recognises(self, record: Mapping[str, Any]) -> bool:
+        """Tell whether a record looks like Segment's, and was not sent by a library of RudderStack's."""
+        return super().recognises(record) and not _by_rudderstack(record)
+
     def opened(self, record: Event, repairs: Repairs) -> Event | Skipped:
         """Read the consent object, and name both ids of an alias."""
         context = record.get("context")
@@ -84,6 +89,16 @@ class RudderStackAdapter(SegmentAdapter):
 
     name: ClassVar[str] = "rudderstack"
 
+    def sniff(self, records: Sequence[Mapping[str, Any]]) -> str | None:  # type: ignore[override]  # of a table, not of a class
+        """Look for what only RudderStack's records have, and for its libraries."""
+        reason = super().sniff(records)
+        return reason and f"{reason} or a library of RudderStack's"
+
+    def recognises(self, record: Mapping[str, Any]) -> bool:
+        """Tell whether a record looks like RudderStack's, by its fields or by the library that sent it."""
+        signed = {**record, "rudderId": ""} if _by_rudderstack(record) else record
+        return super(SegmentAdapter, self).recognises(signed)
+
     def opened(self, record: Event, repairs: Repairs) -> Event | Skipped:
         """Leave out what stands for no referrer, which is no address."""
         for page in (
@@ -117,6 +132,12 @@ class RudderStackAdapter(SegmentAdapter):
             dict.fromkeys(ids or (), granted) for ids, granted in zip(lists, (True, False), strict=True)
         )
         return {**allowed, **denied}
+
+
+def _by_rudderstack(record: Mapping[str, Any]) -> bool:
+    """Tell whether the library that sent a record is one of RudderStack's."""
+    name = mapping(mapping(record.get("context")).get("library")).get("name")
+    return isinstance(name, str) and "rudder" in name.casefold()
 
 
 def _address(record: Event) -> None:

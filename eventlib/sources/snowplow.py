@@ -15,7 +15,7 @@ import orjson
 from eventlib.model import Violation
 from eventlib.sources.base import Event, Repairs, Skipped
 from eventlib.sources.containers import Unpack
-from eventlib.sources.decode import decode, decode_text, lossless, text_of
+from eventlib.sources.decode import decode, decode_text, decode_value, lossless, text_of
 from eventlib.sources.reading import READERS, Reader, UnreadableError, read_time
 from eventlib.sources.self_describing import LONGEST, Entity, column_of, described
 from eventlib.sources.snowplow_consent import CONSENT_EVENTS, SAID, Signals, preferences
@@ -123,19 +123,11 @@ def _of_columns(raw: bytes, implied: Iterable[str]) -> Event | Violation:
     return found
 
 
-def _read_json(text: str, place: str) -> Any:
-    """Read JSON that stands as text in a field, as strictly as a line; a `Violation` where it is none."""
-    found = decode(b'{"data":' + text.encode() + b"}")
-    if isinstance(found, Violation):
-        return Violation(found.code, f"$.{place}", "this field's text is not what JSON may be")
-    return found["data"] if len(found) == 1 else Violation("broken_json", f"$.{place}", "not JSON")
-
-
 def _read_encoded(text: str, place: str) -> Any:
     """Read JSON that was sent in Base64, of either alphabet, padded or not."""
     plain = text.rstrip("=").replace("-", "+").replace("_", "/")
     try:
-        return _read_json(b64decode(plain + "=" * (-len(plain) % 4), validate=True).decode(), place)
+        return decode_value(b64decode(plain + "=" * (-len(plain) % 4), validate=True).decode(), place)
     except UnicodeDecodeError:
         return Violation("broken_utf8", f"$.{place}", "not UTF-8")
     except (binascii.Error, ValueError):
@@ -149,11 +141,11 @@ def _with_json_read(record: Event, names: Iterable[str]) -> Event | Violation:
         if type(value) is not str or not value:
             continue
         if name in _JSON:
-            read = _read_json(value, name)
+            read = decode_value(value, name)
         elif name in _ENCODED:
             read = _read_encoded(value, name)
         elif value.startswith(("{", "[")):
-            read = _read_json(value, "contexts or unstruct_event")
+            read = decode_value(value, "contexts or unstruct_event")
         else:
             continue
         if isinstance(read, Violation):
@@ -362,7 +354,8 @@ def _events(flat: Event, split: Iterable[str], repairs: Repairs) -> Iterator[Ent
         schema, value = column_of(place), flat.get(place)
         if schema and _holds_something(value):
             del flat[place]
-            yield Entity(schema, value)
+            # one event is one entity, also where a table has it in a list, as it has contexts
+            yield Entity(schema, value[0] if type(value) is list and len(value) == 1 else value)
 
 
 def _holds_something(value: Any) -> bool:

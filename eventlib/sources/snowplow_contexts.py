@@ -59,6 +59,8 @@ def _entities(flat: Event, split: Iterable[str], repairs: Repairs) -> Iterator[E
     for place in split:
         if place.startswith("contexts_") and (schema := column_of(place)):
             value = flat.pop(place)
+            if type(value) is list and len(value) == 1 and type(value[0]) is list:
+                value = value[0]  # a list in a list, as tables that were put together have it
             yield from (Entity(schema, data) for data in (value if type(value) is list else [value]))
 
 

@@ -20,6 +20,7 @@ import orjson
 
 from eventlib.sources.base import About, Adapter, Event, Repairs, Skipped, mapping
 from eventlib.sources.decode import text_of
+from eventlib.sources.personal import forget
 
 __all__ = ["UbiAdapter"]
 
@@ -28,6 +29,7 @@ _RANKED: Final = frozenset({"impression", "click", "item_click"})
 _BARE_OFFSET: Final = re.compile(r"([+-][0-9]{2})([0-9]{2})$", re.ASCII)
 _VERSION: Final = "1-0-0"
 _ORDINAL: Final = "event_attributes.position.ordinal"
+_IN_CONTEXT: Final = ("page_id", "browser")
 _FROM_ZERO: Final = "counted from 0, read as from 1"
 
 
@@ -189,6 +191,7 @@ class UbiAdapter(Adapter):
                 "`answer_generate`",
                 "`query_id` is the answer, `user_query` the prompt, `query_response_hit_ids` the candidates",
             ),
+            ("a query without text", "`ubi_query`", "as of a page that lists all there is"),
             (
                 "`action_name`: impression, click, item_click",
                 "`citation_show`, `citation_click`",
@@ -257,6 +260,7 @@ class UbiAdapter(Adapter):
         if record.get("event_attributes", attributes) is None:
             repairs.add(scope, "event_attributes", "null read as an empty object")
         event_name, properties = self._content(record, scope, learned, repairs)
+        forget(properties, scope, repairs)
         when = _time(record.get("timestamp"), scope, repairs)
         return {
             "event_id": _bulk_id(previous),
@@ -283,26 +287,31 @@ class UbiAdapter(Adapter):
     ) -> tuple[object, Event]:
         action = record.get("action_name")
         if action is None and "query_id" in record:
-            return "answer_generate", _query(record, scope, repairs)
+            return _query(record, scope, repairs)
         if isinstance(action, str) and action in _EVENTS:
             event_name, build = _EVENTS[action]
             return event_name, build(record, scope, learned, repairs)
-        kept = {**mapping(record.get("event_attributes"))}
+        attributes = mapping(record.get("event_attributes"))
+        kept = {name: value for name, value in attributes.items() if name not in _IN_CONTEXT}
         kept |= {name: record.get(name) for name in ("query_id", "message_type", "message", "application")}
         return action, kept
 
 
-def _query(record: Event, scope: str, repairs: Repairs) -> Event:
+def _query(record: Event, scope: str, repairs: Repairs) -> tuple[str, Event]:
+    """Return a query as an answer; one that asks for nothing, as of a page that lists all there is, has no prompt."""
     text = _text(record, "user_query", scope, repairs)
     hits = record.get("query_response_hit_ids")
     candidates = [
         {"content_id": str(hit), "retrieval_rank": rank}
         for rank, hit in enumerate(hits if isinstance(hits, list) else [], 1)
     ]
-    return {
+    if text is None:
+        repairs.add(scope, "user_query", "no text: kept as ubi_query")
+        return "ubi_query", {"query_id": _text(record, "query_id", scope, repairs), "application": scope}
+    return "answer_generate", {
         "observation": "owned",
         "answer_id": _text(record, "query_id", scope, repairs),
-        "prompt_id": " ".join(text.casefold().split()) if text else None,
+        "prompt_id": " ".join(text.casefold().split()),
         "prompt_text": text,
         "engine": f"search:{scope}",
         "surface": "site_search",

@@ -33,8 +33,8 @@ def test_every_line_is_an_event_a_bulk_action_or_in_the_quarantine(tmp_path: Pat
     }
     found = el.prepare(LOG, policy=lenient_policy(tmp_path, sources={"ubi": basis}))
     assert found.ledger.rows_in == LOG.read_bytes().count(b"\n") == 7842
-    assert found.ledger.removed() == {"bulk_action": 3921, "schema_required": 6}
-    assert (len(found.events), len(found.quarantine)) == (3915, 6)
+    assert found.ledger.removed() == {"bulk_action": 3921}
+    assert (len(found.events), len(found.quarantine)) == (3921, 0)
     shows = el.properties(found.events, "citation_show")
     assert shows.groupby("engine")["position"].agg(["min", "max"]).to_numpy().tolist() == [[1, 20], [1, 5]]
     repairs = {(r["scope"], r["repair"]): r["rows"] for r in found.run["repairs"]}
@@ -43,7 +43,7 @@ def test_every_line_is_an_event_a_bulk_action_or_in_the_quarantine(tmp_path: Pat
 
 
 def test_without_a_stated_basis_it_is_refused():
-    with pytest.raises(DataRefusedError, match=r"C13_no_signal 3,915(.|\n)*ubi: \{jurisdiction"):
+    with pytest.raises(DataRefusedError, match=r"C13_no_signal 3,921(.|\n)*ubi: \{jurisdiction"):
         el.prepare(LOG)
 
 

@@ -249,12 +249,14 @@ def test_rows_before_any_header_are_refused(tmp_path: Path):
          "request_method": "GET", "request_user_agent": GPT, "response_status": 200, "response_body_size": 4821},
         {"time_local": "03/Oct/2026:10:15:30 +0200", "remote_addr": "192.0.2.7", "request_method": "GET", "uri": "/guide", "args": "a=1",
          "status": "200", "bytes_sent": "4821", "http_user_agent": GPT, "server_name": "www.example.org"},
+        {"ClientAddr": "192.0.2.7:39496", "ClientHost": "192.0.2.7", "DownstreamContentSize": 4821, "DownstreamStatus": 200,
+         "RequestHost": "www.example.org", "RequestMethod": "GET", "RequestPath": "/guide?a=1", "RequestScheme": "https",
+         "StartUTC": "2026-10-03T08:15:30.587782192Z", "request_User-Agent": GPT, "time": "2026-10-03T08:15:31Z"},
+        {"start_time": "2026-10-03T08:15:30.100Z", "method": "GET", "path": "/guide?a=1", "response_code": 200, "bytes_sent": 4821,
+         "user-agent": GPT, "downstream_remote_address": "192.0.2.7:40000", ":authority": "www.example.org"},
     ],
 )  # fmt: skip
 def test_json_logs_of_many_servers_are_read(record: dict[str, Any]):
-    if "EdgeStartTimestamp" in record:  # over 2^53: its digits would be lost in most readers
-        assert adapt(orjson.dumps(record)) == "integer_too_large"
-        record = {**record, "EdgeStartTimestamp": "2026-10-03T08:15:30Z"}
     event = adapt(orjson.dumps(record))
     assert isinstance(event, dict)
     assert event["occurred_at"][:19] in {"2026-10-03T08:15:30", "2026-10-03T10:15:30"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import csv
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from hypothesis import strategies as st
 import eventlib as el
 from eventlib.api import ReadLog
 from eventlib.consent.decoders import InvalidSignalError, decode_google
+from eventlib.model import Violation
 from eventlib.sources import Repairs, Skipped, detect
 from eventlib.sources.ga4 import Ga4Adapter, _view_id
 
@@ -309,6 +311,58 @@ def places(value: object, at: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
     for name, held in inside:
         found += places(held, (*at, name))
     return found
+
+
+SCREEN = -5_164_663_614_086_310_235
+
+
+def test_numbers_of_64_bits_are_the_same_from_text_json_and_parquet(tmp_path: Path):
+    told = {**row("screen_view"), "event_params": [param("firebase_screen_id", SCREEN), param("level", 7)]}
+    typed = copy.deepcopy(told) | {"event_timestamp": TIME}
+    for each, number in zip(typed["event_params"], (SCREEN, 7), strict=True):
+        each["value"] = {"int_value": number}
+    pq.write_table(pa.Table.from_pylist([typed]), tmp_path / "events.parquet")
+    logs = [read(tmp_path, told), read(tmp_path, typed), el.read(tmp_path / "events.parquet")]
+    assert [len(log.quarantine) for log in logs] == [0, 0, 0]
+    assert len({log.events["event_id"][0] for log in logs}) == 1
+    kept = [orjson.loads(log.events["properties"][0]) for log in logs]
+    assert [(each["firebase_screen_id"], each["level"]) for each in kept] == [(str(SCREEN), 7)] * 3
+
+
+def test_a_table_of_text_holds_its_nested_columns_as_json(tmp_path: Path):
+    told = row(params={"page_title": "Guide"}, device={"category": "mobile", "advertising_id": "ad-1"})
+    path = tmp_path / "events.csv"
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(told)
+        wrapped = {name: {name: value} if name == "event_params" else value for name, value in told.items()}
+        for each in (told, wrapped):
+            writer.writerow(
+                value if isinstance(value, str) else orjson.dumps(value).decode() for value in each.values()
+            )
+    plain, flat = read(tmp_path, told).events, el.read(path).events
+    assert list(flat["event_id"]) == [plain["event_id"][0]] * 2
+    assert list(flat["properties"]) == [plain["properties"][0]] * 2
+    assert (list(flat["said_analytics"]), flat["event_name"][0]) == ([1, 1], "page_view")
+
+
+def test_members_in_columns_of_their_own_are_put_together():
+    told = {name: value for name, value in row().items() if name != "geo"}
+    flat = orjson.dumps(
+        {**told, "geo.city": "Ulm", "geo.country": "Germany", "device.web_info.browser": "Firefox"}
+    )
+    record = Ga4Adapter().decode(flat)
+    assert isinstance(record, dict)
+    event, _ = adapt(record)
+    assert event["properties"]["geo"] == {"country": "Germany"}
+    assert event["properties"]["device"] == {"web_info": {"browser": "Firefox"}}
+
+
+@pytest.mark.parametrize("text", ['{"analytics_storage": "Yes"', '{"a": 1, "a": 2}', "[NaN]"])
+def test_a_text_that_only_begins_as_json_is_refused(text: str):
+    found = Ga4Adapter().decode(orjson.dumps(row(privacy_info=text)))
+    assert isinstance(found, Violation)
+    assert found.json_path == "$.privacy_info"
 
 
 WHOLE = row(

@@ -388,3 +388,10 @@ def test_the_person_of_a_hook_is_not_kept() -> None:
     inside, _ = read(sent(person=None) | {"properties": {**sent()["properties"], "person": person}})
     assert b"Person" not in orjson.dumps(found).title()
     assert "person" not in inside["properties"]
+
+
+def test_the_name_of_a_device_and_a_recorded_screen_are_not_kept() -> None:
+    told = {"$device_name": "Ada's phone", "$device_type": "Mobile", "$snapshot_data": [{"type": 3}]}
+    found, _ = read(sent() | {"properties": {**sent()["properties"], **told}})
+    assert found["properties"]["$device_type"] == "Mobile"
+    assert not found["properties"].keys() & {"$device_name", "$snapshot_data"}

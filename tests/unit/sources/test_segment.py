@@ -242,3 +242,32 @@ def test_any_value_at_any_place_ends_in_a_verdict(data):
     event = SegmentAdapter().adapt(whole, b"", {}, Repairs())
     assert isinstance(event, dict)
     registry().judge(event, unplanned=True, own=True)
+
+
+@pytest.mark.parametrize("source", ["segment", "rudderstack"])
+def test_who_and_where_somebody_is_is_not_kept(source: str):
+    who = {
+        "id": "u-77", "name": "Ada", "avatar": "https://shop.example/ada.png", "address": {"city": "Ulm", "zip": "89073"},
+        "dob": "1815-12-10", "plan": "pro",
+    }  # fmt: skip
+    context = {
+        "traits": who, "externalId": [{"id": "e-5", "type": "other"}], "device": {"name": "Ada's phone", "model": "X"},
+        "location": {"city": "Ulm", "country": "DE", "latitude": 48.4}, "device_id": "d-1", "Other Tool": {"clientId": "GA1.1.29"},
+    }  # fmt: skip
+    record = {**PAGE, "traits": who, "context": {**PAGE["context"], **context}}
+    record |= {"rudderId": "r-9"} if source == "rudderstack" else {}
+    kept = adapted(record, source)["properties"]
+    assert kept["traits"] == kept["context"]["traits"] == {"plan": "pro"}
+    assert (kept["context"]["device"], kept["context"]["location"]) == ({"model": "X"}, {"country": "DE"})
+    assert not kept["context"].keys() & {"externalId", "device_id"}
+    assert kept["context"]["Other Tool"] == {}
+    assert "rudderId" not in kept
+
+
+@pytest.mark.parametrize("library", ["com.rudderstack.android.sdk.core", "RudderLabs JavaScript SDK"])
+def test_a_library_of_rudderstack_tells_its_records(library: str):
+    record = {**PAGE, "context": {**PAGE["context"], "library": {"name": library}}}
+    found, reason = detect([orjson.dumps(record)])
+    assert found == "rudderstack"
+    assert reason.endswith("or a library of RudderStack's")
+    assert detect([orjson.dumps(PAGE)])[0] == "segment"

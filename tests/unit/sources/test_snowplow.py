@@ -259,13 +259,13 @@ def test_contexts_keep_their_names_and_those_of_two_vendors_apart():
         described(f"iglu:{vendor}/user/jsonschema/1-0-0", {"n": n})
         for n, vendor in enumerate(["com.acme", "com.acme", "org.other"])
     ]
-    place = described(f"{SNOWPLOW}/geolocation_context/jsonschema/1-1-0", {"latitude": 1.5, "longitude": 2.5})
+    place = described(f"{SNOWPLOW}/geolocation_context/jsonschema/1-1-0", {"latitude": 1.5, "altitude": 2.5})
     basis = described(f"{SNOWPLOW}/gdpr/jsonschema/1-0-0", {"basisForProcessing": "consent"})
     made = became(tsv(enriched(contexts=contexts(*members), derived_contexts=contexts(place, basis))))
     assert made["properties"]["contexts"] == {
         "user": [{"n": 0}, {"n": 1}],
         "org_other_user": {"n": 2},
-        "geolocation_context": {"latitude": 1.5, "longitude": 2.5},
+        "geolocation_context": {"altitude": 2.5},
         "gdpr": {"basisForProcessing": "consent"},
     }
 
@@ -651,3 +651,33 @@ def test_nesting_that_cannot_be_written_again_is_refused():
         line = json.dumps(sdk | {"contexts_com_acme_user_1": [deep]}).encode()
         ends.append(accounted([line, tsv(enriched(event_id=None, contexts=text))]))
     assert (ends[0], ends[-1]) == ((2, 0), (0, 2))
+
+
+def test_where_somebody_is_and_the_ids_of_others_are_not_kept():
+    told = {
+        "geo_city": "Ulm", "geo_latitude": "48.4", "geo_longitude": "9.98", "geo_zipcode": "89073", "geo_country": "DE",
+        "mkt_clickid": "Cj0-1", "mkt_network": "Google",
+    }  # fmt: skip
+    cookies = described("iglu:com.google.analytics/cookies/jsonschema/1-0-0", {"_ga": "GA1.2.3.4"})
+    newer = described("iglu:com.google.ga4/cookies/jsonschema/1-0-0", {"_ga": "GA1.2.3.4"})
+    buyer = described(
+        "iglu:com.snowplowanalytics.snowplow.ecommerce/user/jsonschema/1-0-0",
+        {"id": "u-77", "is_guest": False},
+    )
+    kept = became(tsv(enriched(**told, contexts=contexts(cookies, newer, buyer))))["properties"]
+    assert (kept["geo_country"], kept["mkt_network"]) == ("DE", "Google")
+    assert kept["contexts"] == {"user": {"is_guest": False}}
+    assert not kept.keys() & {"geo_city", "geo_latitude", "geo_longitude", "geo_zipcode", "mkt_clickid"}
+
+
+def test_a_column_may_hold_its_event_and_its_contexts_in_a_list():
+    column = "com_snowplowanalytics_snowplow"
+    record = {
+        **{name: value for name, value in enriched(event="unstruct", event_name="consent_preferences").items() if value},
+        f"unstruct_event_{column}_consent_preferences_1_0_0": [PREFERENCES],
+        f"contexts_{column}_web_page_1_0_0": [[{"id": "v-1"}]],
+    }  # fmt: skip
+    made = became(json.dumps(record).encode())
+    assert made["event_name"] == "consent_update"
+    assert made["consent"]["categories"] == {"analytics": True, "*": False}
+    assert made["properties"]["page_view_id"] == "v-1"

@@ -127,3 +127,34 @@ def test_a_byte_order_mark_hides_no_record_from_what_is_learnt(tmp_path: Path, l
     assert read.log.inputs[0]["source"] == "ubi"
     assert [orjson.loads(text)["position"] for text in read.events["properties"]] == [1, 2]
     assert read.events["event_id"].tolist()[-1] == "id-7"
+
+
+def test_what_says_who_somebody_is_is_not_kept():
+    attributes = {
+        "ip": "192.0.2.7", "browser": "Firefox", "page_id": "/list", "session_id": "s-1", "dwell_time": 4.5,
+        "position": {"ordinal": 1}, "object": {"email": "ada@shop.example"},
+    }  # fmt: skip
+    event, repairs = adapt(
+        show(1, action_name="hover", event_attributes=attributes, message="to ada@shop.example")
+    )
+    assert event["context"] == {"url": "/list", "referrer": None, "user_agent": "Firefox"}
+    kept = event["properties"]
+    assert isinstance(kept, dict)
+    assert not kept.keys() & {"ip", "browser", "page_id"}
+    assert (kept["session_id"], kept["object"], kept["message"]) == ("s-1", {}, "to [e-mail]")
+    assert any(field == "ip" for _, field, _ in repairs.counts)
+
+
+def test_a_query_without_text_is_an_event_and_no_answer():
+    record = {
+        "application": "shop",
+        "query_id": "q-1",
+        "client_id": "a-1",
+        "user_query": " ",
+        "timestamp": 1790000000000,
+    }
+    event, _ = adapt(record)
+    assert (event["event_name"], event["properties"]) == (
+        "ubi_query",
+        {"query_id": "q-1", "application": "shop"},
+    )
