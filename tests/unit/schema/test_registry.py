@@ -53,6 +53,12 @@ def test_first_violation_by_path_and_keyword(changes: dict[str, object], code: s
     assert (found.code, found.json_path) == (code, path)
 
 
+def test_an_event_of_nobody_is_told_so():
+    found = Registry().judge(event(anonymous_id=None))
+    assert found is not None
+    assert found.message == "it names nobody: neither an anonymous_id nor a user_id is there"
+
+
 def test_messages_hold_no_values():
     secret = "ann@site.org"
     broken = {**event(sequence=secret, channel=secret), secret: 1}
