@@ -52,6 +52,9 @@ _EMAIL: Final = re.compile(
 _ENCODED_EMAIL: Final = re.compile(
     r"(?<![\w.+-])[\w.+-]{1,64}%(?:25){0,4}40[\w-]{1,63}(?:\.[\w-]{1,63}){1,8}"
 )
+_UNWRAPPED: Final = re.compile(r"[A-Za-z0-9_.~:-]*")
+"""Text that can hide no address: it has neither its sign nor what writes that otherwise."""
+
 _TOKEN: Final = re.compile(
     r"eyJ[\w-]{8,}+\.[\w-]{4,}+(?:\.[\w-]*+)?"  # JSON Web Token
     r"|(?<![^\W_])(?:(?:sk|pk|rk|whsec)[-_]|gh[opsur]_|github_pat_|glpat-|xox[abeprs]-|AKIA|AIza)[\w-]{12,}+"
@@ -60,6 +63,9 @@ _TOKEN: Final = re.compile(
     r"|(?<![\w-])(?P<long>[\w-]{32,}+)"
 )
 _UUID: Final = r"(?<![\w-])[\da-fA-F]{8}-(?:[\da-fA-F]{4}-){3}[\da-fA-F]{12}(?![\w-])"
+_WORD: Final = re.compile(rf"[A-Za-z][A-Za-z0-9_-]{{0,13}}|{_UUID}")
+"""Text that is too short for a token, and no number."""
+
 _DAY: Final = (
     r"(?<![\w-])\d{4}-\d\d-\d\d(?:[ T]\d\d:\d\d(?::\d\d(?:[.,]\d{1,9})?)?(?:Z|[+-]\d\d:?\d\d)?)?(?!\d|-\d)"
 )
@@ -219,6 +225,8 @@ def mask_values(url: str) -> str:
 
 
 def _mask_segment(text: str) -> str:
+    if _UNWRAPPED.fullmatch(text):  # as nearly all are
+        return text
     segment, mark, parameters = text.partition(";")
     return (_MARK if hides_email(segment) else segment) + mark + _PAIR.sub(_mask_pair, parameters)
 
@@ -232,7 +240,7 @@ def _masked_pair(name: str, value: str) -> str:
     """Mask a value, and its name where that is an address; a number is a telephone number only where it is written as one."""
     counts = value.isascii() and value.isdecimal() and not is_card(value)
     secret = _TOKEN.sub(_mask_token, name + value) != name + value
-    told = secret or (not counts and _hides(value, _mask_plain))
+    told = secret or not (counts or _WORD.fullmatch(value) or not _hides(value, _mask_plain))
     return f"{f'{_MARK}=' if hides_email(name) else name}{_MARK if told else value}"
 
 

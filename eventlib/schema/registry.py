@@ -113,7 +113,9 @@ def _keyword(error: jsonschema_rs.ValidationError) -> str:
 def _said(error: jsonschema_rs.ValidationError) -> str:
     if isinstance(error.kind, _KEYS):
         return "keys that the schema does not know are not allowed"  # their names may be data
-    if isinstance(error.kind, _KINDS.AnyOf) and not error.instance_path:  # of the envelope, which has one such choice
+    if (
+        isinstance(error.kind, _KINDS.AnyOf) and not error.instance_path
+    ):  # of the envelope, which has one such choice
         return "it names nobody: neither an anonymous_id nor a user_id is there"
     return error.message
 
