@@ -307,7 +307,8 @@ def _query(record: Event, scope: str, repairs: Repairs) -> tuple[str, Event]:
     ]
     if text is None:
         repairs.add(scope, "user_query", "no text: kept as ubi_query")
-        return "ubi_query", {"query_id": _text(record, "query_id", scope, repairs), "application": scope}
+        named = {"query_id": _text(record, "query_id", scope, repairs), "application": scope}
+        return "ubi_query", {**named, "candidates": candidates or None}
     return "answer_generate", {
         "observation": "owned",
         "answer_id": _text(record, "query_id", scope, repairs),

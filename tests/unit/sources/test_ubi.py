@@ -151,10 +151,12 @@ def test_a_query_without_text_is_an_event_and_no_answer():
         "query_id": "q-1",
         "client_id": "a-1",
         "user_query": " ",
+        "query_response_hit_ids": ["p-1", "p-2"],
         "timestamp": 1790000000000,
     }
     event, _ = adapt(record)
+    hits = [{"content_id": "p-1", "retrieval_rank": 1}, {"content_id": "p-2", "retrieval_rank": 2}]
     assert (event["event_name"], event["properties"]) == (
         "ubi_query",
-        {"query_id": "q-1", "application": "shop"},
+        {"query_id": "q-1", "application": "shop", "candidates": hits},
     )
