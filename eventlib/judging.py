@@ -27,7 +27,7 @@ from eventlib.model import QUARANTINE_COLUMNS, Violation, quarantine_columns
 from eventlib.schema import Registry, registry
 from eventlib.sources import Repairs, Skipped, known_adapter
 from eventlib.sources.base import Event
-from eventlib.sources.decode import text_of
+from eventlib.sources.decode import TOO_DEEP, text_of
 from eventlib.sources.files import Chunk
 from eventlib.tombstones import NONE, Tombstones
 from eventlib.units import DAY, HOUR, SECOND
@@ -169,14 +169,14 @@ class _Reader:
         All take a step before any takes the next: the code and the tables of all steps at once are more than a processor keeps
         at hand.
         """
-        decode = self.adapter.decode
-        events: list[Any] = [decode(line.text) for line in lines]
-        read = [place for place, record in enumerate(events) if not isinstance(record, Violation)]
-        told = [(events[place], lines[place].previous) for place in read]
-        for place, event in zip(
-            read, self.adapter.adapt_each(told, self.task.learned, self.repairs), strict=True
-        ):
-            events[place] = event
+        records = [self.adapter.decode(line.text) for line in lines]
+        read = [
+            (record, line.previous)
+            for record, line in zip(records, lines, strict=True)
+            if not isinstance(record, Violation)
+        ]
+        adapted = iter(self.adapter.adapt_each(read, self.task.learned, self.repairs))
+        events: list[Any] = [record if isinstance(record, Violation) else next(adapted) for record in records]
         verdicts = [self.verdict(event) if isinstance(event, dict) else (event, False) for event in events]
         rows = [
             verdict or self.row(event, line.where, minted_id=minted)
@@ -250,7 +250,7 @@ def _lines(chunk: Chunk, whole: Sequence[bytes]) -> Iterator[_Line]:
 def _too_deep(error: Exception) -> Violation:
     if not isinstance(error, RecursionError) and "recursion" not in str(error).lower():
         raise error
-    return Violation("too_deep", "$", "nested deeper than can be read")
+    return TOO_DEEP
 
 
 @contextmanager

@@ -11,10 +11,15 @@ import orjson
 
 from eventlib.model import MAX_LINE_BYTES, MAX_SAFE_INTEGER, Violation
 
-__all__ = ["decode", "decode_text", "decode_value", "decode_wide", "lossless", "text_of"]
+__all__ = ["TOO_DEEP", "decode", "decode_text", "decode_value", "decode_wide", "lossless", "text_of"]
 
 _AROUND: Final = b" \n\r\v\f"
 _NOT_FINITE: Final = re.compile(rb"[:\[,]\s*-?(?:NaN|Infinity)\b")
+
+TOO_DEEP: Final = Violation("too_deep", "$", "nested deeper than can be read")
+_TOO_LARGE: Final = Violation(
+    "integer_too_large", "$", "an integer beyond ±(2^53 - 1) loses digits in most readers"
+)
 
 
 class _DuplicateKeyError(ValueError):
@@ -32,10 +37,18 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
+def _is_safe(text: str) -> bool:
+    return len(text) <= 17 and abs(int(text)) <= MAX_SAFE_INTEGER
+
+
 def _safe_int(text: str) -> int:
-    if len(text) > 17 or abs(int(text)) > MAX_SAFE_INTEGER:
+    if not _is_safe(text):
         raise _IntegerTooLargeError
     return int(text)
+
+
+def _int_or_text(text: str) -> int | str:
+    return int(text) if _is_safe(text) else text
 
 
 def _why_broken(raw: bytes, error: orjson.JSONDecodeError) -> Violation:
@@ -45,7 +58,7 @@ def _why_broken(raw: bytes, error: orjson.JSONDecodeError) -> Violation:
     except UnicodeDecodeError as broken:
         return Violation("broken_utf8", "$", f"not UTF-8 from byte {broken.start} of the line")
     if "depth limit" in said or "recursion" in said.lower():
-        return Violation("too_deep", "$", "nested deeper than can be read")
+        return TOO_DEEP
     if "surrogate" in said:
         return Violation("lone_surrogate", "$", f"half a surrogate pair at character {error.pos}")
     if _NOT_FINITE.search(raw) or "infinity" in said:
@@ -55,19 +68,22 @@ def _why_broken(raw: bytes, error: orjson.JSONDecodeError) -> Violation:
     return Violation("broken_json", "$", f"not JSON from character {error.pos} of the line")
 
 
-def _slow_check(raw: bytes) -> Violation | None:
-    """Look for what orjson accepts silently: a key twice, an integer that became a float."""
+def _slowly(raw: bytes, parse_int: Callable[[str], Any]) -> Any:
+    """Read what orjson has read, and look for what it accepts silently; a `Violation` where there is such a thing."""
     try:
-        json.loads(raw, object_pairs_hook=_unique, parse_int=_safe_int)
+        return json.loads(raw, object_pairs_hook=_unique, parse_int=parse_int)
     except _DuplicateKeyError:
         return Violation("duplicate_key", "$", "an object has the same key twice")
     except _IntegerTooLargeError:
-        return Violation(
-            "integer_too_large", "$", "an integer beyond ±(2^53 - 1) loses digits in most readers"
-        )
+        return _TOO_LARGE
     except RecursionError:
-        return Violation("too_deep", "$", "nested deeper than can be read")
-    return None
+        return TOO_DEEP
+
+
+def _slow_check(raw: bytes) -> Violation | None:
+    """Look for what orjson accepts silently: a key twice, an integer that became a float."""
+    found = _slowly(raw, _safe_int)
+    return found if isinstance(found, Violation) else None
 
 
 def text_of(line: bytes) -> bytes:
@@ -111,15 +127,9 @@ def decode(raw: bytes) -> dict[str, Any] | Violation:
         same = orjson.dumps(record, option=orjson.OPT_STRICT_INTEGER) == raw
     except TypeError as error:
         if "Integer" in str(error):
-            return Violation(
-                "integer_too_large", "$", "an integer beyond ±(2^53 - 1) loses digits in most readers"
-            )
-        return Violation("too_deep", "$", "nested deeper than can be read")
+            return _TOO_LARGE
+        return TOO_DEEP
     return record if same else _slow_check(raw) or record
-
-
-def _int_or_text(text: str) -> int | str:
-    return int(text) if len(text) <= 17 and abs(int(text)) <= MAX_SAFE_INTEGER else text
 
 
 def decode_wide(raw: bytes) -> dict[str, Any] | Violation:
@@ -133,12 +143,7 @@ def decode_wide(raw: bytes) -> dict[str, Any] | Violation:
     found = decode(raw)
     if not isinstance(found, Violation) or found.code != "integer_too_large":
         return found
-    try:
-        record: dict[str, Any] = json.loads(raw, object_pairs_hook=_unique, parse_int=_int_or_text)
-    except _DuplicateKeyError:
-        return Violation("duplicate_key", "$", "an object has the same key twice")
-    except RecursionError:
-        return Violation("too_deep", "$", "nested deeper than can be read")
+    record: dict[str, Any] | Violation = _slowly(raw, _int_or_text)
     return record
 
 

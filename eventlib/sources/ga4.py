@@ -18,7 +18,7 @@ from eventlib.model import MAX_SAFE_INTEGER, Violation
 from eventlib.sources.base import Event, Repairs, Skipped
 from eventlib.sources.decode import decode_value, decode_wide
 from eventlib.sources.envelope import free_name
-from eventlib.sources.reading import UnreadableError, read_time
+from eventlib.sources.reading import UnreadableError, exact, read_time
 from eventlib.sources.tracker import TrackerAdapter
 
 __all__ = ["Ga4Adapter"]
@@ -170,13 +170,8 @@ def _plain(held: Event, repairs: Repairs, depth: int = 0) -> Event:
         elif kind is dict and depth < _DEEPEST:
             made[name] = _plain(value, repairs, depth + 1)
         else:
-            made[name] = _exact(value) if kind is float and name in _WHOLE else value
+            made[name] = exact(value) if kind is float and name in _WHOLE else value
     return made
-
-
-def _exact(value: float) -> float:
-    """Return a whole number as such: columns with gaps hold 12 as 12.0."""
-    return int(value) if value.is_integer() and abs(value) < 2**53 else value
 
 
 def _whole(text: str) -> int | str:
@@ -326,7 +321,7 @@ def _minted(row: Event, repairs: Repairs) -> None:
 def _scalar(value: Any) -> object:
     """Return a text or a number, None of all else; 0.0 and -0.0 are remembered as one, and so are one number."""
     kind = type(value)
-    return _exact(value) if kind is float else value if kind in _SCALARS else None
+    return exact(value) if kind is float else value if kind in _SCALARS else None
 
 
 @lru_cache(_REMEMBERED, typed=True)

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from eventlib.masking import hides_email, mask_emails
 from eventlib.sources.base import Event, Repairs
+from eventlib.sources.vocabulary import letters
 
 __all__ = ["NOT_KEPT", "forget"]
 
@@ -38,7 +39,7 @@ def forget(record: Event, scope: str, repairs: Repairs) -> None:
             if not _HARMLESS.issuperset(held):
                 for name in [name for name in held if _is_personal(name)]:
                     if held.pop(name) is not None:
-                        known = _plain(name)
+                        known = letters(name)
                         repairs.add(scope, known if known in _PERSONAL else "(names)", NOT_KEPT)
             places: Iterable[Any] = held
         else:
@@ -53,14 +54,10 @@ def forget(record: Event, scope: str, repairs: Repairs) -> None:
                 repairs.add(scope, "(texts)", "an e-mail address in it: masked")
 
 
-def _plain(name: str) -> str:
-    return "".join(filter(str.isalnum, name.casefold()))
-
-
 def _is_personal(name: str) -> bool:
     if name in _HARMLESS:
         return False
-    found_so = (len(name) < 64 and _plain(name) in _PERSONAL) or hides_email(name)
+    found_so = (len(name) < 64 and letters(name) in _PERSONAL) or hides_email(name)
     if not found_so and len(_HARMLESS) < _REMEMBERED and len(name) < 64:
         _HARMLESS.add(name)
     return found_so

@@ -11,7 +11,18 @@ from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Any, Final
 
-__all__ = ["READERS", "Places", "Reader", "Route", "UnreadableError", "found", "read_time", "routes", "take"]
+__all__ = [
+    "READERS",
+    "Places",
+    "Reader",
+    "Route",
+    "UnreadableError",
+    "exact",
+    "found",
+    "read_time",
+    "routes",
+    "take",
+]
 
 Route = tuple[str, ...]
 """Names of members, from the outermost."""
@@ -97,10 +108,18 @@ def read_text(value: Any) -> tuple[Any, str]:
         return (None, "empty text read as absent") if not value or value.isspace() else (value, "")
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise UnreadableError
-    whole = (
-        isinstance(value, float) and value.is_integer() and abs(value) < 2**53
-    )  # columns with gaps hold 12 as 12.0
-    return str(int(value) if whole else value), "number read as text"
+    return str(exact(value)), "number read as text"
+
+
+def exact(value: float) -> float:
+    """Return a whole number as such: columns with gaps hold 12 as 12.0.
+
+    Examples
+    --------
+    >>> exact(12.0), exact(12), exact(1.5), exact(1e300)
+    (12, 12, 1.5, 1e+300)
+    """
+    return int(value) if isinstance(value, float) and value.is_integer() and abs(value) < 2**53 else value
 
 
 def read_time(value: Any, unit: str = "") -> tuple[Any, str]:

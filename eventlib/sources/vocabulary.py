@@ -14,7 +14,7 @@ from eventlib.resources import schemas_dir
 from eventlib.sources.decode import lossless
 from eventlib.sources.reading import READERS, Reader, UnreadableError
 
-__all__ = ["LINK", "LINKED", "Wanted", "joins", "same_name", "wanted"]
+__all__ = ["LINK", "LINKED", "Wanted", "joins", "letters", "same_name", "wanted"]
 
 LINK: Final = "identity_link"
 LINKED: Final = "identifiers"
@@ -127,6 +127,17 @@ def _spellings() -> dict[str, str]:
     return spelled
 
 
+def letters(name: str) -> str:
+    """Return a name in small letters without marks, as it is compared with others.
+
+    Examples
+    --------
+    >>> letters("User_IP-Address"), letters("userIpAddress")
+    ('useripaddress', 'useripaddress')
+    """
+    return "".join(filter(str.isalnum, name.casefold()))
+
+
 @cache
 def same_name(name: str) -> str | None:
     """Return the canonical event that a tracker's name spells in its own way.
@@ -136,4 +147,4 @@ def same_name(name: str) -> str | None:
     >>> same_name("Citation Clicked"), same_name("answer-generate"), same_name("Order Completed")
     ('citation_click', 'answer_generate', None)
     """
-    return _spellings().get("".join(filter(str.isalnum, name.casefold()))) if len(name) < 64 else None
+    return _spellings().get(letters(name)) if len(name) < 64 else None

@@ -19,7 +19,6 @@ from hypothesis import strategies as st
 
 import eventlib as el
 from eventlib.api import ReadLog
-from eventlib.border import to_table
 from eventlib.consent.signals import Signals, signal_reader
 from eventlib.judging import Task, _Reader
 from eventlib.model import Violation
@@ -28,6 +27,7 @@ from eventlib.sources.files import Chunk
 from eventlib.sources.snowplow_fields import COLUMNS
 from tests.factory import event as native_event
 from tests.factory import line as native_line
+from tests.unit.sources.mutation import accounted
 from tests.unit.sources.snowplow_records import (
     ID,
     PAGE,
@@ -599,24 +599,13 @@ def mutated(draw: st.DrawFn) -> Any:
     return record
 
 
-def accounted(lines: list[bytes]) -> tuple[int, int]:
-    """How many lines became events and were refused; each must be one of both, or blank."""
-    task = Task("snowplow", {}, None, b"k" * 32, keep_raw=False, folder="")
-    chunk = Chunk(0, b"".join(line + b"\n" for line in lines), 1, 0)
-    reader = _Reader(task, chunk)
-    rows = reader.read(chunk)
-    assert to_table(rows).num_rows == len(rows)
-    assert len(rows) + len(reader.refused) + sum(reader.piece.skipped.values()) == len(lines)
-    return len(rows), len(reader.refused)
-
-
 @settings(max_examples=300)
 @given(mutated())
 def test_any_record_is_an_event_or_refused(record: Any):
     raw = orjson.dumps(record)
-    accounted([raw, raw[: len(raw) // 2]])
+    accounted("snowplow", [raw, raw[: len(raw) // 2]])
     if isinstance(record, dict) and set(record) <= set(COLUMNS):
-        accounted([tsv(record).replace(b"\n", b" ")])
+        accounted("snowplow", [tsv(record).replace(b"\n", b" ")])
 
 
 @settings(max_examples=300)
@@ -636,7 +625,8 @@ def test_no_damage_to_preferences_adds_a_grant(place: tuple[Any, ...], value: An
 def test_any_bytes_are_accounted_for(noise: bytes, at: int):
     whole = tsv(enriched())
     accounted(
-        [(whole[:at] + noise + whole[at:]).replace(b"\n", b" "), noise.replace(b"\n", b"\t"), whole[:at]]
+        "snowplow",
+        [(whole[:at] + noise + whole[at:]).replace(b"\n", b" "), noise.replace(b"\n", b"\t"), whole[:at]],
     )
 
 
@@ -649,8 +639,8 @@ def test_nesting_that_cannot_be_written_again_is_refused():
             contexts(described("iglu:com.acme/user/jsonschema/1-0-0", deep)), separators=(",", ":")
         )
         line = json.dumps(sdk | {"contexts_com_acme_user_1": [deep]}).encode()
-        ends.append(accounted([line, tsv(enriched(event_id=None, contexts=text))]))
-    assert (ends[0], ends[-1]) == ((2, 0), (0, 2))
+        ends.append(accounted("snowplow", [line, tsv(enriched(event_id=None, contexts=text))]))
+    assert (ends[0], ends[-1]) == ((2, 0, 0), (0, 2, 0))
 
 
 def test_where_somebody_is_and_the_ids_of_others_are_not_kept():
